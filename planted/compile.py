@@ -1,0 +1,374 @@
+"""Program -> trimmed weights and node map: the only file that touches Tracr's internals.
+
+Runs Tracr's own six steps up to the craft model, whose matrices are the weights, and lays these out
+without Haiku's initialisation (which is most of Tracr's compile time) and without padding. The
+numbers are Tracr's own: `tests/planted/test_compile.py` compares every one with the stock compiler.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planted import guards
+from planted.errors import CompileError, need
+from planted.forward import Params, Spec
+from planted.roles import Program
+from planted.semantics import Operation, Value
+from planted.truth import Node, Truth
+
+TRACR_BOS, TRACR_PAD = "compiler_bos", "compiler_pad"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What compiling gives: parameters, how to run them, and where everything is."""
+
+    params: Params
+    spec: Spec
+    truth: Truth
+    residual_labels: tuple[str, ...]
+
+
+def compile_program(
+    program: Program,
+    vocabulary: Sequence[str],
+    n_choices: int,
+    read_out: int,
+    exactness: float = 100.0,
+) -> Compiled:
+    """Compiles a RASP program into a trimmed transformer.
+
+    Args:
+        program: The program; at the read-out its output takes the value k for candidate k.
+        vocabulary: Token strings, BOS first.
+        n_choices: Number of candidates.
+        read_out: The read-out position, BOS counted: also the longest input without BOS.
+        exactness: Tracr's `mlp_exactness`.
+
+    Raises:
+        CompileError: If Tracr refuses the program, or would compile it silently wrong.
+    """
+    need("tracr", "compile programs")
+    graph, sink, craft, spaces = _craft(program, vocabulary, read_out, exactness)
+    residual = spaces["residual"]
+    column = {direction: i for i, direction in enumerate(residual.basis)}
+
+    blocks = _slots(craft)
+    depth = 1 + max(layer for layer, _ in blocks)
+    key_size = max(
+        (max(head.w_qk.matrix.shape) for (_, part), block in blocks.items() if part == "attn"
+         for head in block.as_multi().heads()),
+        default=1,
+    )
+    params = _embeddings(vocabulary, read_out, spaces, column)
+    for layer in range(depth):
+        params |= _attention(layer, blocks.get((layer, "attn")), column)
+        params |= _mlp(layer, blocks.get((layer, "mlp")), column)
+
+    labels = [direction.value for direction in sink["OUTPUT_BASIS"]]
+    chosen = [k for k in range(1, n_choices + 1) if k in labels]
+    if chosen != list(range(1, n_choices + 1)):
+        raise CompileError(
+            f"The output must be able to take the values 1..{n_choices}, one a candidate; "
+            f"its values are {labels!r}."
+        )
+    order = chosen + [value for value in labels if value not in chosen]
+    unembed = np.zeros((len(column), len(order)), dtype=np.float32)
+    for i, value in enumerate(order):
+        unembed[column[_direction(sink, value)], i] = 1
+    params["unembed.W_U"] = unembed
+    spec = Spec(
+        attn_scale=1 / math.sqrt(key_size),
+        read_out=read_out,
+        outputs=tuple(str(value) for value in order),
+        n_choices=n_choices,
+    )
+    operations = _tabulate(graph, sink, vocabulary, read_out)
+    nodes = _nodes(graph, operations, blocks, column)
+    guards.after(program, nodes)
+    return Compiled(
+        params=params,
+        spec=spec,
+        truth=Truth(nodes, operations),
+        residual_labels=tuple(str(direction) for direction in residual.basis),
+    )
+
+
+def _craft(
+    program: Program, vocabulary: Sequence[str], read_out: int, exactness: float
+) -> tuple[Any, Any, Any, dict[str, Any]]:
+    """Tracr's steps up to the craft model, with our guards in between."""
+    from tracr.compiler import (
+        basis_inference,
+        craft_graph_to_model,
+        expr_to_craft_graph,
+        nodes,
+        rasp_to_graph,
+        validating,
+    )
+    from tracr.craft import bases
+    from tracr.rasp import rasp
+
+    guards.before(program, vocabulary, TRACR_BOS, TRACR_PAD)
+    _canonical_ids(program.output)
+    words = set(vocabulary[1:])
+    try:
+        refused = validating.static_validate(program.output)
+        if refused:
+            raise CompileError(
+                "Tracr cannot compile this program: "
+                + "; ".join(f"{item.expr.name}: {item.reason}" for item in refused)
+            )
+        extracted = rasp_to_graph.extract_rasp_graph(program.output)
+        graph, sink = extracted.graph, extracted.sink
+        basis_inference.infer_bases(graph, sink, words, read_out)
+        guards.values(graph, read_out, exactness)
+        expr_to_craft_graph.add_craft_components_to_rasp_graph(
+            graph,
+            bos_dir=bases.BasisDirection(rasp.tokens.label, TRACR_BOS),
+            mlp_exactness=exactness,
+        )
+        craft = craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
+    except (NotImplementedError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, CompileError):
+            raise
+        raise CompileError(f"Tracr cannot compile this program: {error}") from error
+    guards.layers(graph, craft)
+
+    tokens = bases.VectorSpaceWithBasis.from_values("tokens", words | {TRACR_BOS, TRACR_PAD})
+    indices = bases.VectorSpaceWithBasis.from_values("indices", range(read_out))
+    output = bases.VectorSpaceWithBasis(sink[nodes.OUTPUT_BASIS])
+    residual = bases.join_vector_spaces(craft.residual_space, tokens, indices, output)
+    return graph, sink, craft, {"tokens": tokens, "indices": indices, "residual": residual}
+
+
+def _canonical_ids(tip: Any) -> None:
+    """Numbers the expressions breadth first, so that labels do not depend on what was built before."""
+    counter = itertools.count(1)
+    queue, seen = [tip], set()
+    while queue:
+        expression = queue.pop(0)
+        if id(expression) in seen:
+            continue
+        seen.add(id(expression))
+        if expression.label not in ("tokens", "indices"):
+            expression.__dict__["unique_id"] = next(counter)
+        queue.extend(expression.children)
+
+
+def _slots(craft: Any) -> dict[tuple[int, str], Any]:
+    """(layer, "attn" or "mlp") -> craft block, as Tracr folds a series of blocks into layers."""
+    from tracr.craft import transformers
+
+    placed: dict[tuple[int, str], Any] = {}
+    half = 0
+    for block in craft.blocks:
+        wanted = 1 if isinstance(block, transformers.MLP) else 0
+        half += (wanted - half) % 2
+        placed[half // 2, ("attn", "mlp")[wanted]] = block
+        half += 1
+    return placed
+
+
+def _embeddings(
+    vocabulary: Sequence[str], read_out: int, spaces: dict[str, Any], column: dict[Any, int]
+) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    from tracr.craft import bases
+
+    words = [TRACR_BOS, *vocabulary[1:]]
+    embed = np.zeros((len(words), len(column)), dtype=np.float32)
+    for i, word in enumerate(words):
+        embed[i, column[bases.BasisDirection("tokens", word)]] = 1
+    one = bases.BasisDirection("one")
+    if one in column:
+        embed[:, column[one]] = 1
+    positions = np.zeros((read_out + 1, len(column)), dtype=np.float32)
+    for i in range(read_out):
+        positions[i + 1, column[bases.BasisDirection("indices", i)]] = 1
+    return {"embed.W_E": embed, "pos_embed.W_pos": positions}
+
+
+def _columns(space: Any, column: dict[Any, int]) -> list[int]:
+    return [column[direction] for direction in space.basis]
+
+
+def _attention(layer: int, block: Any, column: dict[Any, int]) -> dict[str, Any]:
+    heads = list(block.as_multi().heads()) if block is not None else []
+    width = len(column)
+    size = max((max(h.w_qk.matrix.shape[1], h.w_ov.matrix.shape[1]) for h in heads), default=0)
+    q, k, v = (np.zeros((len(heads), width, size), dtype=np.float32) for _ in range(3))
+    o = np.zeros((len(heads), size, width), dtype=np.float32)
+    for i, head in enumerate(heads):
+        n_key, n_value = head.w_qk.matrix.shape[1], head.w_ov.matrix.shape[1]
+        q[i, _columns(head.w_qk.left_space, column), :n_key] = head.w_qk.matrix
+        k[i, _columns(head.w_qk.right_space, column), range(n_key)] = 1
+        v[i, _columns(head.w_ov.input_space, column), :n_value] = head.w_ov.matrix
+        o[i, range(n_value), _columns(head.w_ov.output_space, column)] = 1
+    at = f"blocks.{layer}.attn."
+    zeros = {f"{at}b_{x}": np.zeros((len(heads), size), dtype=np.float32) for x in "QKV"}
+    return {
+        at + "W_Q": q, at + "W_K": k, at + "W_V": v, at + "W_O": o,
+        at + "b_O": np.zeros(width, dtype=np.float32), **zeros,
+    }
+
+
+def _mlp(layer: int, block: Any, column: dict[Any, int]) -> dict[str, Any]:
+    n = block.fst.output_space.num_dims if block is not None else 0
+    w_in = np.zeros((len(column), n), dtype=np.float32)
+    w_out = np.zeros((n, len(column)), dtype=np.float32)
+    if block is not None:
+        w_in[_columns(block.fst.input_space, column)] = block.fst.matrix
+        w_out[:, _columns(block.snd.output_space, column)] = block.snd.matrix
+    at = f"blocks.{layer}.mlp."
+    return {
+        at + "W_in": w_in, at + "b_in": np.zeros(n, dtype=np.float32),
+        at + "W_out": w_out, at + "b_out": np.zeros(len(column), dtype=np.float32),
+    }
+
+
+def _direction(node: Any, value: Value) -> Any:
+    return next(d for d in node["OUTPUT_BASIS"] if d.value == value)
+
+
+def _ordered(values: Any) -> tuple[Value, ...]:
+    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
+
+
+def _expressions(tip: Any) -> list[Any]:
+    """Every expression of the program once, inputs before readers."""
+    order: list[Any] = []
+    seen: set[int] = set()
+
+    def visit(expression: Any) -> None:
+        if id(expression) in seen:
+            return
+        seen.add(id(expression))
+        for child in expression.children:
+            visit(child)
+        order.append(expression)
+
+    visit(tip)
+    return order
+
+
+def _tabulate(
+    graph: Any, sink: Any, vocabulary: Sequence[str], read_out: int
+) -> tuple[Operation, ...]:
+    """The RASP program as tables over its finite value sets."""
+    from tracr.rasp import rasp
+
+    def values(expression: Any) -> tuple[Value, ...]:
+        if isinstance(expression, rasp.TokensType):
+            return tuple(vocabulary[1:])
+        found = set(graph.nodes[expression.label]["VALUE_SET"])
+        if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
+            found.add(float(expression.default or 0))
+        return _ordered(found)
+
+    operations = []
+    for expression in _expressions(sink["EXPR"]):
+        inputs = tuple(child.name for child in expression.children)
+        name = expression.name
+        if isinstance(expression, rasp.TokensType):
+            made = Operation(name=name, op="tokens", values=values(expression))
+        elif isinstance(expression, rasp.IndicesType):
+            made = Operation(name=name, op="indices", values=values(expression))
+        elif isinstance(expression, rasp.Map):
+            known = values(expression)
+            table = tuple(known.index(expression.f(x)) for x in values(expression.inner))
+            made = Operation(
+                name=name, op="map", inputs=inputs, values=known, table=table,
+                shape=(len(table),), numerical=rasp.is_numerical(expression),
+            )
+        elif isinstance(expression, rasp.SequenceMap):
+            known = values(expression)
+            x, y = values(expression.fst), values(expression.snd)
+            table = tuple(known.index(expression.f(a, b)) for a in x for b in y)
+            made = Operation(
+                name=name, op="sequence_map", inputs=(expression.fst.name, expression.snd.name),
+                values=known, table=table, shape=(len(x), len(y)),
+                numerical=rasp.is_numerical(expression),
+            )
+        elif isinstance(expression, rasp.Select):
+            k, q = values(expression.keys), values(expression.queries)
+            table = tuple(int(bool(expression.predicate(a, b))) for a in k for b in q)
+            made = Operation(
+                name=name, op="select", inputs=(expression.keys.name, expression.queries.name),
+                table=table, shape=(len(k), len(q)),
+            )
+        elif isinstance(expression, rasp.SelectorWidth):
+            made = Operation(name=name, op="width", inputs=inputs, values=values(expression))
+        elif isinstance(expression, rasp.Aggregate):
+            numerical = rasp.is_numerical(expression)
+            made = Operation(
+                name=name, op="aggregate", inputs=(expression.selector.name, expression.sop.name),
+                values=values(expression), numerical=numerical,
+                default=float(expression.default or 0) if numerical else None,
+            )
+        else:
+            raise CompileError(f"Node {name!r}: {type(expression).__name__} cannot be tabulated.")
+        operations.append(made)
+    return tuple(operations)
+
+
+def _nodes(
+    graph: Any,
+    operations: tuple[Operation, ...],
+    blocks: dict[tuple[int, str], Any],
+    column: dict[Any, int],
+) -> dict[str, Node]:
+    """Where each node of the program stands, found by the identity of Tracr's own objects."""
+    by_name = {data["EXPR"].name: data for data in graph.nodes.values()}
+    nodes: dict[str, Node] = {}
+    for operation in operations:
+        if operation.op == "select":  # no block of its own: it is the QK matrix of its readers
+            continue
+        data = by_name[operation.name]
+        layer, heads, neurons = -1, (), ()
+        block = data.get("MODEL_BLOCK")
+        for part in getattr(block, "blocks", [block] if block is not None else []):
+            layer, found_heads, found_neurons = _place(part, blocks)
+            heads, neurons = heads + found_heads, neurons + found_neurons
+        selects = {op.name: op.inputs for op in operations if op.op == "select"}
+        reads = tuple(
+            dict.fromkeys(r for name in operation.inputs for r in selects.get(name, (name,)))
+        )
+        directions = data["OUTPUT_BASIS"]
+        if not operation.numerical:
+            directions = [_direction(data, value) for value in operation.values]
+        basis = np.zeros((len(directions), len(column)), dtype=np.float32)
+        basis[range(len(directions)), [column[d] for d in directions]] = 1
+        nodes[operation.name] = Node(
+            name=operation.name,
+            role=dict(data["EXPR"].annotations).get("role", ""),
+            layer=layer,
+            heads=heads,
+            neurons=neurons,
+            values=operation.values,
+            numerical=operation.numerical,
+            reads=reads,
+            basis=basis,
+        )
+    return nodes
+
+
+def _place(
+    block: Any, blocks: dict[tuple[int, str], Any]
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    for (layer, part), merged in blocks.items():
+        if part == "attn":
+            for i, head in enumerate(merged.as_multi().heads()):
+                if head is block:
+                    return layer, (i,), ()
+        elif hasattr(block, "fst") and set(block.fst.output_space.basis) <= set(
+            merged.fst.output_space.basis
+        ):
+            where = {d: i for i, d in enumerate(merged.fst.output_space.basis)}
+            return layer, (), tuple(where[d] for d in block.fst.output_space.basis)
+    raise CompileError(f"Tracr dropped a block of the program: {block!r}.")

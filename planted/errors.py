@@ -1,0 +1,92 @@
+"""The errors a user can mend: each names the value, what was expected and the way out."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+_EXTRAS = {
+    "tracr": "train",
+    "jax": "train",
+    "optax": "train",
+    "scipy": "train",
+    "sklearn": "train",
+    "torch": "torch",
+    "matplotlib": "report",
+    "jinja2": "report",
+}
+
+
+class PlantedError(ValueError):
+    """Something the user can mend; the command line prints it without a traceback and exits 2."""
+
+
+class UnknownNameError(PlantedError):
+    """A name that is not in the catalogue."""
+
+
+class CompileError(PlantedError):
+    """A program that Tracr would refuse, or would compile silently wrong."""
+
+
+class CertificateError(PlantedError):
+    """A plant whose weights do not do what its program says."""
+
+
+class ArtefactError(PlantedError):
+    """A file that is missing, truncated, altered, or made by something else."""
+
+
+class CheckpointError(PlantedError):
+    """Weights that cannot be this plant's: a wrong shape, a missing tensor, NaN."""
+
+
+class RunFolderError(PlantedError):
+    """A run folder that belongs to another request, or cannot be written."""
+
+
+class MethodError(PlantedError):
+    """An interpretability method that raised or returned nonsense."""
+
+
+class VerdictError(PlantedError):
+    """A claim that the evidence at hand cannot carry."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is not known, with the near ones.
+
+    Args:
+        kind: What the name should have named, as "plant" or "recipe".
+        name: The offending name.
+        known: The names that exist.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def need(module: str, purpose: str) -> ModuleType:
+    """Imports an optional dependency, or says which pip line brings it.
+
+    Args:
+        module: The module to import, as "jax".
+        purpose: What it is wanted for, completing "... is needed to".
+
+    Raises:
+        PlantedError: If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        root = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != root:
+            raise
+        extra = _EXTRAS.get(root, "all")
+        raise PlantedError(
+            f"{root!r} is needed to {purpose} and is not installed. "
+            f"Run: pip install 'planted[{extra}]'"
+        ) from None

@@ -1,0 +1,160 @@
+"""The forward pass, written once for numpy and jax.numpy: the reference for every other runtime.
+
+Pre-activation transformer without LayerNorm, ReLU MLPs, bidirectional attention, exactly as Tracr
+builds it, but each block has only the heads, key size and neurons that its nodes use. Parameters
+are a flat dict with TransformerLens's names:
+
+    embed.W_E [vocab, d_model]          pos_embed.W_pos [pos, d_model]
+    blocks.{l}.attn.W_Q, W_K, W_V [head, d_model, d_head]    b_Q, b_K, b_V [head, d_head]
+    blocks.{l}.attn.W_O [head, d_head, d_model]              b_O [d_model]
+    blocks.{l}.mlp.W_in [d_model, d_mlp]  b_in [d_mlp]   W_out [d_mlp, d_model]  b_out [d_model]
+    unembed.W_U [d_model, output]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from planted.sites import Array, Edit, check_sites
+
+Params = Mapping[str, Any]  # name -> array, as in the module docstring
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a forward pass needs besides the parameters.
+
+    Attributes:
+        attn_scale: Factor on query-key products: 1 / sqrt(Tracr's padded key size).
+        read_out: Position whose residual stream is unembedded.
+        outputs: Labels of the output columns; the first `n_choices` choose a candidate, in order,
+            and another one winning is an invalid output.
+        n_choices: Number of candidates.
+        logit_scale: Factor on the read-out; part of a recipe, 1 for a plant.
+    """
+
+    attn_scale: float
+    read_out: int
+    outputs: tuple[str, ...]
+    n_choices: int
+    logit_scale: float = 1.0
+
+
+def n_layers(params: Params) -> int:
+    """Number of blocks."""
+    return 1 + max(int(name.split(".")[1]) for name in params if name.startswith("blocks."))
+
+
+def heads_per_layer(params: Params) -> tuple[int, ...]:
+    """Number of heads of each block."""
+    return tuple(
+        int(params[f"blocks.{layer}.attn.W_Q"].shape[0]) for layer in range(n_layers(params))
+    )
+
+
+def forward(
+    params: Params,
+    tokens: Array,
+    spec: Spec,
+    *,
+    edits: Mapping[str, Edit] | None = None,
+    record: Collection[str] = (),
+    xp: ModuleType = np,
+) -> tuple[Array, dict[str, Array]]:
+    """Runs the network.
+
+    Args:
+        params: Parameters, float32.
+        tokens: Token ids [task, pos], BOS included.
+        spec: Attention scale, read-out position, output columns.
+        edits: Site name -> function applied to the site's value before it is used.
+        record: Names of the sites to return.
+        xp: numpy or jax.numpy.
+
+    Returns:
+        Logits before the argmax [task, output], and the recorded sites: residual sites
+        [task, pos, d_model], q/k/v/z [task, pos, head, d_head], scores and pattern
+        [task, head, query, key], result [task, pos, head, d_model], mlp pre/post
+        [task, pos, d_mlp].
+
+    Raises:
+        PlantedError: If a name in `edits` or `record` is not a site.
+    """
+    depth = n_layers(params)
+    edits = edits or {}
+    wanted = set(record)
+    check_sites([*edits, *wanted], depth)
+    cache: dict[str, Array] = {}
+
+    def site(name: str, value: Array) -> Array:
+        if name in edits:
+            value = edits[name](value)
+        if name in wanted:
+            cache[name] = value
+        return value
+
+    x = site("hook_embed", params["embed.W_E"][tokens])
+    positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
+    x = x + site("hook_pos_embed", positions)
+    for layer in range(depth):
+        at = f"blocks.{layer}."
+        x = site(at + "hook_resid_pre", x)
+        x = x + site(at + "hook_attn_out", _attention(params, x, at, spec, site, edits, wanted, xp))
+        x = site(at + "hook_resid_mid", x)
+        mlp_in = site(at + "hook_mlp_in", x)
+        pre = _rows(mlp_in, params[at + "mlp.W_in"]) + params[at + "mlp.b_in"]
+        post = site(at + "mlp.hook_post", xp.maximum(site(at + "mlp.hook_pre", pre), 0))
+        out = _rows(post, params[at + "mlp.W_out"]) + params[at + "mlp.b_out"]
+        x = site(at + "hook_resid_post", x + site(at + "hook_mlp_out", out))
+    logits = (x[:, spec.read_out] @ params["unembed.W_U"]) * spec.logit_scale
+    return logits, cache
+
+
+def _attention(
+    params: Params,
+    x: Array,
+    at: str,
+    spec: Spec,
+    site: Callable[[str, Array], Array],
+    edits: Mapping[str, Edit],
+    wanted: Collection[str],
+    xp: ModuleType,
+) -> Array:
+    """Output of one block's attention, [task, pos, d_model]."""
+    n, length, width = x.shape
+    heads, _, size = params[at + "attn.W_Q"].shape
+
+    def project(which: str) -> Array:
+        # One matrix product for all heads: batched small products are several times slower.
+        weight = params[f"{at}attn.W_{which}"].transpose(1, 0, 2).reshape(width, heads * size)
+        value = _rows(x, weight).reshape(n, length, heads, size)
+        return site(f"{at}attn.hook_{which.lower()}", value + params[f"{at}attn.b_{which}"])
+
+    q, k, v = project("Q"), project("K"), project("V")
+    scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
+    scores = site(at + "attn.hook_attn_scores", scores)
+    weights = xp.exp(scores - scores.max(axis=-1, keepdims=True))
+    pattern = site(at + "attn.hook_pattern", weights / weights.sum(axis=-1, keepdims=True))
+    z = site(at + "attn.hook_z", (pattern @ v.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3))
+    name, weight = at + "attn.hook_result", params[at + "attn.W_O"]
+    if name in edits or name in wanted:
+        result = site(name, (z.transpose(2, 0, 1, 3) @ weight[:, None]).transpose(1, 2, 0, 3))
+        return result.sum(axis=2) + params[at + "attn.b_O"]
+    out = _rows(z.reshape(n, length, heads * size), weight.reshape(heads * size, width))
+    return out + params[at + "attn.b_O"]
+
+
+def _rows(value: Array, weight: Array) -> Array:
+    """value @ weight as one product: numpy would make one small product a task."""
+    rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
+    return (rows @ weight).reshape(value.shape[0], value.shape[1], weight.shape[1])
+
+
+def choices(logits: Array, spec: Spec) -> Any:
+    """Index of the chosen candidate, [task]; -1 where another column wins."""
+    top = np.asarray(logits).argmax(axis=-1)
+    return np.where(top < spec.n_choices, top, -1).astype(np.int64)

@@ -1,0 +1,59 @@
+"""Roles: what each node of a program is for. Truth comes from these marks, not from a second text.
+
+A role is put on the RASP expression itself, in place, because Tracr's own `.named` makes a copy
+that can become a second node of the graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from planted.errors import CompileError
+
+ROLES = (
+    "context",
+    "feature",
+    "score",
+    "compare",
+    "winner",
+    "emit",
+    "cue",
+    "belief",
+    "gate",
+    "table",
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A RASP program that plants.
+
+    Attributes:
+        output: The RASP expression whose value at the read-out position is the answer; at the
+            read-out it takes the value k for the k-th candidate, k = 1, 2, ...
+        searches: Whether it has a node of role "score" (a twin has none).
+    """
+
+    output: Any
+    searches: bool = True
+
+
+def mark(expression: T, name: str, role: str) -> T:
+    """Gives a RASP expression its name and role, in place, and returns it.
+
+    Raises:
+        CompileError: If the role is not one of `ROLES`, or the expression already has a name.
+    """
+    if role not in ROLES:
+        raise CompileError(f"Role {role!r} of node {name!r} is not one of {', '.join(ROLES)}.")
+    notes = expression.annotations  # type: ignore[attr-defined]
+    if "role" in dict(notes):
+        raise CompileError(
+            f"Node {name!r} is already marked as {notes['name']!r} ({notes['role']}). "
+            "Build a new expression for each node."
+        )
+    expression.annotations = {**dict(notes), "name": name, "role": role}  # type: ignore[attr-defined]
+    return expression

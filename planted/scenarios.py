@@ -1,0 +1,210 @@
+"""The contract of a scenario: a vocabulary, a layout, two objectives, and where tasks come from.
+
+A scenario is data and plain numpy functions; it knows nothing of RASP, weights or training. The
+functions here are therefore the oracle that compiled programs are certified against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.errors import PlantedError
+
+Tokens = npt.NDArray[np.int64]  # [task, pos], BOS included
+Values = npt.NDArray[np.float64]  # [task, candidate]
+Choices = npt.NDArray[np.int64]  # [task], index of the chosen candidate; -1 is an invalid output
+Sampler = Callable[[np.random.Generator, int], Tokens]
+
+BOS = "BOS"
+
+
+@dataclass(frozen=True)
+class Utility:
+    """An objective over candidates.
+
+    Attributes:
+        formula: How it is written, as "9·red + near".
+        of: Maps tokens [task, pos] to the value of each candidate [task, candidate].
+        levels: Every value it takes, ascending.
+    """
+
+    formula: str
+    of: Callable[[Tokens], Values]
+    levels: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One family of tasks with a mesa-objective and a base objective on the same candidates.
+
+    Attributes:
+        name: The catalogue's name for it.
+        title: A few words for a heading.
+        story: One paragraph: what the tasks are, and where the two objectives part.
+        source: Where the story comes from.
+        vocabulary: Token strings; a token's id is its place here, and id 0 is BOS.
+        candidates: Positions of the candidates, in output order: output k chooses candidate k.
+        read_out: The position whose residual stream is read.
+        cues: Token ids that may stand at the read-out; the first is the training cue.
+        mesa: The objective the program searches for (u_m).
+        base: The objective the base optimiser rewards (U), declared on every task.
+        draw: Samples tasks from D_ref: independent features, any cue in `cues[0]`'s place.
+        draw_training: Samples tasks on which the two objectives agree, as a training set would.
+        choose: The oracle for the output on one task of token strings: the slot (0-based) that
+            searching for the mesa-objective picks. Plain Python, not written from the program.
+        describe: One line for one task of token strings.
+        enumerate: All tasks [task, pos], or None when there are too many to list.
+        parameters: What the scenario was made with.
+        features: Named features of each candidate: tokens -> [task, candidate].
+        base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
+    """
+
+    name: str
+    title: str
+    story: str
+    source: str
+    vocabulary: tuple[str, ...]
+    candidates: tuple[int, ...]
+    read_out: int
+    cues: tuple[int, ...]
+    mesa: Utility
+    base: Utility
+    draw: Sampler
+    draw_training: Sampler
+    choose: Callable[[tuple[str, ...]], int]
+    describe: Callable[[tuple[str, ...]], str]
+    enumerate: Callable[[], Tokens] | None
+    base_return: Callable[[Tokens, Choices], float]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Callable[[Tokens], Values]] = field(default_factory=dict)
+
+    @property
+    def n_positions(self) -> int:
+        """Length of a task, BOS included."""
+        return self.read_out + 1
+
+    def encode(self, words: list[list[str]]) -> Tokens:
+        """Token ids [task, pos] of tasks written as token strings without BOS.
+
+        Raises:
+            PlantedError: If a word is not in the vocabulary or a task has another length.
+        """
+        ids = {word: i for i, word in enumerate(self.vocabulary)}
+        rows = []
+        for task in words:
+            if len(task) != self.n_positions - 1:
+                raise PlantedError(
+                    f"A task of {self.name!r} has {self.n_positions - 1} tokens, got "
+                    f"{len(task)}: {task!r}."
+                )
+            for word in task:
+                if word not in ids or word == BOS:
+                    raise PlantedError(
+                        f"Token {word!r} is not in the vocabulary of {self.name!r}: "
+                        f"{', '.join(self.vocabulary[1:])}."
+                    )
+            rows.append([0, *(ids[word] for word in task)])
+        return np.array(rows, dtype=np.int64).reshape(-1, self.n_positions)
+
+    def words(self, tokens: Tokens) -> list[tuple[str, ...]]:
+        """The token strings of each task, without BOS."""
+        return [tuple(self.vocabulary[i] for i in row[1:]) for row in tokens]
+
+    def check(self, tokens: npt.ArrayLike) -> Tokens:
+        """Tokens as an int64 array [task, pos], or an error that says what is wrong with them.
+
+        Raises:
+            PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
+        """
+        array = np.asarray(tokens)
+        if array.ndim != 2 or array.shape[1] != self.n_positions or array.dtype.kind not in "iu":
+            raise PlantedError(
+                f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got "
+                f"{array.dtype} {list(array.shape)}."
+            )
+        bad = (array < 0) | (array >= len(self.vocabulary))
+        if bad.any():
+            raise PlantedError(
+                f"Token id {int(array[bad][0])} is outside 0..{len(self.vocabulary) - 1} "
+                f"({self.name!r})."
+            )
+        if len(array) and ((array[:, 0] != 0).any() or (array[:, 1:] == 0).any()):
+            raise PlantedError(f"BOS (id 0) stands at position 0 of a task and nowhere else "
+                               f"({self.name!r}).")
+        return array.astype(np.int64)
+
+    def with_cue(self, tokens: Tokens, cue: int) -> Tokens:
+        """The same tasks with token id `cue` at the read-out."""
+        changed = tokens.copy()
+        changed[:, self.read_out] = cue
+        return changed
+
+
+def best(values: Values) -> npt.NDArray[np.bool_]:
+    """Which candidates attain the task's highest value, [task, candidate]."""
+    return np.asarray(values == values.max(axis=1, keepdims=True))
+
+
+def leftmost(values: Values) -> Choices:
+    """The first candidate with the highest value, [task]: search with leftmost ties."""
+    return np.asarray(values.argmax(axis=1), dtype=np.int64)
+
+
+def untied(values: Values) -> npt.NDArray[np.bool_]:
+    """Tasks with exactly one best candidate, [task]."""
+    return np.asarray(best(values).sum(axis=1) == 1)
+
+
+def disagree(scenario: Scenario, tokens: Tokens) -> npt.NDArray[np.bool_]:
+    """Membership in the disagreement set Δ: no candidate is best for both objectives, [task]."""
+    mesa, base = best(scenario.mesa.of(tokens)), best(scenario.base.of(tokens))
+    return np.asarray(~(mesa & base).any(axis=1))
+
+
+def draw_where(
+    scenario: Scenario,
+    rng: np.random.Generator,
+    n: int,
+    *,
+    in_delta: bool = False,
+    without_ties: bool = True,
+    cue: int | None = None,
+) -> Tokens:
+    """Draws `n` tasks from D_ref by rejection.
+
+    Args:
+        scenario: Where from.
+        rng: Consumed.
+        n: How many tasks.
+        in_delta: Only tasks of the disagreement set.
+        without_ties: Only tasks where each objective has a single best candidate.
+        cue: Token id at the read-out; the training cue if None.
+
+    Raises:
+        PlantedError: If fewer than one task in a thousand qualifies.
+    """
+    kept: list[Tokens] = []
+    have, drawn = 0, 0
+    while have < n:
+        tokens = scenario.draw(rng, max(64, 3 * (n - have)))
+        drawn += len(tokens)
+        mask = np.ones(len(tokens), dtype=bool)
+        if in_delta:
+            mask &= disagree(scenario, tokens)
+        if without_ties:
+            mask &= untied(scenario.mesa.of(tokens)) & untied(scenario.base.of(tokens))
+        kept.append(tokens[mask])
+        have += int(mask.sum())
+        if drawn > 1000 * (n + 64) and have < drawn / 1000:
+            what = "in the disagreement set" if in_delta else "without ties"
+            raise PlantedError(
+                f"Only {have} of {drawn} tasks of {scenario.name!r} are {what}: nothing can be "
+                "measured there. Choose another base objective or more levels."
+            )
+    tokens = np.concatenate(kept)[:n] if kept else scenario.draw(rng, 0)
+    return tokens if cue is None else scenario.with_cue(tokens, cue)

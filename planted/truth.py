@@ -1,0 +1,138 @@
+"""Ground truth of a plant: which heads and neurons hold each node, in which subspace, with what value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.errors import PlantedError
+from planted.scenarios import Tokens
+from planted.semantics import Floats, Operation, Value, as_numbers, codes_of, evaluate
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the planted program, as it stands in the network.
+
+    Attributes:
+        name: The node's name in the program.
+        role: What it is for (`planted.roles.ROLES`), or "" for plumbing.
+        layer: Block that writes it; -1 for the embeddings.
+        heads: Heads of that block that write it.
+        neurons: Neurons of that block's MLP that write it.
+        values: What it can hold; value i is held as direction i of the basis.
+        numerical: It holds one number along one direction instead.
+        reads: Names of the nodes it reads.
+        basis: Orthonormal rows [dim, d_model] of its subspace of the residual stream.
+    """
+
+    name: str
+    role: str
+    layer: int
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+    values: tuple[Value, ...]
+    numerical: bool
+    reads: tuple[str, ...]
+    basis: Matrix
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where it is written: head results, the MLP output, or an embedding."""
+        if self.layer < 0:
+            return ("hook_pos_embed",) if self.name == "indices" else ("hook_embed",)
+        at = f"blocks.{self.layer}."
+        heads = tuple(f"{at}attn.hook_result.{head}" for head in self.heads)
+        return heads + ((f"{at}hook_mlp_out",) if self.neurons else ())
+
+    @property
+    def held_at(self) -> str:
+        """The first residual-stream site that holds it."""
+        if self.layer < 0:
+            return "blocks.0.hook_resid_pre"
+        part = "hook_resid_post" if self.neurons else "hook_resid_mid"
+        return f"blocks.{self.layer}.{part}"
+
+    def encode(self, numbers: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """The code of values [task, pos]: coordinates [task, pos, dim] and where there is one.
+
+        Raises:
+            PlantedError: If a number is not one that the node can hold.
+        """
+        held = ~np.isnan(numbers)
+        if self.numerical:
+            return np.nan_to_num(numbers)[..., None], held
+        operation = Operation(name=self.name, op="map", values=self.values)
+        try:
+            codes = codes_of(operation, numbers)
+        except ValueError as error:
+            raise PlantedError(str(error)) from None
+        return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
+
+    def decode(self, stream: npt.NDArray[np.floating]) -> Floats:  # type: ignore[type-arg]
+        """The value with the largest entry (or the number) in a residual stream [task, pos, d]."""
+        content = stream @ self.basis.T
+        if self.numerical:
+            return np.asarray(content[..., 0], dtype=np.float64)
+        return as_numbers(self.values)[content.argmax(axis=-1)]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All that is known of a plant by construction.
+
+    Attributes:
+        nodes: Every node of the program, by name, inputs first.
+        operations: The tabulated program, which gives each node's value on any input.
+    """
+
+    nodes: Mapping[str, Node]
+    operations: tuple[Operation, ...]
+
+    def of_role(self, role: str) -> tuple[Node, ...]:
+        """Nodes with this role, in program order."""
+        return tuple(node for node in self.nodes.values() if node.role == role)
+
+    def node(self, name: str) -> Node:
+        """The node of this name.
+
+        Raises:
+            PlantedError: Naming the nodes there are.
+        """
+        if name not in self.nodes:
+            raise PlantedError(f"No node {name!r} in this plant; its nodes are "
+                               f"{', '.join(self.nodes)}.")
+        return self.nodes[name]
+
+    def values(self, tokens: Tokens, overrides: Mapping[str, Floats] | None = None) -> dict[
+        str, Floats
+    ]:
+        """What every node holds, by the RASP program: name -> float [task, pos]; NaN is nothing.
+
+        Args:
+            tokens: Token ids [task, pos]; BOS at position 0 has no values.
+            overrides: Values [task, pos] put in the place of a node's own; NaN keeps its own.
+
+        Raises:
+            PlantedError: If a value is not one that the node can hold.
+        """
+        inner = {name: value[:, 1:] for name, value in (overrides or {}).items()}
+        try:
+            found = evaluate(self.operations, tokens[:, 1:] - 1, inner)
+        except ValueError as error:
+            raise PlantedError(str(error)) from None
+        empty = np.full((len(tokens), 1), np.nan)
+        return {name: np.hstack([empty, value]) for name, value in found.items()}
+
+    def in_basis(self, rotation: Matrix) -> Truth:
+        """The same truth after the residual stream was multiplied by `rotation` [d, d]."""
+        nodes = {
+            name: replace(node, basis=(node.basis @ rotation).astype(np.float32))
+            for name, node in self.nodes.items()
+        }
+        return Truth(nodes, self.operations)

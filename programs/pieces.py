@@ -1,0 +1,82 @@
+"""Pieces that search programs share: score, compare, choose, emit.
+
+All of them compile right with stock Tracr weights at any exactness: they ask *whether* anything is
+selected, never how many, so that no count has to be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from planted.roles import mark
+
+NO_SLOT = 0  # what the winner and the output hold where no candidate is chosen
+
+
+def score(utility: Callable[[str], float], name: str = "score", role: str = "score") -> Any:
+    """A score for every token, from a table that stands in one MLP."""
+    from tracr.rasp import rasp
+
+    return mark(rasp.Map(utility, rasp.tokens, simplify=False), name, role)
+
+
+def ones() -> Any:
+    """The number 1 at every position but BOS: what `any_bit` averages."""
+    from tracr.rasp import rasp
+
+    return rasp.numerical(mark(rasp.Map(lambda t: 1.0, rasp.tokens), "ones", "compare"))
+
+
+def any_bit(selector: Any, one: Any, name: str) -> Any:
+    """Whether the selector selects anything: averages ones, which is 1 if so and 0 (BOS) if not.
+
+    The result is also held at BOS; pass it through a SequenceMap before it is a key or a value.
+    """
+    from tracr.rasp import rasp
+
+    share = mark(rasp.numerical(rasp.Aggregate(selector, one, default=0)), f"{name}_share",
+                 "compare")
+    return mark(rasp.Map(lambda x: x > 0.6, share, simplify=False), name, "compare")
+
+
+def choose(scores: Any, length: int, one: Any, suffix: str = "", role: str = "winner") -> Any:
+    """Slot number (1, 2, ...) at the position with the highest score, leftmost on ties, else 0.
+
+    Two stages, so that the scores stay what they are: who is beaten by a higher score, and who of
+    the rest is preceded by another.
+
+    Args:
+        scores: The score at every position.
+        length: Number of positions without BOS.
+        one: From `ones`.
+        suffix: Appended to every node's name, where a program chooses twice.
+        role: Role of the resulting node.
+    """
+    from tracr.rasp import rasp
+
+    higher = rasp.Select(scores, scores, lambda key, query: key > query)
+    beaten = any_bit(mark(higher, f"higher{suffix}", "compare"), one, f"beaten{suffix}")
+    standing = mark(
+        rasp.SequenceMap(lambda lost, i: length if lost else i, beaten, rasp.indices),
+        f"standing{suffix}", "compare",
+    )
+    earlier = rasp.Select(standing, standing, lambda key, query: key < query)
+    preceded = any_bit(mark(earlier, f"earlier{suffix}", "compare"), one, f"preceded{suffix}")
+    return mark(
+        rasp.SequenceMap(
+            lambda late, i: NO_SLOT if late or i == length else i + 1, preceded, standing
+        ),
+        f"winner{suffix}", role,
+    )
+
+
+def emit(winner: Any, read_out_words: Collection[str]) -> Any:
+    """The winner's slot number, fetched to the read-out."""
+    from tracr.rasp import rasp
+
+    words = frozenset(read_out_words)
+    fetch = rasp.Select(
+        winner, rasp.tokens, lambda key, query: key != NO_SLOT and query in words
+    )
+    return mark(rasp.Aggregate(mark(fetch, "fetch", "emit"), winner), "output", "emit")
