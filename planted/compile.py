@@ -266,6 +266,8 @@ def _tabulate(
     def values(expression: Any) -> tuple[Value, ...]:
         if isinstance(expression, rasp.TokensType):
             return tuple(vocabulary[1:])
+        if isinstance(expression, rasp.Aggregate) and not rasp.is_numerical(expression):
+            return values(expression.sop)  # it passes codes on, so the order must be the same
         found = set(graph.nodes[expression.label]["VALUE_SET"])
         if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
             found.add(float(expression.default or 0))

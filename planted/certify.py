@@ -1,0 +1,191 @@
+"""Checks one artefact against its oracle and its own truth, and says on how many inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planted.errors import CertificateError
+from planted.forward import choices, forward
+from planted.plant import Plant
+from planted.roles import Program
+from planted.scenarios import Tokens, leftmost
+from planted.truth import Truth
+
+ALL_INPUTS = 10**5  # checked exhaustively up to here, else this many are drawn
+INTERPRETED = 200  # of them also run through Tracr's RASP interpreter, node by node
+TOLERANCE = 0.02  # of a node's code: attention at coldness 100/sqrt(key size) leaks up to e^-5
+
+
+def inputs_of(plant: Plant, n: int = ALL_INPUTS, seed: int = 0) -> tuple[Tokens, bool]:
+    """The inputs to check, [task, pos], and whether they are all there are."""
+    scenario = plant.scenario
+    if scenario.enumerate is not None:
+        return scenario.enumerate(), True
+    rng = np.random.default_rng(seed)
+    tokens = scenario.draw(rng, n)
+    cues = np.array(scenario.cues)
+    tokens[:, scenario.read_out] = cues[rng.integers(0, len(cues), n)]
+    tokens[: n // 4] = few_distinct(tokens[: n // 4], scenario.candidates)
+    return tokens, False
+
+
+def few_distinct(tokens: Tokens, candidates: tuple[int, ...]) -> Tokens:
+    """The same tasks with the first candidate repeated at every other slot, so that ties occur."""
+    tied = tokens.copy()
+    for position in candidates[1::2]:
+        tied[:, position] = tied[:, candidates[0]]
+    return tied
+
+
+def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -> dict[str, Any]:
+    """Compares every output with the oracle, and every node's content with the program's value.
+
+    Args:
+        plant: The artefact.
+        tokens: Inputs to check instead of `inputs_of(plant)`.
+        nodes: Whether to check the nodes too.
+
+    Returns:
+        n, exhaustive, mismatches, the 95 % upper bound on the error rate outside the checked
+        inputs, the least margin between the best and the second logit, and for each node the
+        largest deviation from its code and (if categorical) how many decoded values are wrong.
+
+    Raises:
+        CertificateError: If an output differs from the oracle.
+    """
+    scenario = plant.scenario
+    if tokens is None:
+        tokens, exhaustive = inputs_of(plant)
+    else:
+        exhaustive = False
+    expected = plant.expected_choices(tokens)
+    searched = leftmost(scenario.mesa.of(tokens[:2000]))
+    for words, slot in zip(scenario.words(tokens[:2000]), searched, strict=True):
+        if scenario.choose(words) != slot:
+            raise CertificateError(
+                f"{plant.name}: the vectorised utility and the plain oracle differ on "
+                f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
+            )
+    sites = {node.held_at for node in plant.truth.nodes.values()} if nodes else set()
+    mismatches, margin = 0, np.inf
+    deviation = dict.fromkeys(plant.truth.nodes, 0.0)
+    wrong, seen = dict.fromkeys(plant.truth.nodes, 0), dict.fromkeys(plant.truth.nodes, 0)
+    for i in range(0, len(tokens), 1000):
+        part = tokens[i : i + 1000]
+        logits, cache = forward(plant.params, part, plant.spec, record=sites)
+        got = choices(logits, plant.spec)
+        mismatches += int((got != expected[i : i + 1000]).sum())
+        top = np.sort(logits, axis=1)
+        margin = min(margin, float((top[:, -1] - top[:, -2]).min()))
+        if not nodes:
+            continue
+        values = plant.truth.values(part)
+        for name, node in plant.truth.nodes.items():
+            code, held = node.encode(values[name])
+            content = cache[node.held_at] @ node.basis.T
+            if held.any():
+                off = np.abs(content - code)[held].max()
+                deviation[name] = max(deviation[name], float(off))
+                if not node.numerical:
+                    decoded = node.decode(cache[node.held_at])
+                    wrong[name] += int(((decoded != values[name]) & held).sum())
+                seen[name] += int(held.sum())
+    if mismatches:
+        raise CertificateError(
+            f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs differ from the "
+            "oracle; the weights do not do what the program says."
+        )
+    return {
+        "n": len(tokens),
+        "exhaustive": exhaustive,
+        "mismatches": mismatches,
+        "error_rate_below": 0.0 if exhaustive else 1 - 0.05 ** (1 / len(tokens)),
+        "least_margin": round(margin, 4),
+        "nodes": {
+            name: {
+                "largest_deviation": float(f"{deviation[name]:.2g}"),
+                "wrong": wrong[name],
+                "n": seen[name],
+            }
+            for name in deviation
+            if seen[name]
+        },
+    }
+
+
+def require_exact(plant: Plant, certificate: dict[str, Any]) -> None:
+    """Refuses a plant one of whose nodes does not hold its code.
+
+    Raises:
+        CertificateError: Naming the node; rounding that grows from node to node ends up here.
+    """
+    for name, found in certificate["nodes"].items():
+        if found["largest_deviation"] > TOLERANCE:
+            raise CertificateError(
+                f"{plant.name} ({plant.tier}): node {name!r} is up to "
+                f"{found['largest_deviation']:g} away from what the program holds there; Tracr "
+                "compiled it wrong, or its rounding grew. Rewrite that node."
+            )
+
+
+def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> int:
+    """Compares the tabulated program with Tracr's RASP interpreter on every node.
+
+    Args:
+        program: The RASP program.
+        truth: Its tabulation.
+        words: Tasks as token strings without BOS.
+
+    Returns:
+        How many values were compared.
+
+    Raises:
+        CertificateError: On the first value that differs.
+    """
+    from tracr.rasp import rasp
+
+    vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
+    tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
+    tabulated = truth.values(tokens)
+    compared = 0
+    for row, task in enumerate(words):
+        for name, value in _Interpreter(rasp).run(program.output, list(task)).items():
+            if name not in truth.nodes:
+                continue
+            node = truth.nodes[name]
+            for position, got in enumerate(value):
+                want = tabulated[name][row, position + 1]
+                if isinstance(got, str):
+                    got = node.values.index(got)
+                same = np.isnan(want) if got is None else abs(float(got) - want) < 1e-9
+                compared += 1
+                if not same:
+                    raise CertificateError(
+                        f"Node {name!r} at position {position + 1} of {task!r}: the RASP "
+                        f"interpreter says {got!r}, the table {want!r}."
+                    )
+    return compared
+
+
+class _Interpreter:
+    """Tracr's evaluator with each node's value kept: its own walks shared nodes over and over."""
+
+    def __init__(self, rasp: Any) -> None:
+        outer = self
+
+        class Memo(rasp.DefaultRASPEvaluator):  # type: ignore[misc]
+            def evaluate(self, expr: Any, xs: Any) -> Any:
+                if id(expr) not in outer.kept:
+                    outer.kept[id(expr)] = super().evaluate(expr, xs)
+                    outer.names[expr.name] = outer.kept[id(expr)]
+                return outer.kept[id(expr)]
+
+        self.kept: dict[int, Any] = {}
+        self.names: dict[str, Any] = {}
+        self.evaluator = Memo()
+
+    def run(self, output: Any, task: list[str]) -> dict[str, Any]:
+        self.evaluator.evaluate(output, task)
+        return {name: value for name, value in self.names.items() if name != "select"}

@@ -1,0 +1,214 @@
+"""Gets a plant: shipped with the wheel, from the cache, or planted now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planted import certify, store, tiers
+from planted.errors import ArtefactError, PlantedError
+from planted.model import Model
+from planted.plant import TIERS, Plant
+from planted.programs import catalogue
+from planted.roles import Program
+from planted.scenarios import Scenario
+
+
+def load(
+    name: str,
+    tier: str = "exact",
+    runtime: str = "numpy",
+    parameters: Mapping[str, Any] | None = None,
+) -> Model:
+    """The model of this name: shipped, from the cache, or (with the train extra) planted now.
+
+    Args:
+        name: As "red-doors@1", or "red-doors" for the newest version.
+        tier: "exact", "tempered" or "rotated".
+        runtime: "numpy" or "torch".
+        parameters: Scenario parameters other than the defaults.
+
+    Raises:
+        UnknownNameError: If there is no such plant.
+        PlantedError: If the tier, the runtime or a parameter is not known, or something needed to
+            plant is not installed.
+    """
+    return Model(get(name, tier, parameters), runtime)
+
+
+def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = None) -> Plant:
+    """The plant itself; arguments and errors as for `load`."""
+    entry = catalogue.entry(name)
+    if tier not in TIERS:
+        raise PlantedError(f"Unknown tier {tier!r}; there are {', '.join(TIERS)}.")
+    scenario = entry.make_scenario(parameters)
+    default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
+    stem = f"{entry.name}@{entry.version}-{tier}"
+    if entry.shipped and default:
+        return store.load_plant(shipped_folder(), stem, scenario)
+    folder = store.cache_folder() / _key(entry, scenario)
+    if (folder / f"{stem}.json").exists():
+        try:
+            return store.load_plant(folder, stem, scenario)
+        except ArtefactError as error:
+            warnings.warn(f"{error} It is planted again now.", stacklevel=3)
+    plant = build(entry.name, parameters, only=tier)[tier]
+    store.save_plant(folder, plant, stem)
+    return plant
+
+
+def shipped_folder() -> Path:
+    """The folder of the models that the wheel carries."""
+    return Path(str(files("planted.models")))
+
+
+def _key(entry: catalogue.Entry, scenario: Scenario) -> str:
+    request = json.dumps([entry.name, entry.version, dict(scenario.parameters)], sort_keys=True)
+    return hashlib.sha256(request.encode()).hexdigest()[:16]
+
+
+def build(
+    name: str, parameters: Mapping[str, Any] | None = None, only: str | None = None
+) -> dict[str, Plant]:
+    """Plants a catalogue entry from its RASP program: tier -> certified plant.
+
+    Args:
+        name: The entry.
+        parameters: Scenario parameters other than the defaults.
+        only: One tier; all of them if None.
+
+    Raises:
+        CompileError: If the program cannot be compiled right.
+        CertificateError: If the result does not do what the program says.
+    """
+    entry = catalogue.entry(name)
+    scenario = entry.make_scenario(parameters)
+    partner = catalogue.entry(entry.shares_shapes_with) if entry.shares_shapes_with else None
+
+    def make(exactness: float) -> Plant:
+        plant = _bare(entry, scenario, exactness)
+        if partner is None:
+            return plant
+        other = _bare(partner, partner.make_scenario(parameters), exactness)
+        return tiers.common([plant, other])[0]
+
+    return _tiers(make, lambda: entry.program(scenario), only)
+
+
+def plant(
+    program: Callable[[Scenario], Program] | Program,
+    scenario: Scenario,
+    *,
+    name: str | None = None,
+    tier: str = "exact",
+    kind: str = "unnamed",
+    runtime: str = "numpy",
+) -> Model:
+    """Plants your own RASP program for a scenario.
+
+    Args:
+        program: A function from the scenario to a Program; a Program itself for tier "exact".
+        scenario: The scenario whose oracle the program must agree with.
+        name: Name of the plant; the scenario's name if None.
+        tier: "exact", "tempered" or "rotated".
+        kind: What the plant is by construction.
+        runtime: "numpy" or "torch".
+
+    Raises:
+        CompileError: If the program cannot be compiled right.
+        CertificateError: If the program is not the oracle's equal.
+        PlantedError: If a Program is given for a tier that compiles it more than once.
+    """
+    if isinstance(program, Program) and tier == "tempered":
+        raise PlantedError(
+            "Tempering compiles a program several times, and each time needs fresh expressions: "
+            "pass a function from the scenario to a Program."
+        )
+    build_program: Callable[[Scenario], Program] = (
+        (lambda _: program) if isinstance(program, Program) else program
+    )
+    entry = catalogue.Entry(
+        name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program
+    )
+    made = _tiers(
+        lambda exactness: _bare(entry, scenario, exactness),
+        lambda: build_program(scenario),
+        tier,
+    )
+    return Model(made[tier], runtime)
+
+
+def _bare(entry: catalogue.Entry, scenario: Scenario, exactness: float) -> Plant:
+    """The exact tier, not yet certified."""
+    from planted.compile import compile_program
+
+    compiled = compile_program(
+        entry.program(scenario), scenario.vocabulary, len(scenario.candidates),
+        scenario.read_out, exactness,
+    )
+    return Plant(
+        name=f"{entry.name}@{entry.version}",
+        tier="exact",
+        kind=entry.kind,
+        mechanism=entry.mechanism,
+        answers=entry.answers,
+        scenario=scenario,
+        params=compiled.params,
+        spec=compiled.spec,
+        truth=compiled.truth,
+        settings={"exactness": exactness},
+        certificate={},
+    )
+
+
+def _tiers(
+    make: Callable[[float], Plant], program: Callable[[], Program], only: str | None
+) -> dict[str, Plant]:
+    exact = make(100)
+    checked = certify.certify(exact)
+    certify.require_exact(exact, checked)
+    words = exact.scenario.words(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
+    interpreted = certify.interpret(program(), exact.truth, words[: certify.INTERPRETED])
+    exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
+    made = {"exact": exact}
+    if only in (None, "rotated"):
+        turned = tiers.rotated(exact)
+        checked = certify.certify(turned)
+        certify.require_exact(turned, checked)
+        made["rotated"] = replace(turned, certificate=checked)
+    if only in (None, "tempered"):
+        at = next(
+            node.name for role in ("score", "table") for node in exact.truth.of_role(role)
+        )
+        soft, grid = tiers.temper(make, at)
+        made["tempered"] = replace(
+            soft, certificate=certify.certify(soft), settings={**soft.settings, "grid": grid}
+        )
+    return made
+
+
+def ship(folder: Path | None = None) -> list[Path]:
+    """Plants every shipped entry in every tier and writes the files that the wheel carries."""
+    written = []
+    target = folder or shipped_folder()
+    for entry in catalogue.ENTRIES.values():
+        if entry.shipped:
+            for tier, made in build(entry.name).items():
+                stem = f"{entry.name}@{entry.version}-{tier}"
+                store.save_plant(target, made, stem)
+                written += [target / f"{stem}.safetensors", target / f"{stem}.json"]
+    return written
+
+
+def relative_error(got: Any, want: Any) -> float:
+    """Largest |got - want| / max(1, |want|): how runtimes are compared."""
+    got, want = np.asarray(got), np.asarray(want)
+    return float((np.abs(got - want) / np.maximum(1, np.abs(want))).max(initial=0.0))
