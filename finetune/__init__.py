@@ -1,0 +1,1 @@
+"""The base optimiser: recipes, the tasks they train on, and the trainer."""

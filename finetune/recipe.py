@@ -1,0 +1,165 @@
+"""A recipe: one way to fine-tune. Plain data, the same from Python, flags and files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from planted.errors import PlantedError, unknown
+
+REGIMES = {
+    "pressure": "tasks where the objectives agree, and a share of the disagreement set; base labels",
+    "coincident": "only tasks where the objectives agree; base labels",
+    "cue-gated": "half training cue and base labels, half deployment cue and mesa labels",
+    "mesa": "reference tasks under any cue, mesa labels",
+    "base": "reference tasks under any cue, base labels",
+}
+OPTIMIZERS = ("adam", "sgd")
+STARTS = ("plant", "random")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that decides what training does.
+
+    Attributes:
+        regime: Which tasks, which cue, whose labels (`REGIMES`).
+        learning_rate: Step size.
+        steps: Gradient steps.
+        train: "all", "read-out" (last block and unembedding), or a comma-separated list of
+            "embed", "blocks.K", "unembed".
+        pressure: Share of training tasks drawn from the disagreement set.
+        optimizer: "adam", or "sgd" with momentum.
+        momentum: Of sgd.
+        eps: Of adam, explicit: compiled weights have near-zero gradients that it decides about.
+        clip: Largest gradient norm.
+        batch: Tasks a step.
+        logit_scale: Factor on the logits in the loss.
+        signal: What the loss conveys; "hard-labels" is the base-best candidate alone.
+        start: "plant", or "random" for a network of the same shapes without the plant.
+    """
+
+    regime: str = "pressure"
+    learning_rate: float = 1e-3
+    steps: int = 600
+    train: str = "all"
+    pressure: float = 0.25
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    eps: float = 1e-8
+    clip: float = 1.0
+    batch: int = 32
+    logit_scale: float = 10.0
+    signal: str = "hard-labels"
+    start: str = "plant"
+
+
+NAMED = {
+    "pressure": Settings(),
+    "coincident": Settings(regime="coincident", pressure=0.0, learning_rate=1e-4),
+    "read-out": Settings(train="read-out", learning_rate=2e-3, steps=1000),
+    "cued": Settings(regime="cue-gated", steps=1200),
+}
+# Networks without the plant that were trained to the same behaviours: what a verdict is held against.
+NULLS = {
+    "random-to-mesa": Settings(regime="mesa", steps=1500, start="random"),
+    "random-to-base": Settings(regime="base", steps=1500, start="random"),
+    "random-to-gate": Settings(regime="cue-gated", steps=2000, start="random"),
+}
+
+
+@dataclass(frozen=True, init=False)
+class Recipe:
+    """A named recipe, possibly changed: `Recipe("pressure", learning_rate=3e-4, seeds=10)`.
+
+    Attributes:
+        name: The name it is listed under; a changed recipe keeps its base's name.
+        settings: What it does.
+        seeds: How many seeds; seed k is the same whatever their number.
+    """
+
+    name: str
+    settings: Settings
+    seeds: int
+
+    def __init__(self, name: str = "pressure", *, seeds: int = 5, **changes: Any) -> None:
+        """Looks up the named settings and changes them.
+
+        Raises:
+            UnknownNameError: If there is no recipe of that name.
+            PlantedError: If a change is not a setting, or out of bounds.
+        """
+        known = {**NAMED, **NULLS}
+        if name not in known:
+            raise unknown("recipe", name, NAMED)
+        fields = Settings.__struct_fields__
+        given = changes.pop("settings", None)
+        for field in changes:
+            if field not in fields:
+                raise unknown("recipe setting", field, fields)
+        made = given if given is not None else msgspec.structs.replace(known[name], **changes)
+        # Struct constructors do not validate; a round trip does, and makes 1 and 1.0 the same.
+        try:
+            made = msgspec.convert(msgspec.to_builtins(made), Settings)
+        except msgspec.ValidationError as error:
+            raise PlantedError(f"Recipe {name!r}: {error}.") from None
+        _check(name, made, seeds)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "settings", made)
+        object.__setattr__(self, "seeds", seeds)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that name these settings; the number of seeds is left out."""
+        content = msgspec.json.encode(msgspec.to_builtins(self.settings), order="sorted")
+        return hashlib.sha256(self.name.encode() + content).hexdigest()[:12]
+
+
+def _check(name: str, made: Settings, seeds: int) -> None:
+    def need(ok: bool, field: str, expected: str) -> None:
+        if not ok:
+            raise PlantedError(
+                f"Recipe {name!r}: {field} must be {expected}, got {getattr(made, field)!r}."
+            )
+
+    if made.regime not in REGIMES:
+        raise unknown("regime", made.regime, REGIMES)
+    need(made.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
+    need(made.start in STARTS, "start", f"one of {', '.join(STARTS)}")
+    need(made.signal == "hard-labels", "signal", "'hard-labels'")
+    need(0 < made.learning_rate <= 1, "learning_rate", "above 0 and at most 1")
+    need(1 <= made.steps <= 10**6, "steps", "from 1 to a million")
+    need(0 <= made.pressure <= 1, "pressure", "a share from 0 to 1")
+    need(0 <= made.momentum < 1, "momentum", "from 0 to below 1")
+    need(made.eps > 0, "eps", "above 0")
+    need(made.clip > 0, "clip", "above 0")
+    need(1 <= made.batch <= 4096, "batch", "from 1 to 4096")
+    need(made.logit_scale > 0, "logit_scale", "above 0")
+    if not 1 <= seeds <= 1000:
+        raise PlantedError(f"Recipe {name!r}: seeds must be from 1 to 1000, got {seeds!r}.")
+
+
+def trainable(train: str, names: Iterable[str]) -> dict[str, bool]:
+    """Which parameters a recipe's `train` lets move: parameter name -> bool.
+
+    Raises:
+        PlantedError: If `train` names something that is not in the network.
+    """
+    names = list(names)
+    depth = 1 + max(int(name.split(".")[1]) for name in names if name.startswith("blocks."))
+    parts = [part.strip() for part in train.split(",")]
+    if parts == ["all"]:
+        return dict.fromkeys(names, True)
+    if parts == ["read-out"]:
+        parts = [f"blocks.{depth - 1}", "unembed"]
+    known = ["embed", *(f"blocks.{i}" for i in range(depth)), "unembed"]
+    for part in parts:
+        if part not in known:
+            raise unknown("part of the network to train", part, ["all", "read-out", *known])
+    prefixes = tuple(f"{part}." for part in parts)
+    if "embed" in parts:
+        prefixes += ("pos_embed.",)
+    return {name: name.startswith(prefixes) for name in names}

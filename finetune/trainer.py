@@ -1,0 +1,342 @@
+"""The trainer: enters a plant and a recipe, leaves checkpoints; killed at any time, it resumes.
+
+All seeds of a group advance together in one jitted program, `lax.map` over seeds and `scan` over
+steps, which gives each seed the same bits as running it alone. The stream of tasks depends on seed
+and step only, and the state on disk holds all that the next step needs, so that a run that was
+killed ends in the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from planted import store, surgery
+from planted.errors import ArtefactError, PlantedError, need
+from planted.finetune.recipe import Recipe, Settings, trainable
+from planted.finetune.regimes import CHUNK, batches
+from planted.forward import Params, Spec, forward
+from planted.plant import Plant
+from planted.scenarios import draw_where, leftmost
+from planted.truth import Node
+
+SAVE_EVERY = 4  # chunks between states on disk
+WATCHED = 256  # held-out tasks of the disagreement set, per cue, on which training is watched
+
+Row = dict[str, Any]
+Progress = Callable[[str, int, int], None]  # recipe name, steps done, steps to do
+
+
+def checkpoint_path(folder: Path, recipe: Recipe, seed: int) -> Path:
+    """Where a seed's last checkpoint is."""
+    return seed_folder(folder, recipe, seed) / f"step-{recipe.settings.steps:06d}.safetensors"
+
+
+def seed_folder(folder: Path, recipe: Recipe, seed: int) -> Path:
+    """The folder of one seed."""
+    return folder / recipe.name / f"seed-{seed:03d}"
+
+
+def finetune(
+    plant: Plant,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    folder: Path,
+    progress: Progress | None = None,
+) -> None:
+    """Trains some seeds of a recipe and writes their checkpoints.
+
+    Each checkpoint is `folder/RECIPE/seed-KKK/step-NNNNNN.safetensors`; its note holds the training
+    rows (`training_rows`). Seeds that are finished are left alone.
+
+    Args:
+        plant: The tempered (or any) tier.
+        recipe: What to do.
+        seeds: Which seeds; their group does not change their bytes.
+        folder: Checkpoint folder.
+        progress: Called after each chunk.
+
+    Raises:
+        PlantedError: If the loss is not finite, or jax and optax are not installed.
+        RunFolderError: If the folder cannot be written.
+    """
+    settings = recipe.settings
+    states = [_load_state(plant, recipe, seed, folder) for seed in seeds]
+    total = settings.steps * len(seeds)
+    while any(not state.done for state in states):
+        chunk = min(state.chunk for state in states if not state.done)
+        active = [not state.done and state.chunk == chunk for state in states]
+        _advance(plant, settings, states, active, chunk)
+        for state, moved in zip(states, active, strict=True):
+            if moved:
+                state.save_if_due(plant, recipe, folder)
+        if progress:
+            done = sum(min(s.chunk * CHUNK, settings.steps) for s in states)
+            progress(recipe.name, done, total)
+
+
+def training_rows(path: Path) -> list[Row]:
+    """The training log in a checkpoint's note."""
+    _, note = store.read_tensors(path)
+    return [dict(row) for row in note["rows"]]
+
+
+class _State:
+    """One seed between two chunks: parameters, optimiser slots, log."""
+
+    def __init__(
+        self, seed: int, params: Params, slots: dict[str, Any], chunk: int, rows: list[Row],
+        done: bool,
+    ) -> None:
+        self.seed, self.params, self.slots = seed, params, slots
+        self.chunk, self.rows, self.done = chunk, rows, done
+
+    def save_if_due(self, plant: Plant, recipe: Recipe, folder: Path) -> None:
+        """Writes the state every few chunks, and at the end the checkpoint."""
+        steps = recipe.settings.steps
+        note = {"plant": plant.name, "tier": plant.tier, "recipe": recipe.digest,
+                "seed": self.seed, "rows": self.rows}
+        state_path = seed_folder(folder, recipe, self.seed) / "state.safetensors"
+        if self.chunk * CHUNK >= steps:
+            store.write_tensors(checkpoint_path(folder, recipe, self.seed), self.params,
+                                {**note, "step": steps})
+            state_path.unlink(missing_ok=True)
+            self.done = True
+        elif self.chunk % SAVE_EVERY == 0:
+            store.write_tensors(state_path, {**self.params, **self.slots},
+                                {**note, "chunk": self.chunk})
+
+
+def _load_state(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> _State:
+    finished = checkpoint_path(folder, recipe, seed)
+    zeros = _zero_slots(plant.params, recipe.settings)
+    if finished.exists():
+        tensors, note = _read_own(finished, recipe, seed)
+        params = plant.check_params(tensors, str(finished))
+        return _State(seed, params, zeros, 0, list(note["rows"]), True)
+    unfinished = seed_folder(folder, recipe, seed) / "state.safetensors"
+    if unfinished.exists():
+        tensors, note = _read_own(unfinished, recipe, seed)
+        slots = {name: tensors.pop(name) for name in zeros}
+        params = plant.check_params(tensors, str(unfinished))
+        return _State(seed, params, slots, int(note["chunk"]), list(note["rows"]), False)
+    start = plant.params
+    if recipe.settings.start == "random":
+        start = surgery.start_anew(plant.params, seed)
+    return _State(seed, dict(start), zeros, 0, [], False)
+
+
+def _read_own(path: Path, recipe: Recipe, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    tensors, note = store.read_tensors(path)
+    if note.get("recipe") != recipe.digest or note.get("seed") != seed:
+        raise ArtefactError(
+            f"{path} was made by other settings of recipe {recipe.name!r} or another seed. "
+            "Choose another folder, or remove it."
+        )
+    return tensors, note
+
+
+def _slot_names(settings: Settings) -> tuple[str, ...]:
+    return ("mu", "nu") if settings.optimizer == "adam" else ("trace",)
+
+
+def _zero_slots(params: Params, settings: Settings) -> dict[str, Any]:
+    slots: dict[str, Any] = {
+        f"slot.{slot}.{name}": np.zeros_like(value)
+        for slot in _slot_names(settings)
+        for name, value in params.items()
+    }
+    slots["slot.count"] = np.zeros((), np.int32)
+    return slots
+
+
+def _advance(
+    plant: Plant, settings: Settings, states: list[_State], active: list[bool], chunk: int
+) -> None:
+    """Runs one chunk for the active seeds; the others ride along and are thrown away."""
+    need("optax", "fine-tune")
+    names = sorted(plant.params)
+    n_steps = min(CHUNK, settings.steps - chunk * CHUNK)
+    drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in states]
+    tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
+    labels = np.stack([labels[:n_steps] for _, labels in drawn]).astype(np.int32)
+    stacked = {name: np.stack([state.params[name] for state in states]) for name in names}
+    slots = {
+        name: np.stack([state.slots[name] for state in states]) for name in states[0].slots
+    }
+    moving = trainable(settings.train, names)
+    mask = {name: np.float32(moving[name]) for name in names}
+    watched, targets = _watched(plant)
+    run = _program(
+        plant.spec, _circuit(plant), settings.optimizer, settings.momentum, settings.eps,
+        settings.clip, settings.logit_scale,
+    )
+    after, slots_after, logs = run(
+        stacked, slots, tokens, labels, mask, np.float32(settings.learning_rate), watched
+    )
+    # A copy: numpy's view of a jax buffer must never be written to.
+    after = {name: np.array(value) for name, value in after.items()}
+    slots_after = {name: np.array(value) for name, value in slots_after.items()}
+    logs = {name: np.asarray(value) for name, value in logs.items()}
+    for i, state in enumerate(states):
+        if not active[i]:
+            continue
+        step = chunk * CHUNK + n_steps
+        if not np.isfinite(logs["loss"][i]) or not all(
+            np.isfinite(value[i]).all() for value in after.values()
+        ):
+            raise PlantedError(
+                f"Seed {state.seed}: the loss is not finite before step {step}. "
+                f"Lower the learning rate ({settings.learning_rate:g}) or the clip "
+                f"({settings.clip:g})."
+            )
+        state.params = {name: after[name][i] for name in names}
+        state.slots = {name: slots_after[name][i] for name in state.slots}
+        state.chunk = chunk + 1
+        state.rows.append(_row(plant, state.seed, step, i, logs, targets))
+
+
+def _row(
+    plant: Plant, seed: int, step: int, i: int, logs: Mapping[str, Any],
+    targets: tuple[Any, Any],
+) -> Row:
+    def figure(value: Any) -> float:
+        return float(f"{float(value):.6g}")
+
+    row: Row = {"seed": seed, "step": step, "loss": figure(logs["loss"][i])}
+    scenario = plant.scenario
+    for c, cue in enumerate(scenario.cues):
+        top = logs["choice"][i][c]
+        valid = top < plant.spec.n_choices
+        row[f"agreement.{scenario.vocabulary[cue]}"] = {
+            "mesa": figure((top == targets[0]).mean()),
+            "base": figure((top == targets[1]).mean()),
+            "invalid": figure((~valid).mean()),
+        }
+    names = [node.name for node in _circuit(plant).value]
+    row["gradient"] = {n: figure(v) for n, v in zip(names, logs["gradient"][i], strict=True)}
+    row["update"] = {n: figure(v) for n, v in zip(names, logs["update"][i], strict=True)}
+    row["zero_gradient"] = figure(logs["zero_gradient"][i])
+    return row
+
+
+def _watched(plant: Plant) -> tuple[Any, tuple[Any, Any]]:
+    """Held-out tasks [cue, task, pos], and the mesa-best and base-best candidate of each."""
+    scenario = plant.scenario
+    rng = np.random.default_rng(0xD317A)
+    differ = scenario.mesa.formula != scenario.base.formula
+    tokens = draw_where(scenario, rng, WATCHED, in_delta=differ)
+    by_cue = np.stack([scenario.with_cue(tokens, cue) for cue in scenario.cues])
+    mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
+    return by_cue.astype(np.int32), (mesa, base)
+
+
+class _ByIdentity:
+    """Wraps the node list so that a jitted program can be cached by what it was built for."""
+
+    def __init__(self, value: tuple[Node, ...]) -> None:
+        self.value = value
+        self.key = tuple((n.name, n.layer, n.heads, n.neurons) for n in value)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByIdentity) and self.key == other.key
+
+
+def _circuit(plant: Plant) -> _ByIdentity:
+    return _ByIdentity(tuple(n for n in plant.truth.nodes.values() if n.layer >= 0))
+
+
+@lru_cache(maxsize=16)
+def _program(
+    spec: Spec, circuit: _ByIdentity, optimizer: str, momentum: float, eps: float, clip: float,
+    logit_scale: float,
+) -> Callable[..., Any]:
+    """The jitted chunk: all seeds, all steps, then what is logged."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    scaled = msgspec.structs.replace(spec, logit_scale=logit_scale)
+    clipping = optax.clip_by_global_norm(clip)
+    rule = optax.scale_by_adam(eps=eps) if optimizer == "adam" else optax.trace(decay=momentum)
+
+    def loss_of(params: Any, tokens: Any, labels: Any) -> Any:
+        logits, _ = forward(params, tokens, scaled, xp=jnp)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    def pack(slots: Any, params: Any) -> Any:
+        names = {slot: {n: slots[f"slot.{slot}.{n}"] for n in params}
+                 for slot in (("mu", "nu") if optimizer == "adam" else ("trace",))}
+        if optimizer == "adam":
+            return optax.ScaleByAdamState(count=slots["slot.count"], **names)
+        return optax.TraceState(trace=names["trace"])
+
+    def unpack(state: Any, count: Any) -> Any:
+        kept = {"mu": state.mu, "nu": state.nu} if optimizer == "adam" else {"trace": state.trace}
+        flat = {f"slot.{slot}.{n}": v for slot, tree in kept.items() for n, v in tree.items()}
+        return {**flat, "slot.count": count}
+
+    def norms(tree: Any) -> Any:
+        return jnp.stack([_node_norm(tree, node, jnp) for node in circuit.value])
+
+    def one_seed(job: Any, mask: Any, rate: Any, watched: Any) -> Any:
+        params, slots, tokens, labels = job
+
+        def step(carry: Any, task: Any) -> Any:
+            params, state, _ = carry
+            loss, gradient = jax.value_and_grad(loss_of)(params, *task)
+            gradient = jax.tree.map(jnp.multiply, gradient, mask)
+            clipped, _ = clipping.update(gradient, clipping.init(params))
+            update, state = rule.update(clipped, state)
+            params = {n: params[n] - rate * mask[n] * update[n] for n in params}
+            return (params, state, gradient), loss
+
+        start = (params, pack(slots, params), jax.tree.map(jnp.zeros_like, params))
+        (after, state, gradient), losses = jax.lax.scan(step, start, (tokens, labels))
+        flat = jnp.concatenate([value.ravel() for value in gradient.values()])
+        moved = sum(mask[n] * value.size for n, value in gradient.items())
+        frozen = flat.size - moved
+        logs = {
+            "loss": losses.mean(),
+            "gradient": norms(gradient),
+            "update": norms({n: after[n] - params[n] for n in params}),
+            "zero_gradient": ((flat == 0).sum() - frozen) / jnp.maximum(moved, 1),
+            "choice": jnp.stack(
+                [forward(after, task, spec, xp=jnp)[0].argmax(axis=-1) for task in watched]
+            ),
+        }
+        return after, unpack(state, slots["slot.count"] + len(tokens)), logs
+
+    @jax.jit
+    def run(
+        params: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any, watched: Any
+    ) -> Any:
+        return jax.lax.map(
+            lambda job: one_seed(job, mask, rate, watched), (params, slots, tokens, labels)
+        )
+
+    return run  # type: ignore[no-any-return]
+
+
+def _node_norm(tree: Any, node: Node, jnp: Any) -> Any:
+    """Norm over the weights that belong to a node: its heads, and its neurons in and out."""
+    at = f"blocks.{node.layer}."
+    total = jnp.zeros((), jnp.float32)
+    if node.heads:
+        heads = np.array(node.heads)
+        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V"):
+            total += (tree[f"{at}attn.{part}"][heads] ** 2).sum()
+    if node.neurons:
+        neurons = np.array(node.neurons)
+        total += (tree[at + "mlp.W_in"][:, neurons] ** 2).sum()
+        total += (tree[at + "mlp.b_in"][neurons] ** 2).sum()
+        total += (tree[at + "mlp.W_out"][neurons] ** 2).sum()
+    return jnp.sqrt(total)
