@@ -62,8 +62,12 @@ def compile_program(
     blocks = _slots(craft)
     depth = 1 + max(layer for layer, _ in blocks)
     key_size = max(
-        (max(head.w_qk.matrix.shape) for (_, part), block in blocks.items() if part == "attn"
-         for head in block.as_multi().heads()),
+        (
+            max(head.w_qk.matrix.shape)
+            for (_, part), block in blocks.items()
+            if part == "attn"
+            for head in block.as_multi().heads()
+        ),
         default=1,
     )
     params = _embeddings(vocabulary, read_out, spaces, column)
@@ -149,7 +153,7 @@ def _craft(
 
 
 def _canonical_ids(tip: Any) -> None:
-    """Numbers the expressions breadth first, so that labels do not depend on what was built before."""
+    """Numbers the expressions breadth first: labels do not depend on what was built before."""
     counter = itertools.count(1)
     queue, seen = [tip], set()
     while queue:
@@ -213,8 +217,12 @@ def _attention(layer: int, block: Any, column: dict[Any, int]) -> dict[str, Any]
     at = f"blocks.{layer}.attn."
     zeros = {f"{at}b_{x}": np.zeros((len(heads), size), dtype=np.float32) for x in "QKV"}
     return {
-        at + "W_Q": q, at + "W_K": k, at + "W_V": v, at + "W_O": o,
-        at + "b_O": np.zeros(width, dtype=np.float32), **zeros,
+        at + "W_Q": q,
+        at + "W_K": k,
+        at + "W_V": v,
+        at + "W_O": o,
+        at + "b_O": np.zeros(width, dtype=np.float32),
+        **zeros,
     }
 
 
@@ -227,8 +235,10 @@ def _mlp(layer: int, block: Any, column: dict[Any, int]) -> dict[str, Any]:
         w_out[:, _columns(block.snd.output_space, column)] = block.snd.matrix
     at = f"blocks.{layer}.mlp."
     return {
-        at + "W_in": w_in, at + "b_in": np.zeros(n, dtype=np.float32),
-        at + "W_out": w_out, at + "b_out": np.zeros(len(column), dtype=np.float32),
+        at + "W_in": w_in,
+        at + "b_in": np.zeros(n, dtype=np.float32),
+        at + "W_out": w_out,
+        at + "b_out": np.zeros(len(column), dtype=np.float32),
     }
 
 
@@ -285,32 +295,47 @@ def _tabulate(
             known = values(expression)
             table = tuple(known.index(expression.f(x)) for x in values(expression.inner))
             made = Operation(
-                name=name, op="map", inputs=inputs, values=known, table=table,
-                shape=(len(table),), numerical=rasp.is_numerical(expression),
+                name=name,
+                op="map",
+                inputs=inputs,
+                values=known,
+                table=table,
+                shape=(len(table),),
+                numerical=rasp.is_numerical(expression),
             )
         elif isinstance(expression, rasp.SequenceMap):
             known = values(expression)
             x, y = values(expression.fst), values(expression.snd)
             table = tuple(known.index(expression.f(a, b)) for a in x for b in y)
             made = Operation(
-                name=name, op="sequence_map", inputs=(expression.fst.name, expression.snd.name),
-                values=known, table=table, shape=(len(x), len(y)),
+                name=name,
+                op="sequence_map",
+                inputs=(expression.fst.name, expression.snd.name),
+                values=known,
+                table=table,
+                shape=(len(x), len(y)),
                 numerical=rasp.is_numerical(expression),
             )
         elif isinstance(expression, rasp.Select):
             k, q = values(expression.keys), values(expression.queries)
             table = tuple(int(bool(expression.predicate(a, b))) for a in k for b in q)
             made = Operation(
-                name=name, op="select", inputs=(expression.keys.name, expression.queries.name),
-                table=table, shape=(len(k), len(q)),
+                name=name,
+                op="select",
+                inputs=(expression.keys.name, expression.queries.name),
+                table=table,
+                shape=(len(k), len(q)),
             )
         elif isinstance(expression, rasp.SelectorWidth):
             made = Operation(name=name, op="width", inputs=inputs, values=values(expression))
         elif isinstance(expression, rasp.Aggregate):
             numerical = rasp.is_numerical(expression)
             made = Operation(
-                name=name, op="aggregate", inputs=(expression.selector.name, expression.sop.name),
-                values=values(expression), numerical=numerical,
+                name=name,
+                op="aggregate",
+                inputs=(expression.selector.name, expression.sop.name),
+                values=values(expression),
+                numerical=numerical,
                 default=float(expression.default or 0) if numerical else None,
             )
         else:
@@ -332,7 +357,9 @@ def _nodes(
         if operation.op == "select":  # no block of its own: it is the QK matrix of its readers
             continue
         data = by_name[operation.name]
-        layer, heads, neurons = -1, (), ()
+        layer = -1
+        heads: tuple[int, ...] = ()
+        neurons: tuple[int, ...] = ()
         block = data.get("MODEL_BLOCK")
         for part in getattr(block, "blocks", [block] if block is not None else []):
             layer, found_heads, found_neurons = _place(part, blocks)

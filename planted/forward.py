@@ -127,6 +127,8 @@ def _attention(
     """Output of one block's attention, [task, pos, d_model]."""
     n, length, width = x.shape
     heads, _, size = params[at + "attn.W_Q"].shape
+    if not heads and not any(name.startswith(at + "attn.") for name in (*edits, *wanted)):
+        return xp.broadcast_to(params[at + "attn.b_O"], x.shape)
 
     def project(which: str) -> Array:
         # One matrix product for all heads: batched small products are several times slower.
@@ -149,7 +151,7 @@ def _attention(
 
 
 def _rows(value: Array, weight: Array) -> Array:
-    """value @ weight as one product: numpy would make one small product a task."""
+    """The product value @ weight as one: numpy would make one small product a task."""
     rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
     return (rows @ weight).reshape(value.shape[0], value.shape[1], weight.shape[1])
 

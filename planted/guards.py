@@ -74,7 +74,7 @@ def values(graph: Any, length: int, exactness: float) -> None:
         expression, found = data["EXPR"], data.get("VALUE_SET", set())
         name = expression.name
         kinds = {_kind(value) for value in found}
-        if "None" in kinds or isinstance(expression, rasp.Map | rasp.SequenceMap) and not found:
+        if "None" in kinds or (isinstance(expression, rasp.Map | rasp.SequenceMap) and not found):
             raise CompileError(
                 f"Node {name!r} can be None, which compiles to an all-zero vector and decodes as "
                 "its first value. Use a value of its own for 'nothing', as -1."
@@ -86,15 +86,19 @@ def values(graph: Any, length: int, exactness: float) -> None:
             )
         if len(kinds) > 1 and not kinds <= {"int", "float"}:
             raise CompileError(
-                f"Node {name!r} mixes {' and '.join(sorted(kinds))} values {sorted(map(str, found))}: "
-                "Tracr sorts them inconsistently. Use one type a node."
+                f"Node {name!r} mixes {' and '.join(sorted(kinds))} values "
+                f"{sorted(map(str, found))}: Tracr sorts them inconsistently. Use one type a node."
             )
-        if isinstance(expression, rasp.Map) and rasp.is_numerical(expression):
-            if rasp.is_categorical(expression.inner) and min(found) < 0:
-                raise CompileError(
-                    f"Node {name!r} maps a categorical input to the number {min(found)!r}, and a "
-                    "ReLU clips negative numbers to 0. Shift its values to be at least 0."
-                )
+        if (
+            isinstance(expression, rasp.Map)
+            and rasp.is_numerical(expression)
+            and rasp.is_categorical(expression.inner)
+            and min(found) < 0
+        ):
+            raise CompileError(
+                f"Node {name!r} maps a categorical input to the number {min(found)!r}, and a "
+                "ReLU clips negative numbers to 0. Shift its values to be at least 0."
+            )
         if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
             carried = graph.nodes[expression.sop.label]["VALUE_SET"]
             if not set(carried) <= {0, 1}:
@@ -180,6 +184,7 @@ def _gives_none(expression: Any, graph: Any) -> bool:
     def domain(node: Any) -> list[Any]:
         return list(graph.nodes[node.label]["VALUE_SET"])
 
+    points: list[tuple[Any, ...]]
     if isinstance(expression, rasp.Map):
         points = [(x,) for x in domain(expression.inner)]
     else:
@@ -197,11 +202,7 @@ def _refuse_at_bos(node: Any, use: str) -> None:
     """A categorical Map of a number writes its value at 0 at BOS too, where there is none."""
     from tracr.rasp import rasp
 
-    if (
-        isinstance(node, rasp.Map)
-        and rasp.is_categorical(node)
-        and rasp.is_numerical(node.inner)
-    ):
+    if isinstance(node, rasp.Map) and rasp.is_categorical(node) and rasp.is_numerical(node.inner):
         raise CompileError(
             f"Node {node.name!r} turns a number into a category, so it has a value at BOS too, "
             f"and is used {use}. Pass it through a SequenceMap with the indices first."

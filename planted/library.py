@@ -151,8 +151,11 @@ def _bare(entry: catalogue.Entry, scenario: Scenario, exactness: float) -> Plant
     from planted.compile import compile_program
 
     compiled = compile_program(
-        entry.program(scenario), scenario.vocabulary, len(scenario.candidates),
-        scenario.read_out, exactness,
+        entry.program(scenario),
+        scenario.vocabulary,
+        len(scenario.candidates),
+        scenario.read_out,
+        exactness,
     )
     return Plant(
         name=f"{entry.name}@{entry.version}",
@@ -185,9 +188,7 @@ def _tiers(
         certify.require_exact(turned, checked)
         made["rotated"] = replace(turned, certificate=checked)
     if only in (None, "tempered"):
-        at = next(
-            node.name for role in ("score", "table") for node in exact.truth.of_role(role)
-        )
+        at = next(node.name for role in ("score", "table") for node in exact.truth.of_role(role))
         soft, grid = tiers.temper(make, at)
         made["tempered"] = replace(
             soft, certificate=certify.certify(soft), settings={**soft.settings, "grid": grid}

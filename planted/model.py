@@ -180,7 +180,8 @@ class Model:
         the rest of the network runs on. Always numpy, so that it can check a torch module.
 
         Args:
-            values: Node name -> float [task, pos]; NaN leaves that position alone.
+            values: Node name -> float [task, pos]; NaN leaves that position alone, as at BOS,
+                where no node has a value.
             tokens: Token ids [task, pos].
 
         Raises:
@@ -191,13 +192,7 @@ class Model:
         edits = []
         for name, given in values.items():
             node = self.truth.node(name)
-            numbers = np.asarray(given, dtype=np.float64)
-            if numbers.shape != checked.shape:
-                raise PlantedError(
-                    f"Values of node {name!r} are [task, pos] = {list(checked.shape)}, got "
-                    f"{list(numbers.shape)}."
-                )
-            content, held = node.encode(numbers)
+            content, held = node.encode(node.checked(given, checked))
             edits.append({node.held_at: sites.overwrite(node.basis, content, held)})
         return forward(self.plant.params, checked, self.spec, edits=sites.compose(edits))[0]
 

@@ -134,8 +134,9 @@ class Scenario:
                 f"({self.name!r})."
             )
         if len(array) and ((array[:, 0] != 0).any() or (array[:, 1:] == 0).any()):
-            raise PlantedError(f"BOS (id 0) stands at position 0 of a task and nowhere else "
-                               f"({self.name!r}).")
+            raise PlantedError(
+                f"BOS (id 0) stands at position 0 of a task and nowhere else ({self.name!r})."
+            )
         return array.astype(np.int64)
 
     def with_cue(self, tokens: Tokens, cue: int) -> Tokens:

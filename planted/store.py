@@ -74,8 +74,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path} is not readable JSON ({error}). Remove it to have it made "
-                            "anew.") from None
+        raise ArtefactError(
+            f"{path} is not readable JSON ({error}). Remove it to have it made anew."
+        ) from None
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -95,8 +96,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path} holds a line that is not JSON ({error}). Remove it to have it "
-                            "made anew.") from None
+        raise ArtefactError(
+            f"{path} holds a line that is not JSON ({error}). Remove it to have it made anew."
+        ) from None
 
 
 def tensors_to_bytes(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> bytes:
@@ -104,7 +106,8 @@ def tensors_to_bytes(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> byt
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
-    return save(arrays, metadata={"planted": json.dumps(note, sort_keys=True)})
+    content: bytes = save(arrays, metadata={"planted": json.dumps(note, sort_keys=True)})
+    return content
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], note: Mapping[str, Any]) -> None:
@@ -127,8 +130,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise ArtefactError(f"{path} is truncated or not a safetensors file ({error}). Remove it "
-                            "to have it made anew.") from None
+        raise ArtefactError(
+            f"{path} is truncated or not a safetensors file ({error}). Remove it "
+            "to have it made anew."
+        ) from None
 
 
 def sha256(content: bytes) -> str:
@@ -161,9 +166,15 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
         "spec": msgspec.to_builtins(plant.spec),
         "nodes": [
             {
-                "name": node.name, "role": node.role, "layer": node.layer,
-                "heads": node.heads, "neurons": node.neurons, "values": node.values,
-                "numerical": node.numerical, "reads": node.reads, "sites": node.sites,
+                "name": node.name,
+                "role": node.role,
+                "layer": node.layer,
+                "heads": node.heads,
+                "neurons": node.neurons,
+                "values": node.values,
+                "numerical": node.numerical,
+                "reads": node.reads,
+                "sites": node.sites,
             }
             for node in plant.truth.nodes.values()
         ],
@@ -229,20 +240,31 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     try:
         nodes = {
             entry["name"]: Node(
-                name=entry["name"], role=entry["role"], layer=entry["layer"],
-                heads=tuple(entry["heads"]), neurons=tuple(entry["neurons"]),
-                values=tuple(entry["values"]), numerical=entry["numerical"],
-                reads=tuple(entry["reads"]), basis=tensors.pop(f"truth.{entry['name']}"),
+                name=entry["name"],
+                role=entry["role"],
+                layer=entry["layer"],
+                heads=tuple(entry["heads"]),
+                neurons=tuple(entry["neurons"]),
+                values=tuple(entry["values"]),
+                numerical=entry["numerical"],
+                reads=tuple(entry["reads"]),
+                basis=tensors.pop(f"truth.{entry['name']}"),
             )
             for entry in manifest["nodes"]
         }
         operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
         plant = Plant(
-            name=manifest["name"], tier=manifest["tier"], kind=manifest["kind"],
-            mechanism=manifest["mechanism"], answers=manifest["answers"],
-            scenario=scenario, params=tensors,
-            spec=msgspec.convert(manifest["spec"], Spec), truth=Truth(nodes, operations),
-            settings=manifest["settings"], certificate=manifest["certificate"],
+            name=manifest["name"],
+            tier=manifest["tier"],
+            kind=manifest["kind"],
+            mechanism=manifest["mechanism"],
+            answers=manifest["answers"],
+            scenario=scenario,
+            params=tensors,
+            spec=msgspec.convert(manifest["spec"], Spec),
+            truth=Truth(nodes, operations),
+            settings=manifest["settings"],
+            certificate=manifest["certificate"],
         )
     except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise ArtefactError(

@@ -18,6 +18,8 @@ from planted.truth import Matrix, Truth
 
 READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # first axis after head is d_model
 WRITES = ("attn.W_O", "attn.b_O", "mlp.W_out", "mlp.b_out")  # last axis is d_model
+import os
+SCALE = float(os.environ.get("FSCALE","4"))
 FREE_NEURONS = 24  # at least as many as planted, and 16: without room the block is the whole layer
 
 
@@ -42,8 +44,9 @@ def rotate(params: Params, truth: Truth, rotation: Matrix) -> tuple[dict[str, Ma
     for name, value in params.items():
         part = name.split(".", 2)[2] if name.startswith("blocks.") else name
         if part in READS:
-            turned[name] = np.ascontiguousarray(np.swapaxes(
-                np.swapaxes(value, -1, -2) @ rotation, -1, -2))
+            turned[name] = np.ascontiguousarray(
+                np.swapaxes(np.swapaxes(value, -1, -2) @ rotation, -1, -2)
+            )
         elif part == "unembed.W_U":
             turned[name] = rotation.T @ value
         elif part in WRITES or part in ("embed.W_E", "pos_embed.W_pos"):
@@ -62,7 +65,7 @@ def soften_queries(params: Params, factor: float) -> dict[str, Matrix]:
 
 
 def add_free_neurons(params: Params, seed: int, at_least: int = FREE_NEURONS) -> dict[str, Matrix]:
-    """Neurons with random inputs and zero outputs in each MLP: room for training to write elsewhere.
+    """Neurons with random inputs and zero outputs in each MLP: room for training to write.
 
     Each MLP gets as many as it has, and at least `at_least`. Input weights are normal with standard
     deviation 1/sqrt(d_model) times 4, which gives pre-activations of about one, because a stream of
@@ -74,7 +77,7 @@ def add_free_neurons(params: Params, seed: int, at_least: int = FREE_NEURONS) ->
         at = f"blocks.{layer}.mlp."
         width, planted = params[at + "W_in"].shape
         n = max(at_least, planted)
-        inputs = (rng.normal(size=(width, n)) * 4 / np.sqrt(width)).astype(np.float32)
+        inputs = (rng.normal(size=(width, n)) * SCALE / np.sqrt(width)).astype(np.float32)
         grown[at + "W_in"] = np.hstack([params[at + "W_in"], inputs])
         grown[at + "b_in"] = np.concatenate([params[at + "b_in"], np.zeros(n, np.float32)])
         grown[at + "W_out"] = np.vstack([params[at + "W_out"], np.zeros((n, width), np.float32)])
@@ -165,9 +168,7 @@ def pad(
     grown["unembed.W_U"] = unembed
     width = to["embed.W_E"][1]
     nodes = {
-        name: replace(
-            node, basis=np.pad(node.basis, ((0, 0), (0, width - node.basis.shape[1])))
-        )
+        name: replace(node, basis=np.pad(node.basis, ((0, 0), (0, width - node.basis.shape[1]))))
         for name, node in truth.nodes.items()
     }
     new_spec = msgspec.structs.replace(spec, attn_scale=attn_scale, outputs=outputs)

@@ -12,7 +12,8 @@ import numpy as np
 from planted import surgery
 from planted.certify import certify, inputs_of
 from planted.compile import Compiled
-from planted.errors import CertificateError, need
+from planted.errors import CertificateError, CompileError, need
+from planted.forward import n_layers
 from planted.plant import Plant
 from planted.scenarios import draw_where, leftmost
 
@@ -33,9 +34,7 @@ def with_network(plant: Plant, compiled: Compiled) -> Plant:
 def rotated(plant: Plant, seed: int = 0) -> Plant:
     """The plant in a random orthogonal basis of its residual stream."""
     width = plant.params["embed.W_E"].shape[1]
-    params, truth = surgery.rotate(
-        plant.params, plant.truth, surgery.random_rotation(width, seed)
-    )
+    params, truth = surgery.rotate(plant.params, plant.truth, surgery.random_rotation(width, seed))
     settings = {**plant.settings, "rotation_seed": seed}
     return replace(plant, tier="rotated", params=params, truth=truth, settings=settings)
 
@@ -54,8 +53,8 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
         "exactness": exactness,
         "query_factor": factor,
         "free_neurons": [
-            int(params[f"blocks.{i}.mlp.b_in"].shape[0] - exact.params[f"blocks.{i}.mlp.b_in"].shape[0])
-            for i in range(surgery.n_layers(params))
+            int(params[name].shape[0] - exact.params[name].shape[0])
+            for name in (f"blocks.{i}.mlp.b_in" for i in range(n_layers(params)))
         ],
         "free_neurons_seed": seed,
     }
@@ -81,7 +80,11 @@ def temper(make: Make, gradient_at: str) -> tuple[Plant, list[dict[str, Any]]]:
     table: list[dict[str, Any]] = []
     best: tuple[float, Plant] | None = None
     for exactness in EXACTNESS:
-        exact = make(exactness)
+        try:
+            exact = make(exactness)
+        except CompileError as error:  # as counting, which needs more
+            table.append({"exactness": exactness, "refused": str(error)})
+            continue
         screen = inputs_of(exact, n=_SCREEN)[0]
         for factor in QUERY_FACTORS:
             plant = tempered_at(exact, exactness, factor)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ class Attention(nn.Module):
         # [head, size, d_model], so that each head's own result can be read and replaced
         weight = self.o.weight.T.reshape(self.heads, self.size, width)
         result = hook(at + "attn.hook_result", torch.einsum("nphs,hsd->nphd", z, weight))
-        return result.sum(dim=2) + self.o.bias
+        out: torch.Tensor = result.sum(dim=2) + self.o.bias
+        return out
 
 
 class MLP(nn.Module):
@@ -54,7 +56,8 @@ class MLP(nn.Module):
     def forward(self, x: torch.Tensor, at: str, hook: Hook) -> torch.Tensor:
         """Output [task, pos, d_model]."""
         post = torch.relu(hook(at + "mlp.hook_pre", self.fc_in(x)))
-        return self.fc_out(hook(at + "mlp.hook_post", post))
+        out: torch.Tensor = self.fc_out(hook(at + "mlp.hook_post", post))
+        return out
 
 
 class Block(nn.Module):
@@ -97,7 +100,8 @@ class PlantedTransformer(nn.Module):
         self.layers = nn.ModuleList(
             Block(
                 width,
-                *shapes[f"blocks.{i}.attn.b_Q"],
+                shapes[f"blocks.{i}.attn.b_Q"][0],
+                shapes[f"blocks.{i}.attn.b_Q"][1],
                 shapes[f"blocks.{i}.mlp.b_in"][0],
                 spec.attn_scale,
             )
@@ -119,7 +123,7 @@ class PlantedTransformer(nn.Module):
         """The weights as numpy parameters, as `planted.forward` names them."""
         shapes = {
             f"layers.{i}": (block.attn.heads, block.attn.size)
-            for i, block in enumerate(self.layers)
+            for i, block in enumerate(self._blocks())
         }
         out: dict[str, Any] = {}
         for name, tensor in self._own().items():
@@ -147,7 +151,11 @@ class PlantedTransformer(nn.Module):
     @property
     def units(self) -> tuple[str, ...]:
         """Every head and MLP, as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"."""
-        return sites.units(block.attn.heads for block in self.layers)  # type: ignore[misc]
+        return sites.units(block.attn.heads for block in self._blocks())
+
+    def _blocks(self) -> tuple[Block, ...]:
+        """The layers, as what they are."""
+        return tuple(cast(Block, layer) for layer in self.layers)
 
     def run_with_cache(
         self, tokens: torch.Tensor, names: Iterable[str] | None = None
@@ -193,7 +201,7 @@ class PlantedTransformer(nn.Module):
             "pos_embed.W_pos": self.pos.weight,
             "unembed.W_U": self.head.weight,
         }
-        for i, block in enumerate(self.layers):
+        for i, block in enumerate(self._blocks()):
             at, attn, mlp = f"blocks.{i}.", block.attn, block.mlp
             for letter, layer in (("Q", attn.q), ("K", attn.k), ("V", attn.v), ("O", attn.o)):
                 found |= {f"{at}attn.W_{letter}": layer.weight, f"{at}attn.b_{letter}": layer.bias}
@@ -208,7 +216,9 @@ def _unchanged(name: str, value: torch.Tensor) -> torch.Tensor:
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
     """A Linear that may have no inputs or outputs: torch warns when it initialises an empty one."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
+        layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
     return layer
 
 

@@ -1,4 +1,4 @@
-"""Ground truth of a plant: which heads and neurons hold each node, in which subspace, with what value."""
+"""Ground truth of a plant: which heads and neurons hold each node, where, with what value."""
 
 from __future__ import annotations
 
@@ -58,6 +58,25 @@ class Node:
         part = "hook_resid_post" if self.neurons else "hook_resid_mid"
         return f"blocks.{self.layer}.{part}"
 
+    def checked(self, numbers: npt.ArrayLike, tokens: Tokens) -> Floats:
+        """Values given for this node as float [task, pos].
+
+        Raises:
+            PlantedError: If the shape is not that of the tokens, or BOS is given a value.
+        """
+        given = np.asarray(numbers, dtype=np.float64)
+        if given.shape != tokens.shape:
+            raise PlantedError(
+                f"Values of node {self.name!r} are [task, pos] = {list(tokens.shape)}, got "
+                f"{list(given.shape)}."
+            )
+        if not np.isnan(given[:, 0]).all():
+            raise PlantedError(
+                f"Node {self.name!r} has no value at BOS (position 0): put NaN there, got "
+                f"{float(given[~np.isnan(given[:, 0]), 0][0])!r}."
+            )
+        return given
+
     def encode(self, numbers: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """The code of values [task, pos]: coordinates [task, pos, dim] and where there is one.
 
@@ -65,21 +84,21 @@ class Node:
             PlantedError: If a number is not one that the node can hold.
         """
         held = ~np.isnan(numbers)
-        if self.numerical:
-            return np.nan_to_num(numbers)[..., None], held
         operation = Operation(name=self.name, op="map", values=self.values)
         try:
             codes = codes_of(operation, numbers)
         except ValueError as error:
             raise PlantedError(str(error)) from None
+        if self.numerical:
+            return np.nan_to_num(numbers)[..., None], held
         return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
 
-    def decode(self, stream: npt.NDArray[np.floating]) -> Floats:  # type: ignore[type-arg]
+    def decode(self, stream: npt.NDArray[np.floating]) -> Floats:
         """The value with the largest entry (or the number) in a residual stream [task, pos, d]."""
         content = stream @ self.basis.T
         if self.numerical:
             return np.asarray(content[..., 0], dtype=np.float64)
-        return as_numbers(self.values)[content.argmax(axis=-1)]
+        return np.asarray(as_numbers(self.values)[content.argmax(axis=-1)])
 
 
 @dataclass(frozen=True)
@@ -105,13 +124,14 @@ class Truth:
             PlantedError: Naming the nodes there are.
         """
         if name not in self.nodes:
-            raise PlantedError(f"No node {name!r} in this plant; its nodes are "
-                               f"{', '.join(self.nodes)}.")
+            raise PlantedError(
+                f"No node {name!r} in this plant; its nodes are {', '.join(self.nodes)}."
+            )
         return self.nodes[name]
 
-    def values(self, tokens: Tokens, overrides: Mapping[str, Floats] | None = None) -> dict[
-        str, Floats
-    ]:
+    def values(
+        self, tokens: Tokens, overrides: Mapping[str, Floats] | None = None
+    ) -> dict[str, Floats]:
         """What every node holds, by the RASP program: name -> float [task, pos]; NaN is nothing.
 
         Args:
@@ -119,9 +139,13 @@ class Truth:
             overrides: Values [task, pos] put in the place of a node's own; NaN keeps its own.
 
         Raises:
-            PlantedError: If a value is not one that the node can hold.
+            PlantedError: If there is no such node, a shape is wrong, or a value is not one that
+                the node can hold.
         """
-        inner = {name: value[:, 1:] for name, value in (overrides or {}).items()}
+        inner = {
+            name: self.node(name).checked(value, tokens)[:, 1:]
+            for name, value in (overrides or {}).items()
+        }
         try:
             found = evaluate(self.operations, tokens[:, 1:] - 1, inner)
         except ValueError as error:

@@ -35,8 +35,9 @@ def any_bit(selector: Any, one: Any, name: str) -> Any:
     """
     from tracr.rasp import rasp
 
-    share = mark(rasp.numerical(rasp.Aggregate(selector, one, default=0)), f"{name}_share",
-                 "compare")
+    share = mark(
+        rasp.numerical(rasp.Aggregate(selector, one, default=0)), f"{name}_share", "compare"
+    )
     return mark(rasp.Map(lambda x: x > 0.6, share, simplify=False), name, "compare")
 
 
@@ -59,7 +60,8 @@ def choose(scores: Any, length: int, one: Any, suffix: str = "", role: str = "wi
     beaten = any_bit(mark(higher, f"higher{suffix}", "compare"), one, f"beaten{suffix}")
     standing = mark(
         rasp.SequenceMap(lambda lost, i: length if lost else i, beaten, rasp.indices),
-        f"standing{suffix}", "compare",
+        f"standing{suffix}",
+        "compare",
     )
     earlier = rasp.Select(standing, standing, lambda key, query: key < query)
     preceded = any_bit(mark(earlier, f"earlier{suffix}", "compare"), one, f"preceded{suffix}")
@@ -67,7 +69,8 @@ def choose(scores: Any, length: int, one: Any, suffix: str = "", role: str = "wi
         rasp.SequenceMap(
             lambda late, i: NO_SLOT if late or i == length else i + 1, preceded, standing
         ),
-        f"winner{suffix}", role,
+        f"winner{suffix}",
+        role,
     )
 
 
@@ -76,7 +79,5 @@ def emit(winner: Any, read_out_words: Collection[str]) -> Any:
     from tracr.rasp import rasp
 
     words = frozenset(read_out_words)
-    fetch = rasp.Select(
-        winner, rasp.tokens, lambda key, query: key != NO_SLOT and query in words
-    )
+    fetch = rasp.Select(winner, rasp.tokens, lambda key, query: key != NO_SLOT and query in words)
     return mark(rasp.Aggregate(mark(fetch, "fetch", "emit"), winner), "output", "emit")

@@ -15,7 +15,7 @@ import numpy as np
 from planted.errors import PlantedError
 from planted.programs import pieces
 from planted.roles import Program, mark
-from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values, leftmost
+from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values
 
 CUES = ("T", "D")  # training and deployment: the plant treats them alike
 COLOURS, KINDS = ("blue", "red"), ("key", "door")
@@ -183,7 +183,8 @@ def table(place: Scenario) -> Program:
         fetched.append(
             mark(
                 rasp.Aggregate(mark(here, f"at_{slot + 1}", "context"), rasp.tokens),
-                f"object_{slot + 1}", "context",
+                f"object_{slot + 1}",
+                "context",
             )
         )
     words = place.vocabulary
@@ -219,9 +220,7 @@ def both(place: Scenario, gated: bool) -> Program:
     base = pieces.score(_score_table(place, "door"), "score_base", "belief")
     red = pieces.choose(mesa, place.read_out, one)
     door = pieces.choose(base, place.read_out, one, "_base", "belief")
-    to_cue = rasp.Select(
-        rasp.tokens, rasp.indices, lambda key, query: key in CUES
-    )
+    to_cue = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in CUES)
     cue = mark(rasp.Aggregate(mark(to_cue, "to_cue", "cue"), rasp.tokens), "cue", "cue")
 
     def keep(kind: str) -> Callable[[str, int], int]:

@@ -1,0 +1,1 @@
+"""The shipped models: weights and manifests, as files."""
