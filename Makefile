@@ -1,0 +1,76 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv the first time.
+
+PYTHON ?= python3
+BIN := .venv/bin
+FARM := build/types
+
+# One thread a process: the networks are small, and the tests and the trainer use processes.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports wheel unit ship bench calibrate clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.demo ## plant red-doors, train it by four recipes and five seeds, judge it, write the page
+	$(BIN)/planted run red-doors --recipe pressure --recipe coincident --recipe read-out \
+		--recipe cued --seeds 5 --out runs/demo
+
+test: lint types imports wheel unit ## everything that must hold before a change is merged
+
+lint: .venv/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.dev farm ## mypy --strict
+	cd $(FARM) && MYPYPATH=. ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache -p planted
+
+imports: .venv/.dev farm ## import-linter: which room may import which
+	PYTHONPATH=$(FARM) $(BIN)/lint-imports
+
+wheel: .venv/.dev ## builds the wheel and tests it without jax, from another folder
+	rm -rf build/dist
+	$(BIN)/pyproject-build --outdir build/dist .
+	$(BIN)/python tests/wheel/check.py build/dist/*.whl
+
+unit: .venv/.dev ## pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+ship: .venv/.demo ## plants every shipped model anew, into planted/models
+	$(BIN)/python -c "from planted.library import ship; ship()"
+
+bench: .venv/.dev ## timings, as ratios within one run
+	$(BIN)/python tests/bench.py
+
+calibrate: .venv/.demo ## error rates of the verdicts, on models whose fate is known
+	$(BIN)/planted calibrate
+
+clean: ## removes the environment and everything that was built
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The folders programs, finetune and eval are packages inside planted. An editable install maps
+# them by an import hook, which mypy and import-linter do not follow: they get links instead.
+.PHONY: farm
+farm:
+	@rm -rf $(FARM) && mkdir -p $(FARM)/planted
+	@for path in planted/* programs finetune eval; do \
+		ln -s "$(CURDIR)/$$path" $(FARM)/planted/; done
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"planted needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+# Without torch: training runs by JAX.
+.venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,report]'
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch .venv/.demo $@
