@@ -1,0 +1,178 @@
+"""Transformers with known answers, as pytest fixtures.
+
+`planted_model` is one of them, `planted_zoo` all that the wheel carries. The plugin is loaded in
+every pytest session of its environment, so it imports neither jax nor torch, nor numpy before a
+fixture is used. Switch it off with `-p no:planted`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from planted.model import Model
+    from planted.plant import Plant
+
+_DEFAULT = "red-doors@1"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a test asks for."""
+
+    name: str = _DEFAULT
+    tier: str = "exact"
+    runtime: str = "numpy"
+
+    @property
+    def id(self) -> str:
+        """As "red-doors@1-rotated"; the runtime is named where it is not numpy."""
+        suffix = "" if self.runtime == "numpy" else f"-{self.runtime}"
+        return f"{self.name}-{self.tier}{suffix}"
+
+
+class _Shelf:
+    """Plants that this session has read, each read once."""
+
+    def __init__(self) -> None:
+        self._plants: dict[tuple[str, str], Plant] = {}
+
+    def model(self, wanted: _Wanted) -> Model:
+        """A model with arrays of its own: what one test does to it, no other sees."""
+        from planted.library import get
+        from planted.model import Model
+
+        key = (wanted.name, wanted.tier)
+        if key not in self._plants:
+            self._plants[key] = get(*key)
+        plant = self._plants[key]
+        nodes = {
+            name: replace(node, basis=node.basis.copy()) for name, node in plant.truth.nodes.items()
+        }
+        own = replace(
+            plant,
+            params={name: value.copy() for name, value in plant.params.items()},
+            truth=replace(plant.truth, nodes=nodes),
+            settings=copy.deepcopy(plant.settings),
+            certificate=copy.deepcopy(plant.certificate),
+        )
+        return Model(own, wanted.runtime)
+
+
+class _Zoo(Mapping[str, "Model"]):
+    """Every shipped plant in every tier, by id; each look-up gives a model of its own."""
+
+    def __init__(self, shelf: _Shelf) -> None:
+        from planted.plant import TIERS
+        from planted.programs import catalogue
+
+        shipped = [f"{e.name}@{e.version}" for e in catalogue.ENTRIES.values() if e.shipped]
+        self._wanted = {w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, TIERS))}
+        self._shelf = shelf
+
+    def __getitem__(self, key: str) -> Model:
+        from planted.errors import unknown
+
+        if key not in self._wanted:
+            raise KeyError(str(unknown("shipped plant", key, self._wanted)))
+        return self._shelf.model(self._wanted[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wanted)
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker, so that `--strict-markers` passes."""
+    config.addinivalue_line(
+        "markers",
+        "planted(*names, tier='exact', runtime='numpy'): the plants that planted_model runs over; "
+        "tier and runtime may be lists.",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each plant that the nearest `planted` markers name."""
+    if "planted_model" not in metafunc.fixturenames:
+        return
+    found = list(metafunc.definition.iter_markers_with_node("planted"))
+    # a test's own markers replace those of its class or module
+    marks = [mark for node, mark in found if node is found[0][0]]
+    if not marks:
+        return
+    wanted = dict.fromkeys(w for mark in marks for w in _of_mark(mark, metafunc.definition.nodeid))
+    metafunc.parametrize("planted_model", list(wanted), indirect=True, ids=[w.id for w in wanted])
+
+
+def _of_mark(mark: pytest.Mark, where: str) -> list[_Wanted]:
+    from planted.errors import PlantedError
+
+    try:
+        odd = sorted(set(mark.kwargs) - {"tier", "runtime"})
+        if odd:
+            raise PlantedError(f"The planted marker takes tier and runtime, not {odd[0]!r}.")
+        tiers = _several(mark.kwargs.get("tier", _Wanted.tier))
+        runtimes = _several(mark.kwargs.get("runtime", _Wanted.runtime))
+        names = mark.args or (_DEFAULT,)
+        return [_checked(n, t, r) for n, t, r in product(names, tiers, runtimes)]
+    except PlantedError as error:
+        pytest.fail(f"{where}: {error}", pytrace=False)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _checked(name: Any, tier: Any, runtime: Any) -> _Wanted:
+    """The request under its full name, "red-doors@1", if all three exist."""
+    from planted.errors import PlantedError, unknown
+    from planted.model import RUNTIMES
+    from planted.plant import TIERS
+    from planted.programs import catalogue
+
+    if not isinstance(name, str):
+        raise PlantedError(f"The planted marker takes names of plants, got {name!r}.")
+    entry = catalogue.entry(name)
+    if tier not in TIERS:
+        raise unknown("tier", str(tier), TIERS)
+    if runtime not in RUNTIMES:
+        raise unknown("runtime", str(runtime), RUNTIMES)
+    return _Wanted(f"{entry.name}@{entry.version}", tier, runtime)
+
+
+@pytest.fixture(scope="session")
+def _planted_shelf() -> _Shelf:
+    return _Shelf()
+
+
+@pytest.fixture
+def planted_model(request: pytest.FixtureRequest, _planted_shelf: _Shelf) -> Model:
+    """A transformer whose mesa-objective is known.
+
+    Without a marker red-doors@1, exact, run by numpy; `@pytest.mark.planted("red-doors@1",
+    tier="rotated", runtime="torch")` chooses, and several names or markers give several tests.
+    Every test gets weights of its own.
+    """
+    from planted.errors import PlantedError
+
+    wanted = getattr(request, "param", _Wanted())
+    try:
+        if not isinstance(wanted, _Wanted):  # parametrised indirectly by the test itself
+            wanted = _checked(wanted, _Wanted.tier, _Wanted.runtime)
+        return _planted_shelf.model(wanted)
+    except PlantedError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def planted_zoo(_planted_shelf: _Shelf) -> Mapping[str, Model]:
+    """Every shipped plant, read when it is looked up: "red-doors@1-exact" -> model."""
+    return _Zoo(_planted_shelf)

@@ -1,0 +1,258 @@
+"""The pytest plugin, as a project that uses it sees it: each test runs a small suite."""
+
+import importlib.util
+
+import pytest
+
+# The small suites run in this process, and what they import first would be dropped after each.
+import planted.library
+
+if importlib.util.find_spec("torch"):
+    import planted.torch_module  # noqa: F401
+
+NEEDS_TORCH = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """Runs a test file, strictly: unknown markers and warnings are errors.
+
+    Of all plugins it loads ours alone, by its entry point: others take seconds a run.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(source: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        strict = ("--strict-markers", "-W", "error", "-p", "no:cacheprovider", "-v")
+        return pytester.runpytest("-p", "planted", *strict, *arguments)
+
+    return run
+
+
+def test_without_a_marker_it_is_red_doors_by_numpy(suite):
+    result = suite("""
+        import numpy as np
+
+        def test_it(planted_model):
+            assert (planted_model.name, planted_model.tier) == ("red-doors@1", "exact")
+            tokens = planted_model.inputs(n=16, seed=0)
+            assert type(tokens) is np.ndarray and tokens.shape == (16, 6)
+            logits, cache = planted_model.run_with_cache(tokens)
+            slots = planted_model.scenario.mesa.of(tokens).argmax(axis=1)
+            assert (logits[:, :4].argmax(axis=1) == slots).all()
+            assert cache["blocks.1.mlp.hook_post"].shape[0] == 16
+    """)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*::test_it PASSED*"])
+
+
+def test_a_marker_chooses_plant_and_tier(suite):
+    result = suite("""
+        import pytest
+
+        @pytest.mark.planted("red-doors@1", tier="rotated")
+        def test_it(planted_model):
+            assert (planted_model.name, planted_model.tier) == ("red-doors@1", "rotated")
+            assert planted_model.runtime == "numpy"
+    """)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*::test_it[[]red-doors@1-rotated] PASSED*"])
+
+
+def test_several_names_tiers_and_markers_give_several_tests(suite):
+    result = suite("""
+        import pytest
+
+        SEEN = []
+
+        @pytest.mark.planted("red-doors", "red-doors-small", tier=["exact", "tempered"])
+        @pytest.mark.planted("red-doors@1")
+        @pytest.mark.planted("red-doors-aligned@1", tier="rotated")
+        def test_it(planted_model):
+            SEEN.append(f"{planted_model.name}-{planted_model.tier}")
+
+        def test_after():
+            assert sorted(SEEN) == [
+                "red-doors-aligned@1-rotated",
+                "red-doors-small@1-exact",
+                "red-doors-small@1-tempered",
+                "red-doors@1-exact",
+                "red-doors@1-tempered",
+            ]
+    """)
+    result.assert_outcomes(passed=6)
+
+
+def test_a_tests_own_marker_replaces_the_modules(suite):
+    result = suite("""
+        import pytest
+
+        pytestmark = pytest.mark.planted("red-doors-small@1")
+
+        def test_module(planted_model):
+            assert planted_model.name == "red-doors-small@1"
+
+        @pytest.mark.planted("red-doors-aligned@1")
+        def test_own(planted_model):
+            assert planted_model.name == "red-doors-aligned@1"
+    """)
+    result.assert_outcomes(passed=2)
+
+
+def test_indirect_parametrising_works_too(suite):
+    result = suite("""
+        import pytest
+
+        @pytest.mark.parametrize("planted_model", ["red-doors-small"], indirect=True)
+        def test_it(planted_model):
+            assert planted_model.name == "red-doors-small@1"
+    """)
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.torch
+@NEEDS_TORCH
+def test_the_runtime_can_be_torch(suite):
+    result = suite("""
+        import pytest
+        import torch
+
+        @pytest.mark.planted(runtime="torch")
+        def test_it(planted_model):
+            logits, _ = planted_model.run_with_cache(planted_model.inputs(n=4))
+            assert isinstance(logits, torch.Tensor)
+            with torch.no_grad():
+                planted_model.module.head.weight.zero_()
+
+        @pytest.mark.planted(runtime="torch")
+        def test_the_next_has_its_own_module(planted_model):
+            assert planted_model.module.head.weight.any()
+    """)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*::test_it[[]red-doors@1-exact-torch] PASSED*"])
+
+
+def test_what_a_test_does_to_its_model_no_other_sees(suite):
+    result = suite("""
+        import pytest
+
+        @pytest.fixture(params=[1, 2])
+        def again(request):
+            return request.param
+
+        def test_it(planted_model, planted_zoo, again):
+            for model in (planted_model, planted_zoo["red-doors@1-exact"]):
+                tokens = model.inputs(n=32, seed=again)
+                assert (model.choices(tokens) == model.plant.expected_choices(tokens)).all()
+                assert model.truth.node("score").basis.any()
+                assert model.plant.certificate["mismatches"] == 0
+                for value in model.plant.params.values():
+                    value[...] = 0
+                model.truth.node("score").basis[...] = 0
+                model.plant.certificate["mismatches"] = 1
+                assert (model.choices(tokens) != model.plant.expected_choices(tokens)).any()
+    """)
+    result.assert_outcomes(passed=2)
+
+
+def test_a_plant_is_read_once_a_session(suite):
+    result = suite("""
+        import pytest
+        from planted import library
+
+        READ = []
+        real = library.get
+
+        @pytest.fixture(autouse=True)
+        def counted(monkeypatch):
+            monkeypatch.setattr(library, "get", lambda *a: READ.append(a) or real(*a))
+
+        @pytest.mark.parametrize("i", range(3))
+        def test_it(counted, planted_model, planted_zoo, i):
+            planted_zoo["red-doors@1-exact"]
+            assert READ == [("red-doors@1", "exact")]
+    """)
+    result.assert_outcomes(passed=3)
+
+
+def test_the_zoo_holds_every_shipped_file_and_reads_none_before_it_is_asked(suite):
+    result = suite("""
+        import pytest
+        from planted import library
+
+        def test_lazy(planted_zoo, monkeypatch):
+            monkeypatch.setattr(library, "get", None)
+            stems = sorted(p.stem for p in library.shipped_folder().glob("*.safetensors"))
+            assert sorted(planted_zoo) == stems and len(planted_zoo) == len(stems) > 0
+
+        def test_models(planted_zoo):
+            for key, model in planted_zoo.items():
+                assert key == f"{model.name}-{model.tier}"
+
+        def test_unknown(planted_zoo):
+            assert "red-door@1-exact" not in planted_zoo
+            with pytest.raises(KeyError, match="Did you mean 'red-doors@1-exact'"):
+                planted_zoo["red-door@1-exact"]
+    """)
+    result.assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ('"red-dors"', "Unknown plant 'red-dors'. Did you mean 'red-doors'*"),
+        ('"red-doors@7"', "'red-doors' has no version '7'; this release has red-doors@1."),
+        ("5", "The planted marker takes names of plants, got 5."),
+        ('tier="rotate"', "Unknown tier 'rotate'. Did you mean 'rotated'*"),
+        ('runtime="nunpy"', "Unknown runtime 'nunpy'. Did you mean 'numpy'*"),
+        ('teir="exact"', "The planted marker takes tier and runtime, not 'teir'."),
+    ],
+)
+def test_a_mistake_is_one_line_at_collection(suite, marker, message):
+    result = suite(f"""
+        import pytest
+
+        @pytest.mark.planted({marker})
+        def test_it(planted_model):
+            pass
+    """)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"*::test_it: {message}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_model_that_cannot_be_had_is_one_line(suite):
+    result = suite("""
+        import pytest
+        from planted import library
+        from planted.errors import ArtefactError
+
+        def refuse(*arguments):
+            raise ArtefactError("here.safetensors is missing.")
+
+        @pytest.fixture(autouse=True)
+        def damaged(monkeypatch):
+            monkeypatch.setattr(library, "get", refuse)
+
+        def test_it(damaged, planted_model):
+            pass
+    """)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["here.safetensors is missing."])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_pytest_finds_it_by_itself_and_it_can_be_switched_off(pytester, loaded):
+    pytester.makepyfile("def test_it(planted_model): pass")
+    result = pytester.runpytest(*(() if loaded else ("-p", "no:planted")))
+    result.assert_outcomes(passed=int(loaded), errors=int(not loaded))
+    if not loaded:
+        result.stdout.fnmatch_lines(["*fixture 'planted_model' not found*"])
+
+
+def test_the_marker_explains_itself(suite):
+    result = suite("", "--markers")
+    result.stdout.fnmatch_lines(["@pytest.mark.planted(*names, tier='exact', runtime='numpy'):*"])
