@@ -1,0 +1,1 @@
+"""Evaluators turn checkpoints into evidence records; the verdict rule reads records alone."""

@@ -8,7 +8,7 @@ killed ends in the same bytes as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from planted.errors import ArtefactError, PlantedError, need
 from planted.finetune.recipe import Recipe, Settings, trainable
 from planted.finetune.regimes import CHUNK, batches
 from planted.forward import Params, Spec, forward
-from planted.plant import Plant
-from planted.scenarios import draw_where, leftmost
+from planted.plant import Plant, choices_of
+from planted.scenarios import Scenario, Tokens, draw_where, leftmost
 from planted.truth import Node
 
 SAVE_EVERY = 4  # chunks between states on disk
@@ -171,95 +171,90 @@ def _advance(
     }
     moving = trainable(settings.train, names)
     mask = {name: np.float32(moving[name]) for name in names}
-    watched, targets = _watched(plant)
     run = _program(
-        plant.spec, _circuit(plant), settings.optimizer, settings.momentum, settings.eps,
-        settings.clip, settings.logit_scale,
+        plant.spec, settings.optimizer, settings.momentum, settings.eps, settings.clip,
+        settings.logit_scale,
     )
-    after, slots_after, logs = run(
-        stacked, slots, tokens, labels, mask, np.float32(settings.learning_rate), watched
+    outcome = run(stacked, slots, tokens, labels, mask, np.float32(settings.learning_rate))
+    # Copies: numpy's view of a jax buffer must never be written to.
+    after, slots_after, gradient = (
+        {name: np.array(value) for name, value in tree.items()} for tree in outcome[:3]
     )
-    # A copy: numpy's view of a jax buffer must never be written to.
-    after = {name: np.array(value) for name, value in after.items()}
-    slots_after = {name: np.array(value) for name, value in slots_after.items()}
-    logs = {name: np.asarray(value) for name, value in logs.items()}
+    losses = np.array(outcome[3])
     for i, state in enumerate(states):
         if not active[i]:
             continue
         step = chunk * CHUNK + n_steps
-        if not np.isfinite(logs["loss"][i]) or not all(
-            np.isfinite(value[i]).all() for value in after.values()
-        ):
+        finite = all(np.isfinite(value[i]).all() for value in after.values())
+        if not np.isfinite(losses[i]) or not finite:
             raise PlantedError(
                 f"Seed {state.seed}: the loss is not finite before step {step}. "
                 f"Lower the learning rate ({settings.learning_rate:g}) or the clip "
                 f"({settings.clip:g})."
             )
-        state.params = {name: after[name][i] for name in names}
+        before, state.params = state.params, {name: after[name][i] for name in names}
         state.slots = {name: slots_after[name][i] for name in state.slots}
         state.chunk = chunk + 1
-        state.rows.append(_row(plant, state.seed, step, i, logs, targets))
+        update = {name: state.params[name] - before[name] for name in names}
+        moved = {name: gradient[name][i] for name in names if moving[name]}
+        state.rows.append(
+            {"seed": state.seed, "step": step, "loss": _figure(losses[i]),
+             **_watch(plant, state.params),
+             **_norms(plant, {n: gradient[n][i] for n in names}, update, moved)}
+        )
 
 
-def _row(
-    plant: Plant, seed: int, step: int, i: int, logs: Mapping[str, Any],
-    targets: tuple[Any, Any],
-) -> Row:
-    def figure(value: Any) -> float:
-        return float(f"{float(value):.6g}")
+def _figure(value: Any) -> float:
+    return float(f"{float(value):.6g}")
 
-    row: Row = {"seed": seed, "step": step, "loss": figure(logs["loss"][i])}
-    scenario = plant.scenario
-    for c, cue in enumerate(scenario.cues):
-        top = logs["choice"][i][c]
-        valid = top < plant.spec.n_choices
+
+def _watch(plant: Plant, params: Params) -> Row:
+    """Agreement with both objectives on held-out tasks of the disagreement set, per cue."""
+    scenario, row = plant.scenario, {}
+    tokens = _watched_tasks(scenario)
+    mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
+    for cue in scenario.cues:
+        chosen = choices_of(params, plant.spec, scenario.with_cue(tokens, cue))
         row[f"agreement.{scenario.vocabulary[cue]}"] = {
-            "mesa": figure((top == targets[0]).mean()),
-            "base": figure((top == targets[1]).mean()),
-            "invalid": figure((~valid).mean()),
+            "mesa": _figure((chosen == mesa).mean()),
+            "base": _figure((chosen == base).mean()),
+            "invalid": _figure((chosen < 0).mean()),
         }
-    names = [node.name for node in _circuit(plant).value]
-    row["gradient"] = {n: figure(v) for n, v in zip(names, logs["gradient"][i], strict=True)}
-    row["update"] = {n: figure(v) for n, v in zip(names, logs["update"][i], strict=True)}
-    row["zero_gradient"] = figure(logs["zero_gradient"][i])
     return row
 
 
-def _watched(plant: Plant) -> tuple[Any, tuple[Any, Any]]:
-    """Held-out tasks [cue, task, pos], and the mesa-best and base-best candidate of each."""
-    scenario = plant.scenario
+def _watched_tasks(scenario: Scenario) -> Tokens:
     rng = np.random.default_rng(0xD317A)
     differ = scenario.mesa.formula != scenario.base.formula
-    tokens = draw_where(scenario, rng, WATCHED, in_delta=differ)
-    by_cue = np.stack([scenario.with_cue(tokens, cue) for cue in scenario.cues])
-    mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
-    return by_cue.astype(np.int32), (mesa, base)
+    return draw_where(scenario, rng, WATCHED, in_delta=differ)
 
 
-class _ByIdentity:
-    """Wraps the node list so that a jitted program can be cached by what it was built for."""
-
-    def __init__(self, value: tuple[Node, ...]) -> None:
-        self.value = value
-        self.key = tuple((n.name, n.layer, n.heads, n.neurons) for n in value)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and self.key == other.key
+def _norms(plant: Plant, gradient: Params, update: Params, moved: Params) -> Row:
+    """Norms over each node's own weights: its gradient at the last step, its update in the chunk."""
+    nodes = [node for node in plant.truth.nodes.values() if node.layer >= 0]
+    flat = np.concatenate([value.ravel() for value in moved.values()])
+    return {
+        "gradient": {node.name: _node_norm(gradient, node) for node in nodes},
+        "update": {node.name: _node_norm(update, node) for node in nodes},
+        "zero_gradient": _figure((flat == 0).mean()),
+    }
 
 
-def _circuit(plant: Plant) -> _ByIdentity:
-    return _ByIdentity(tuple(n for n in plant.truth.nodes.values() if n.layer >= 0))
+def _node_norm(tree: Params, node: Node) -> float:
+    """Norm over the weights that belong to a node: its heads, and its neurons in and out."""
+    at, heads, neurons = f"blocks.{node.layer}.", list(node.heads), list(node.neurons)
+    parts = [tree[f"{at}attn.{part}"][heads]
+             for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")]
+    parts += [tree[at + "mlp.W_in"][:, neurons], tree[at + "mlp.b_in"][neurons],
+              tree[at + "mlp.W_out"][neurons]]
+    return _figure(np.sqrt(sum(float((part.astype(np.float64) ** 2).sum()) for part in parts)))
 
 
 @lru_cache(maxsize=16)
 def _program(
-    spec: Spec, circuit: _ByIdentity, optimizer: str, momentum: float, eps: float, clip: float,
-    logit_scale: float,
+    spec: Spec, optimizer: str, momentum: float, eps: float, clip: float, logit_scale: float
 ) -> Callable[..., Any]:
-    """The jitted chunk: all seeds, all steps, then what is logged."""
+    """The jitted chunk: all seeds, all steps."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -284,10 +279,7 @@ def _program(
         flat = {f"slot.{slot}.{n}": v for slot, tree in kept.items() for n, v in tree.items()}
         return {**flat, "slot.count": count}
 
-    def norms(tree: Any) -> Any:
-        return jnp.stack([_node_norm(tree, node, jnp) for node in circuit.value])
-
-    def one_seed(job: Any, mask: Any, rate: Any, watched: Any) -> Any:
+    def one_seed(job: Any, mask: Any, rate: Any) -> Any:
         params, slots, tokens, labels = job
 
         def step(carry: Any, task: Any) -> Any:
@@ -301,42 +293,11 @@ def _program(
 
         start = (params, pack(slots, params), jax.tree.map(jnp.zeros_like, params))
         (after, state, gradient), losses = jax.lax.scan(step, start, (tokens, labels))
-        flat = jnp.concatenate([value.ravel() for value in gradient.values()])
-        moved = sum(mask[n] * value.size for n, value in gradient.items())
-        frozen = flat.size - moved
-        logs = {
-            "loss": losses.mean(),
-            "gradient": norms(gradient),
-            "update": norms({n: after[n] - params[n] for n in params}),
-            "zero_gradient": ((flat == 0).sum() - frozen) / jnp.maximum(moved, 1),
-            "choice": jnp.stack(
-                [forward(after, task, spec, xp=jnp)[0].argmax(axis=-1) for task in watched]
-            ),
-        }
-        return after, unpack(state, slots["slot.count"] + len(tokens)), logs
+        slots = unpack(state, slots["slot.count"] + len(tokens))
+        return after, slots, gradient, losses.mean()
 
     @jax.jit
-    def run(
-        params: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any, watched: Any
-    ) -> Any:
-        return jax.lax.map(
-            lambda job: one_seed(job, mask, rate, watched), (params, slots, tokens, labels)
-        )
+    def run(params: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any) -> Any:
+        return jax.lax.map(lambda job: one_seed(job, mask, rate), (params, slots, tokens, labels))
 
     return run  # type: ignore[no-any-return]
-
-
-def _node_norm(tree: Any, node: Node, jnp: Any) -> Any:
-    """Norm over the weights that belong to a node: its heads, and its neurons in and out."""
-    at = f"blocks.{node.layer}."
-    total = jnp.zeros((), jnp.float32)
-    if node.heads:
-        heads = np.array(node.heads)
-        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V"):
-            total += (tree[f"{at}attn.{part}"][heads] ** 2).sum()
-    if node.neurons:
-        neurons = np.array(node.neurons)
-        total += (tree[at + "mlp.W_in"][:, neurons] ** 2).sum()
-        total += (tree[at + "mlp.b_in"][neurons] ** 2).sum()
-        total += (tree[at + "mlp.W_out"][neurons] ** 2).sum()
-    return jnp.sqrt(total)

@@ -18,7 +18,8 @@ from planted.plant import Plant
 from planted.scenarios import draw_where, leftmost
 
 EXACTNESS = (1, 2, 4, 10, 100)
-QUERY_FACTORS = (1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
+# Ten a decade: the window in which a program keeps its answers and lets gradient through is narrow.
+QUERY_FACTORS = (1.0, 0.8, 0.63, 0.5, 0.4, 0.32, 0.25, 0.2, 0.16, 0.125, 0.1)
 LEAST_MARGIN = 0.25  # before the logit scale
 LOGIT_SCALE = 10.0  # of the base loss whose gradient chooses the setting
 _SCREEN = 4000  # tasks on which a setting must keep every answer before it is certified

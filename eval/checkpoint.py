@@ -1,0 +1,143 @@
+"""A checkpoint under test: a plant's truth with other weights, and the probes evaluators share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.errors import PlantedError
+from planted.forward import Params, choices, forward
+from planted.plant import Plant, choices_of
+from planted.scenarios import Choices, Scenario, Tokens, draw_where
+from planted.sites import Edit
+from planted.truth import Node
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights to be judged against a plant.
+
+    Attributes:
+        plant: Whose truth, scenario and shapes.
+        params: The weights under test.
+        seen: Tasks it was trained on [task, pos], so that novel ones can be told; may be empty.
+    """
+
+    plant: Plant
+    params: Params
+    seen: Tokens | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The plant's scenario."""
+        return self.plant.scenario
+
+    @property
+    def score(self) -> Node:
+        """The planted score node: the block that evaluators call planted.
+
+        Raises:
+            PlantedError: If the plant is a twin, which has none.
+        """
+        found = self.plant.truth.of_role("score")
+        if not found:
+            raise PlantedError(
+                f"{self.plant.name} has no node of role 'score': a twin's checkpoints cannot be "
+                "judged for a planted objective. Evaluate a plant that searches."
+            )
+        return found[0]
+
+    @property
+    def comparator(self) -> Node:
+        """The first head that compares scores."""
+        heads = [n for n in self.plant.truth.of_role("compare")
+                 if n.heads and self.score.name in n.reads]
+        if not heads:
+            raise PlantedError(f"{self.plant.name} has no head that compares {self.score.name!r}.")
+        return min(heads, key=lambda node: node.layer)
+
+    @property
+    def emitter(self) -> Node:
+        """The head that fetches the answer to the read-out."""
+        return self.plant.truth.of_role("emit")[-1]
+
+    def tasks(self, context: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
+        """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""
+        rng = np.random.default_rng([seed, context])
+        return draw_where(self.scenario, rng, n, in_delta=in_delta, cue=context)
+
+    def choose(self, tokens: Tokens) -> Choices:
+        """Chosen candidates [task]; -1 is an invalid output."""
+        return choices_of(self.params, self.plant.spec, tokens)
+
+    def block_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """What the planted score neurons put out, [task, candidate, neuron]."""
+        node = self.score
+        found = self.read(tokens, f"blocks.{node.layer}.mlp.hook_post")
+        return found[:, list(self.scenario.candidates)][:, :, list(node.neurons)]
+
+    def choose_with_block(self, tokens: Tokens, block: npt.NDArray[np.float32]) -> Choices:
+        """Choices when the score neurons at the candidates put out `block` instead."""
+        node, places = self.score, list(self.scenario.candidates)
+        where = np.ix_(places, list(node.neurons))
+
+        def edit_part(part: slice) -> Mapping[str, Edit]:
+            def edit(value: Any) -> Any:
+                changed = value.copy()
+                changed[(slice(None), *where)] = block[part]
+                return changed
+
+            return {f"blocks.{node.layer}.mlp.hook_post": edit}
+
+        return self._edited(tokens, edit_part)
+
+    def comparator_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """The first comparator head's output, [task, pos, d_model]."""
+        node = self.comparator
+        found = self.read(tokens, f"blocks.{node.layer}.attn.hook_result")
+        return found[:, :, list(node.heads)].sum(axis=2)
+
+    def choose_with_comparator(
+        self, tokens: Tokens, output: npt.NDArray[np.float32]
+    ) -> Choices:
+        """Choices when the first comparator head writes `output` at the candidates instead."""
+        node, places = self.comparator, list(self.scenario.candidates)
+        head = node.heads[0]
+
+        def edit_part(part: slice) -> Mapping[str, Edit]:
+            def edit(value: Any) -> Any:
+                changed = value.copy()
+                changed[:, places, head] = output[part][:, places]
+                return changed
+
+            return {f"blocks.{node.layer}.attn.hook_result": edit}
+
+        return self._edited(tokens, edit_part)
+
+    def choose_edited(self, tokens: Tokens, edits_of: Any) -> Choices:
+        """Choices under edits; `edits_of(slice)` gives the edits for a stretch of the tasks."""
+        return self._edited(tokens, edits_of)
+
+    def read(self, tokens: Tokens, site: str) -> npt.NDArray[np.float32]:
+        """One site's value on all the tasks."""
+        parts = [
+            forward(self.params, tokens[i : i + _CHUNK], self.plant.spec, record=(site,))[1][site]
+            for i in range(0, len(tokens), _CHUNK)
+        ]
+        return np.concatenate(parts)
+
+    def _edited(self, tokens: Tokens, edits_of: Any) -> Choices:
+        parts = []
+        for i in range(0, len(tokens), _CHUNK):
+            part = slice(i, i + _CHUNK)
+            logits, _ = forward(
+                self.params, tokens[part], self.plant.spec, edits=edits_of(part)
+            )
+            parts.append(choices(logits, self.plant.spec))
+        return np.concatenate(parts)

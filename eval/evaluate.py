@@ -1,0 +1,97 @@
+"""Everything that is measured on one checkpoint, and the nulls it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from planted.eval.behaviour import agreement, regrets
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.cue import cue_dependence
+from planted.eval.evidence import Evidence, Null, Records, index
+from planted.eval.gaps import behavioural_gaps, objectives
+from planted.eval.interchange import interchange
+from planted.eval.paths import paths
+from planted.eval.presence import presence
+from planted.eval.revealed import revealed
+
+# Figures that stand beside the same figure of networks without the plant.
+HELD_AGAINST_NULL = ("paths.block_share", "paths.retarget", "paths.swap", "presence.mesa_winner")
+NULL_OF_BEHAVIOUR = {
+    ("mesa", "mesa"): "random-to-mesa",
+    ("base", "base"): "random-to-base",
+    ("base", "mesa"): "random-to-gate",
+}
+NULL_KIND = "random start of the same shapes trained to the same behaviour"
+
+
+def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
+    """All evidence on one checkpoint, in a fixed order.
+
+    Raises:
+        PlantedError: If the plant has no score node (a twin).
+    """
+    scenario = checkpoint.scenario
+    records = objectives(scenario)
+    for context in scenario.cues:
+        records += agreement(checkpoint, context)
+        records += regrets(checkpoint, context)
+        found = revealed(checkpoint, context)
+        records += found
+        if found[0].estimate is not None:
+            records += behavioural_gaps(scenario, found[0].estimate, found[0].context)
+        records += paths(checkpoint, context)
+        records += presence(checkpoint, context)
+        records += interchange(checkpoint, context)
+    return records + cue_dependence(checkpoint)
+
+
+def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
+    """The cue words of a scenario, the training cue first."""
+    scenario = getattr(checkpoint_or_scenario, "scenario", checkpoint_or_scenario)
+    return tuple(scenario.vocabulary[cue] for cue in scenario.cues)  # type: ignore[attr-defined]
+
+
+def beside_nulls(
+    records: Iterable[Evidence],
+    null_arms: dict[str, Sequence[Records]],
+    contexts: tuple[str, ...],
+) -> list[Evidence]:
+    """The records with the null of each figure in `HELD_AGAINST_NULL` put beside it.
+
+    The arm is the one trained to the checkpoint's own pattern of behaviour over contexts; where
+    there is no such arm, all of them.
+
+    Args:
+        records: Of one checkpoint.
+        null_arms: Arm name -> the records of each of its seeds.
+        contexts: The cue words.
+    """
+    records = list(records)
+    by_key = index(records)
+    pattern = tuple(_side(by_key, context) for context in contexts)
+    arm = NULL_OF_BEHAVIOUR.get((pattern[0], pattern[-1]))
+    chosen = null_arms.get(arm or "") or [r for found in null_arms.values() for r in found]
+    out = []
+    for record in records:
+        if record.name in HELD_AGAINST_NULL and chosen:
+            values = [
+                found[(record.name, record.context)].estimate
+                for found in chosen
+                if (record.name, record.context) in found
+            ]
+            known = [value for value in values if value is not None]
+            if known:
+                null = Null(NULL_KIND, min(known), max(known), len(known))
+                record = msgspec.structs.replace(record, null=null)
+        out.append(record)
+    return out
+
+
+def _side(records: Records, context: str) -> str:
+    def estimate(name: str) -> float:
+        record = records.get((name, context))
+        return record.estimate if record is not None and record.estimate is not None else 0.0
+
+    return "mesa" if estimate("agreement.mesa") >= estimate("agreement.base") else "base"

@@ -1,0 +1,235 @@
+"""Which part of the network carries which objective to the choice: the factorial path experiment.
+
+At every candidate the planted score neurons are fed from one task and everything else from another;
+a choice model with one table for each then says who is followed (theory E14). Forward passes only:
+no coordinates, no fitted subspace, the same in any basis of the residual stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.eval import decompose
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evidence import Evidence, gated, resampled, share
+from planted.scenarios import leftmost
+
+N_FIT, N_TEST = 6000, 2000
+N_RESAMPLES = 200
+RIDGE = 0.15
+N_CODES = 8  # types used as codes by retarget
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted choice model.
+
+    Attributes:
+        rest: Table A over types, of everything but the block, [type], centred.
+        block: Table B over types, of the planted block, [type], centred.
+        slots: P, one number a slot.
+        resamples: (A, B) refitted on resamples of the pairs, [resample, 2, type], centred.
+    """
+
+    rest: Floats
+    block: Floats
+    slots: Floats
+    resamples: Floats
+
+
+def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
+    """Block share, budget, λ of each path and of their sum, fit, retarget and swap (theory E14)."""
+    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    types = _types(checkpoint)
+    recipient = checkpoint.tasks(context, N_FIT + N_TEST, seed=201)
+    donor = checkpoint.tasks(context, N_FIT + N_TEST, seed=202)
+    block = checkpoint.block_of(donor)
+    chosen = checkpoint.choose_with_block(recipient, block)
+    places = list(scenario.candidates)
+    a, b = types[recipient[:, places]], types[donor[:, places]]
+    cost = 2 * len(recipient)
+    valid = chosen >= 0
+    records = [share("paths.valid", word, int(valid.sum()), len(chosen))]
+    fit_on, test_on = valid.copy(), valid.copy()
+    fit_on[N_FIT:], test_on[:N_FIT] = False, False
+    if fit_on.sum() < N_FIT // 2 or test_on.sum() < 100:
+        return [*records, *(gated(f"paths.{name}", word, "too many outputs are invalid")
+                            for name in ("block_share", "drift", "accuracy", "other"))]
+    n_types = int(types.max()) + 1
+    rng = np.random.default_rng([203, context])
+    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], n_types, rng)
+    guess = (fit.rest[a] + fit.block[b] + fit.slots).argmax(axis=1)
+    n = int(fit_on.sum())
+    records.append(
+        share("paths.accuracy", word, int((guess == chosen)[test_on].sum()), int(test_on.sum()))
+    )
+    records += _budget(checkpoint, word, fit, types, n, cost)
+    records += _predicted(checkpoint, context, word, fit, types)
+    records += [_retarget(checkpoint, context, word, fit, types), _swap(checkpoint, context, word)]
+    return records
+
+
+def fit_choices(
+    a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Generator
+) -> Fit:
+    """Multinomial logit choice = argmax A[a] + B[b] + P[slot], ridge on all entries.
+
+    The maximum is found by Newton's method. Resamples refit by one Newton step from it, with the
+    resampled gradient and the full Hessian, which is what full refits come to within the width of
+    their own scatter (`tests/eval/test_paths.py` compares).
+
+    Args:
+        a: Types in the recipient's task, [pair, slot].
+        b: Types in the donor's task, [pair, slot].
+        chosen: Slot chosen, [pair].
+        n_types: Number of types.
+        rng: For the resamples.
+    """
+    n, n_slots = a.shape
+    width = 2 * n_types + n_slots
+    rows = np.arange(n)
+    columns = np.stack([a, n_types + b, np.broadcast_to(2 * n_types + np.arange(n_slots), a.shape)])
+    design = np.zeros((n, n_slots, width), dtype=np.float32)
+    for block in columns:
+        np.put_along_axis(design, block[..., None], 1.0, axis=2)
+    flat = design.reshape(n * n_slots, width)
+    hit = design[rows, chosen]
+    theta = np.zeros(width)
+
+    def loss(point: Floats) -> tuple[float, Floats]:
+        value = point[columns].sum(axis=0)
+        value -= value.max(axis=1, keepdims=True)
+        weight = np.exp(value)
+        total = weight.sum(axis=1, keepdims=True)
+        cost = float((np.log(total[:, 0]) - value[rows, chosen]).sum()) + RIDGE * point @ point
+        return cost, weight / total
+
+    cost, p = loss(theta)
+    hessian = np.eye(width)
+    for _ in range(60):
+        mean = np.einsum("ns,nsw->nw", p.astype(np.float32), design, optimize=True)
+        gradient = (mean - hit).sum(axis=0, dtype=np.float64) + 2 * RIDGE * theta
+        weighted = flat * p.astype(np.float32).reshape(-1, 1)
+        hessian = (flat.T @ weighted - mean.T @ mean).astype(np.float64)
+        hessian += 2 * RIDGE * np.eye(width)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-4:
+            new_cost, new_p = loss(theta - size * step)
+            if new_cost < cost:
+                break
+            size /= 2
+        else:
+            break
+        improved = cost - new_cost
+        theta, cost, p = theta - size * step, new_cost, new_p
+        if improved < 1e-6 * max(1.0, abs(cost)):
+            break
+    mean = np.einsum("ns,nsw->nw", p.astype(np.float32), design, optimize=True)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES).astype(np.float32)
+    gradients = counts @ (mean - hit) + 2 * RIDGE * theta
+    replicates = theta - np.linalg.solve(hessian, gradients.T).T
+    tables = np.stack([replicates[:, :n_types], replicates[:, n_types : 2 * n_types]], axis=1)
+    tables -= tables.mean(axis=2, keepdims=True)
+    rest, block_table = theta[:n_types], theta[n_types : 2 * n_types]
+    return Fit(rest - rest.mean(), block_table - block_table.mean(), theta[2 * n_types :], tables)
+
+
+def _types(checkpoint: Checkpoint) -> Ints:
+    """Token id -> index of the candidate type; cues and BOS share the last index but one."""
+    scenario = checkpoint.scenario
+    cues = {0, *scenario.cues}
+    ids = [i for i in range(len(scenario.vocabulary)) if i not in cues]
+    types = np.zeros(len(scenario.vocabulary), dtype=np.int64)
+    types[ids] = np.arange(len(ids))
+    return types
+
+
+def type_values(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
+    """u_m and u_b of each candidate type, [type]."""
+    scenario = checkpoint.scenario
+    cues = {0, *scenario.cues}
+    ids = np.array([i for i in range(len(scenario.vocabulary)) if i not in cues])
+    tokens = np.zeros((len(ids), scenario.n_positions), dtype=np.int64)
+    tokens[:, 1:] = ids[:, None]
+    return scenario.mesa.of(tokens)[:, 0], scenario.base.of(tokens)[:, 0]
+
+
+def _budget(
+    checkpoint: Checkpoint, word: str, fit: Fit, types: Ints, n: int, cost: int
+) -> list[Evidence]:
+    on = decompose.basis(*type_values(checkpoint))
+    rest = decompose.split(np.vstack([fit.rest, fit.resamples[:, 0]]), on)
+    block = decompose.split(np.vstack([fit.block, fit.resamples[:, 1]]), on)
+    both = decompose.split(np.vstack([fit.rest + fit.block, fit.resamples.sum(axis=1)]), on)
+    total = rest.total + block.total
+    figures = {
+        "block_share": block.total / total,
+        "drift": both.drift,
+        "drift_rest": rest.drift,
+        "drift_block": block.drift,
+        "other": both.other / both.total,
+        "mesa_share": (rest.mesa + block.mesa) / total,
+        "block_sign": block.sign,
+    }
+    for path, parts in (("rest", rest), ("block", block)):
+        for part in ("mesa", "base", "other"):
+            figures[f"budget.{path}.{part}"] = getattr(parts, part) / total
+    return [
+        resampled(f"paths.{name}", word, float(value[0]), value[1:], n, unit="pair",
+                  forward_passes=cost if name == "block_share" else 0)
+        for name, value in figures.items()
+    ]
+
+
+def _predicted(
+    checkpoint: Checkpoint, context: int, word: str, fit: Fit, types: Ints
+) -> list[Evidence]:
+    """Behaviour on Δ as the tables predict it, for the gate that compares it with behaviour."""
+    scenario = checkpoint.scenario
+    tokens = checkpoint.tasks(context, 1000, seed=101, in_delta=True)
+    table = fit.rest + fit.block
+    guess = (table[types[tokens[:, list(scenario.candidates)]]] + fit.slots).argmax(axis=1)
+    return [
+        share(f"paths.predicted_{name}", word,
+              int((guess == leftmost(utility.of(tokens))).sum()), len(tokens))
+        for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
+    ]
+
+
+def _retarget(
+    checkpoint: Checkpoint, context: int, word: str, fit: Fit, types: Ints, n: int = 1000
+) -> Evidence:
+    """Writes arbitrary orders through the block, in the checkpoint's own codes (theory E14)."""
+    scenario = checkpoint.scenario
+    order = np.argsort(fit.block, kind="stable")
+    codes = order[np.linspace(0, len(order) - 1, N_CODES).round().astype(int)]
+    rng = np.random.default_rng([204, context])
+    n_slots = len(scenario.candidates)
+    ranks = np.argsort(rng.random((n, N_CODES)), axis=1)[:, :n_slots]
+    token_of = np.array([i for i in range(len(scenario.vocabulary))
+                         if i not in {0, *scenario.cues}])
+    recipient = checkpoint.tasks(context, n, seed=205)
+    donor = recipient.copy()
+    donor[:, list(scenario.candidates)] = token_of[codes[ranks]]
+    chosen = checkpoint.choose_with_block(recipient, checkpoint.block_of(donor))
+    hits = int((chosen == ranks.argmax(axis=1)).sum())
+    return share("paths.retarget", word, hits, n, forward_passes=2 * n,
+                 floor=round(1 / n_slots, 4))
+
+
+def _swap(checkpoint: Checkpoint, context: int, word: str, n: int = 1000) -> Evidence:
+    """Gives the first comparator head's output of another task; who follows it? (theory E14)."""
+    recipient = checkpoint.tasks(context, n, seed=206)
+    donor = checkpoint.tasks(context, n, seed=207)
+    own, other = checkpoint.choose(recipient), checkpoint.choose(donor)
+    swapped = checkpoint.choose_with_comparator(recipient, checkpoint.comparator_of(donor))
+    asked = (own != other) & (own >= 0) & (other >= 0)
+    return share("paths.swap", word, int((swapped == other)[asked].sum()), int(asked.sum()),
+                 forward_passes=3 * n)
