@@ -6,6 +6,8 @@ The public names below are bound when first used: importing planted pulls in nei
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,3 +54,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps `planted.plant` the function, whoever imports the module planted/plant.py."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuses to bind a submodule under a public name: importing it would do so."""
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
