@@ -25,11 +25,10 @@ lint: .venv/.dev ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 types: .venv/.dev farm ## mypy --strict
-	cd $(FARM) && MYPYPATH=. ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml \
-		--cache-dir ../../.mypy_cache -p planted
+	cd $(FARM) && MYPYPATH=. ../../$(BIN)/mypy --strict --cache-dir ../../.mypy_cache -p planted
 
 imports: .venv/.dev farm ## import-linter: which room may import which
-	PYTHONPATH=$(FARM) $(BIN)/lint-imports
+	cd $(FARM) && ../../$(BIN)/lint-imports --cache-dir ../../.import_linter_cache
 
 wheel: .venv/.dev ## builds the wheel and tests it without jax, from another folder
 	rm -rf build/dist
@@ -60,6 +59,7 @@ farm:
 	@rm -rf $(FARM) && mkdir -p $(FARM)/planted
 	@for path in planted/* programs finetune eval; do \
 		ln -s "$(CURDIR)/$$path" $(FARM)/planted/; done
+	@ln -s "$(CURDIR)/pyproject.toml" $(FARM)/
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
