@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from planted import certify, store, tiers
-from planted.errors import ArtefactError, PlantedError
+from planted.errors import ArtefactError, PlantedError, need
 from planted.model import Model
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
@@ -148,6 +148,7 @@ def plant(
 
 def _bare(entry: catalogue.Entry, scenario: Scenario, exactness: float) -> Plant:
     """The exact tier, not yet certified."""
+    need("tracr", "compile a program into weights")
     from planted.compile import compile_program
 
     compiled = compile_program(

@@ -168,7 +168,7 @@ def close(what, got, want, tolerance=1e-5):
         (lambda: planted.load("red-doors@1", parameters={"levels": 4}), "train"),
         (lambda: planted.load("red-doors-mux"), "train"),
         (lambda: planted.plant(lambda place: None, planted.load("red-doors@1").scenario), "train"),
-        (lambda: planted.run("red-doors", "pressure", seeds=1, out="run"), "train"),
+        (lambda: planted.run("red-doors", planted.Recipe("pressure", seeds=1), out="run"), "train"),
     ],
     ids=["load another size", "load what is not shipped", "plant", "run"],
 )
