@@ -29,6 +29,7 @@ SAVE_EVERY = 4  # chunks between states on disk
 WATCHED = 256  # held-out tasks of the disagreement set, per cue, on which training is watched
 
 Row = dict[str, Any]
+Layout = tuple[tuple[str, tuple[int, ...]], ...]  # parameter names and shapes, sorted
 Progress = Callable[[str, int, int], None]  # recipe name, steps done, steps to do
 
 
@@ -141,18 +142,14 @@ def _read_own(path: Path, recipe: Recipe, seed: int) -> tuple[dict[str, Any], di
     return tensors, note
 
 
-def _slot_names(settings: Settings) -> tuple[str, ...]:
-    return ("mu", "nu") if settings.optimizer == "adam" else ("trace",)
-
-
 def _zero_slots(params: Params, settings: Settings) -> dict[str, Any]:
-    slots: dict[str, Any] = {
-        f"slot.{slot}.{name}": np.zeros_like(value)
-        for slot in _slot_names(settings)
-        for name, value in params.items()
+    """The optimiser's memory before the first step: vectors over all parameters, and a count."""
+    size = sum(int(value.size) for value in params.values())
+    names = ("slot.mu", "slot.nu") if settings.optimizer == "adam" else ("slot.trace",)
+    return {
+        **{name: np.zeros(size, np.float32) for name in names},
+        "slot.count": np.zeros((), np.int32),
     }
-    slots["slot.count"] = np.zeros((), np.int32)
-    return slots
 
 
 def _advance(
@@ -160,48 +157,58 @@ def _advance(
 ) -> None:
     """Runs one chunk for the active seeds; the others ride along and are thrown away."""
     need("optax", "fine-tune")
-    names = sorted(plant.params)
+    layout = tuple((name, plant.params[name].shape) for name in sorted(plant.params))
     n_steps = min(CHUNK, settings.steps - chunk * CHUNK)
     drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in states]
     tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
     labels = np.stack([labels[:n_steps] for _, labels in drawn]).astype(np.int32)
-    stacked = {name: np.stack([state.params[name] for state in states]) for name in names}
-    slots = {
-        name: np.stack([state.slots[name] for state in states]) for name in states[0].slots
-    }
-    moving = trainable(settings.train, names)
-    mask = {name: np.float32(moving[name]) for name in names}
+    slots = {name: np.stack([state.slots[name] for state in states]) for name in states[0].slots}
+    moving = trainable(settings.train, plant.params)
+    mask = _flat({name: np.full(shape, moving[name], np.float32) for name, shape in layout})
     run = _program(
-        plant.spec, settings.optimizer, settings.momentum, settings.eps, settings.clip,
+        layout, plant.spec, settings.optimizer, settings.momentum, settings.eps, settings.clip,
         settings.logit_scale,
     )
-    outcome = run(stacked, slots, tokens, labels, mask, np.float32(settings.learning_rate))
+    start = np.stack([_flat(state.params) for state in states])
+    outcome = run(start, slots, tokens, labels, mask, np.float32(settings.learning_rate))
     # Copies: numpy's view of a jax buffer must never be written to.
-    after, slots_after, gradient = (
-        {name: np.array(value) for name, value in tree.items()} for tree in outcome[:3]
-    )
-    losses = np.array(outcome[3])
+    after, gradient, losses = (np.array(value) for value in (outcome[0], *outcome[2:]))
+    slots_after = {name: np.array(value) for name, value in outcome[1].items()}
     for i, state in enumerate(states):
         if not active[i]:
             continue
         step = chunk * CHUNK + n_steps
-        finite = all(np.isfinite(value[i]).all() for value in after.values())
-        if not np.isfinite(losses[i]) or not finite:
+        if not (np.isfinite(losses[i]) and np.isfinite(after[i]).all()):
             raise PlantedError(
                 f"Seed {state.seed}: the loss is not finite before step {step}. "
                 f"Lower the learning rate ({settings.learning_rate:g}) or the clip "
                 f"({settings.clip:g})."
             )
-        before, state.params = state.params, {name: after[name][i] for name in names}
+        update = _unflat(after[i] - start[i], layout)
+        state.params = _unflat(after[i], layout)
         state.slots = {name: slots_after[name][i] for name in state.slots}
         state.chunk = chunk + 1
-        update = {name: state.params[name] - before[name] for name in names}
-        moved = {name: gradient[name][i] for name in names if moving[name]}
         state.rows.append(
             {"seed": state.seed, "step": step, "loss": _figure(losses[i]),
              **_watch(plant, state.params),
-             **_norms(plant, {n: gradient[n][i] for n in names}, update, moved)}
+             **_norms(plant, _unflat(gradient[i], layout), update),
+             "zero_gradient": _figure((gradient[i][mask > 0] == 0).mean())}
         )
+
+
+def _flat(params: Params) -> Any:
+    """All parameters as one vector: one kernel for the optimiser instead of one a tensor."""
+    return np.concatenate([np.asarray(params[name]).ravel() for name in sorted(params)])
+
+
+def _unflat(vector: Any, layout: Layout) -> dict[str, Any]:
+    """The parameters in a vector made by `_flat`; of numpy or jax."""
+    out, at = {}, 0
+    for name, shape in layout:
+        size = int(np.prod(shape))
+        out[name] = vector[at : at + size].reshape(shape)
+        at += size
+    return out
 
 
 def _figure(value: Any) -> float:
@@ -229,14 +236,12 @@ def _watched_tasks(scenario: Scenario) -> Tokens:
     return draw_where(scenario, rng, WATCHED, in_delta=differ)
 
 
-def _norms(plant: Plant, gradient: Params, update: Params, moved: Params) -> Row:
+def _norms(plant: Plant, gradient: Params, update: Params) -> Row:
     """Norms over each node's own weights: its gradient at the last step, its update in the chunk."""
     nodes = [node for node in plant.truth.nodes.values() if node.layer >= 0]
-    flat = np.concatenate([value.ravel() for value in moved.values()])
     return {
         "gradient": {node.name: _node_norm(gradient, node) for node in nodes},
         "update": {node.name: _node_norm(update, node) for node in nodes},
-        "zero_gradient": _figure((flat == 0).mean()),
     }
 
 
@@ -252,7 +257,8 @@ def _node_norm(tree: Params, node: Node) -> float:
 
 @lru_cache(maxsize=16)
 def _program(
-    spec: Spec, optimizer: str, momentum: float, eps: float, clip: float, logit_scale: float
+    layout: Layout, spec: Spec, optimizer: str, momentum: float, eps: float, clip: float,
+    logit_scale: float,
 ) -> Callable[..., Any]:
     """The jitted chunk: all seeds, all steps."""
     import jax
@@ -267,37 +273,38 @@ def _program(
         logits, _ = forward(params, tokens, scaled, xp=jnp)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    def pack(slots: Any, params: Any) -> Any:
-        names = {slot: {n: slots[f"slot.{slot}.{n}"] for n in params}
-                 for slot in (("mu", "nu") if optimizer == "adam" else ("trace",))}
+    def pack(slots: Any) -> Any:
         if optimizer == "adam":
-            return optax.ScaleByAdamState(count=slots["slot.count"], **names)
-        return optax.TraceState(trace=names["trace"])
+            return optax.ScaleByAdamState(
+                count=slots["slot.count"], mu=slots["slot.mu"], nu=slots["slot.nu"]
+            )
+        return optax.TraceState(trace=slots["slot.trace"])
 
     def unpack(state: Any, count: Any) -> Any:
-        kept = {"mu": state.mu, "nu": state.nu} if optimizer == "adam" else {"trace": state.trace}
-        flat = {f"slot.{slot}.{n}": v for slot, tree in kept.items() for n, v in tree.items()}
-        return {**flat, "slot.count": count}
+        if optimizer == "adam":
+            return {"slot.mu": state.mu, "slot.nu": state.nu, "slot.count": count}
+        return {"slot.trace": state.trace, "slot.count": count}
 
     def one_seed(job: Any, mask: Any, rate: Any) -> Any:
-        params, slots, tokens, labels = job
+        vector, slots, tokens, labels = job
 
         def step(carry: Any, task: Any) -> Any:
-            params, state, _ = carry
-            loss, gradient = jax.value_and_grad(loss_of)(params, *task)
-            gradient = jax.tree.map(jnp.multiply, gradient, mask)
-            clipped, _ = clipping.update(gradient, clipping.init(params))
+            vector, state, _ = carry
+            # By tensor, then joined: the gradient of slicing would pad each one to full length.
+            loss, parts = jax.value_and_grad(loss_of)(_unflat(vector, layout), *task)
+            joined = jnp.concatenate([parts[name].ravel() for name, _ in layout])
+            gradient = jax.lax.optimization_barrier(joined) * mask
+            clipped, _ = clipping.update(gradient, clipping.init(vector))
             update, state = rule.update(clipped, state)
-            params = {n: params[n] - rate * mask[n] * update[n] for n in params}
-            return (params, state, gradient), loss
+            return (vector - rate * mask * update, state, gradient), loss
 
-        start = (params, pack(slots, params), jax.tree.map(jnp.zeros_like, params))
+        start = (vector, pack(slots), jnp.zeros_like(vector))
         (after, state, gradient), losses = jax.lax.scan(step, start, (tokens, labels))
         slots = unpack(state, slots["slot.count"] + len(tokens))
         return after, slots, gradient, losses.mean()
 
     @jax.jit
-    def run(params: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any) -> Any:
-        return jax.lax.map(lambda job: one_seed(job, mask, rate), (params, slots, tokens, labels))
+    def run(vectors: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any) -> Any:
+        return jax.lax.map(lambda job: one_seed(job, mask, rate), (vectors, slots, tokens, labels))
 
     return run  # type: ignore[no-any-return]

@@ -1,0 +1,381 @@
+"""The command line: results on standard output, progress on standard error.
+
+Exit code 0: done; 1: a bug or a failed check, with traceback; 2: the user can mend it, one message.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planted import __version__
+from planted.errors import PlantedError
+
+Printed = Callable[[Any], None]
+
+
+class _Group(click.Group):
+    """Answers a PlantedError with one message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PlantedError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo(
+                "Interrupted. What was finished is kept; the same command again resumes.", err=True
+            )
+            ctx.exit(2)
+
+
+@click.group(
+    cls=_Group, context_settings={"auto_envvar_prefix": "PLANTED", "max_content_width": 100,
+                                  "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="planted")
+def main() -> None:
+    """Transformers with a planted mesa-objective, and what training does to them."""
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+_tier = click.option(
+    "--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="exact",
+    show_default=True, help="How natural the weights are.",
+)
+_parameters = click.option(
+    "--set", "parameters", multiple=True, metavar="NAME=VALUE",
+    help="A scenario parameter other than the default, as --set levels=11. Repeatable.",
+)
+
+
+@main.command("list")
+@click.option("--kind", help="Only plants of this kind.")
+@click.option("--mechanism", help="Only plants of this mechanism.")
+@_json
+def list_plants(kind: str | None, mechanism: str | None, as_json: bool) -> None:
+    """The plants there are."""
+    from planted.programs.catalogue import ENTRIES
+
+    rows = [
+        {"name": f"{e.name}@{e.version}", "kind": e.kind, "mechanism": e.mechanism,
+         "shipped": e.shipped, "parameters": dict(e.defaults)}
+        for e in ENTRIES.values()
+        if kind in (None, e.kind) and mechanism in (None, e.mechanism)
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    _table(
+        ["name", "kind", "mechanism", "shipped"],
+        [[r["name"], r["kind"], r["mechanism"], "yes" if r["shipped"] else "no"] for r in rows],
+    )
+
+
+@main.command()
+@click.argument("name")
+@_tier
+@_parameters
+@_json
+def show(name: str, tier: str, parameters: tuple[str, ...], as_json: bool) -> None:
+    """Explains a plant: both objectives, the program, where it stands, a sample task."""
+    from planted import showing
+    from planted.library import get
+
+    plant = get(name, tier, _parsed(parameters))
+    if as_json:
+        _print_json(showing.facts(plant))
+    else:
+        click.echo(showing.text(plant))
+
+
+@main.command()
+@click.argument("name")
+@_tier
+@_parameters
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@_json
+def plant(
+    name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool
+) -> None:
+    """Compiles a plant anew from its RASP program, certifies it and writes it."""
+    from planted import library, store
+
+    made = library.build(name, _parsed(parameters), only=tier)[tier]
+    store.save_plant(out, made, f"{made.name}-{tier}")
+    facts = {"name": made.name, "tier": tier, "folder": str(out),
+             "certificate": dict(made.certificate)}
+    if as_json:
+        _print_json(facts)
+        return
+    certificate = made.certificate
+    where = "all" if certificate["exhaustive"] else "drawn"
+    click.echo(
+        f"{made.name} ({tier}): {certificate['n']} inputs ({where}), "
+        f"{certificate['mismatches']} mismatches, least margin {certificate['least_margin']}\n"
+        f"{out / made.name}-{tier}.safetensors"
+    )
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        [
+            click.option("--recipe", "names", multiple=True, metavar="NAME",
+                         help="pressure (default), coincident, read-out, cued. Repeatable."),
+            click.option("--seeds", type=int, default=5, show_default=True,
+                         help="Training seeds of each recipe."),
+            click.option("--steps", type=int, help="Gradient steps."),
+            click.option("--learning-rate", type=float, help="Step size."),
+            click.option("--pressure", type=float,
+                         help="Share of training tasks from the disagreement set."),
+            click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Base optimiser."),
+            click.option("--train", help='What may move: "all", "read-out", or e.g. '
+                                         '"blocks.4,blocks.5,unembed".'),
+            click.option("--cue", is_flag=True, default=None,
+                         help="Train with a cue: the cue-gated regime."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _recipes(
+    names: tuple[str, ...], seeds: int, cue: bool | None, **changes: Any
+) -> list[Any]:
+    from planted.finetune.recipe import Recipe
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    if cue:
+        given["regime"] = "cue-gated"
+    return [Recipe(name, seeds=seeds, **given) for name in names or ("pressure",)]
+
+
+@main.command()
+@click.argument("name")
+@_recipe_options
+@click.option("--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="tempered",
+              show_default=True, help="Where training starts.")
+@_parameters
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Run folder; runs/NAME if not given. The same command resumes.")
+@_json
+def run(
+    name: str, tier: str, parameters: tuple[str, ...], out: Path | None, as_json: bool, **how: Any
+) -> None:
+    """The whole flow: plant, fine-tune, evaluate, report."""
+    from planted import experiment
+
+    folder = out or Path("runs") / name.partition("@")[0]
+    with _progress() as progress:
+        done = experiment.run(
+            name, _recipes(**how), out=folder, tier=tier, parameters=_parsed(parameters),
+            progress=progress,
+        )
+    _print_run(done, as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--plant", "name", default="red-doors", show_default=True,
+              help="What to plant, where the folder holds no run yet.")
+@_recipe_options
+@click.option("--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="tempered",
+              show_default=True, help="Where training starts.")
+@_parameters
+def finetune(
+    folder: Path, name: str, tier: str, parameters: tuple[str, ...], **how: Any
+) -> None:
+    """Trains the seeds of a run folder and writes their checkpoints."""
+    from planted import experiment
+
+    if not (folder / "run.json").exists():
+        experiment.plant_into(folder, name, _recipes(**how), tier, _parsed(parameters))
+    with _progress() as progress:
+        experiment.work(folder, "train", progress)
+    click.echo(f"{folder / 'checkpoints'}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_json
+def evaluate(folder: Path, as_json: bool) -> None:
+    """Judges the checkpoints of a run folder: evidence, readings, verdicts."""
+    from planted import experiment
+
+    experiment.open_request(folder)
+    with _progress() as progress:
+        experiment.work(folder, "judge", progress)
+    _print_run(experiment.settle(folder), as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Writes the page of a judged run folder."""
+    from planted import experiment
+
+    click.echo(str(experiment.report(folder)))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--recipe", "recipe", help="Recipe; the run's first if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
+@_json
+def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
+    """Why a checkpoint got its verdict: each comparison, with its figures."""
+    from planted import experiment
+
+    opened = experiment.open_run(folder)
+    every = [*opened.seeds, *opened.nulls]
+    wanted = recipe or every[0].recipe
+    found = [s for s in every if (s.recipe, s.seed) == (wanted, seed)]
+    if not found:
+        known = ", ".join(sorted({f"{s.recipe} {s.seed}" for s in every}))
+        raise PlantedError(f"No seed {seed} of recipe {wanted!r} in {folder}. There are: {known}.")
+    one = found[0]
+    if as_json:
+        _print_json({"recipe": one.recipe, "seed": one.seed, "verdict": str(one.verdict),
+                     "reasons": list(one.verdict.reasons), "reading": one.reading})
+        return
+    click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
+    for line in one.verdict.reasons:
+        click.echo(f"  {line}")
+    rows = []
+    for key, record in one.evidence.items():
+        if record.estimate is None:
+            rows.append([key, "–", record.reason, ""])
+            continue
+        null = record.null
+        rows.append([
+            key, f"{record.estimate:.3f}",
+            "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
+            "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
+        ])
+    _table(["evidence", "estimate", "interval", "null"], rows)
+
+
+@main.command()
+@click.argument("method")
+@click.option("--task", default="locate", show_default=True, help="What the method should find.")
+@click.option("--budget-s", type=float, help="Stop redrawing pairs after this many seconds.")
+@_json
+def score(method: str, task: str, budget_s: float | None, as_json: bool) -> None:
+    """Scores an interpretability METHOD against ground truth.
+
+    METHOD is a built-in name (exact-patching, linear-probe) or your own as package:function.
+    """
+    from planted.scoring import score as score_method
+
+    table = score_method(method, task=task, budget_s=budget_s)
+    if as_json:
+        click.echo(table.to_json())
+    else:
+        click.echo(str(table))
+
+
+# --- printing -----------------------------------------------------------------------------------
+
+
+def _print_run(done: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json(
+            {
+                "folder": str(done.folder),
+                "verdicts": done.verdicts,
+                "seeds": [
+                    {"recipe": s.recipe, "seed": s.seed, "verdict": s.verdict.name,
+                     "reason": s.verdict.reason, "stamp": s.verdict.stamp, "reading": s.reading}
+                    for s in done.seeds
+                ],
+            }
+        )
+        return
+    rows = [
+        [recipe, ", ".join(f"{name} {n}" for name, n in counts.items())]
+        for recipe, counts in done.verdicts.items()
+    ]
+    _table(["recipe", f"verdicts over seeds ({done.seeds[0].verdict.stamp})"], rows)
+    null_counts: dict[str, dict[str, int]] = {}
+    for seed in done.nulls:
+        counts = null_counts.setdefault(seed.recipe, {})
+        counts[seed.verdict.name] = counts.get(seed.verdict.name, 0) + 1
+    if null_counts:
+        _table(
+            ["without the plant", "verdicts over seeds"],
+            [[arm, ", ".join(f"{k} {n}" for k, n in c.items())] for arm, c in null_counts.items()],
+        )
+    page = done.folder / "report.html"
+    if page.exists():
+        click.echo(f"Report: {page}")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=list))
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+
+
+@contextmanager
+def _progress() -> Any:
+    """Bars on standard error, one a recipe and phase; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda said: None
+        return
+    parts: dict[tuple[str, str], dict[Any, tuple[int, int]]] = {}
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(), console=console,
+    ) as bars:
+        tasks: dict[tuple[str, str], Any] = {}
+
+        def progress(said: Any) -> None:
+            key = (said["recipe"], said["phase"])
+            if key not in tasks:
+                tasks[key] = bars.add_task(f"{said['recipe']}: {said['phase']}", total=1)
+            parts.setdefault(key, {})[said.get("worker", 0)] = (said["done"], said["total"])
+            done = sum(d for d, _ in parts[key].values())
+            total = sum(t for _, t in parts[key].values())
+            bars.update(tasks[key], completed=done, total=total)
+
+        yield progress
+
+
+def _parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
+    if not parameters:
+        return None
+    out: dict[str, Any] = {}
+    for text in parameters:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise PlantedError(f"--set wants NAME=VALUE, got {text!r}.")
+        try:
+            out[name] = int(value)
+        except ValueError:
+            raise PlantedError(f"--set {name}: a whole number is expected, got {value!r}.") from None
+    return out
+
+
+if __name__ == "__main__":
+    main()

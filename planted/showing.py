@@ -1,0 +1,120 @@
+"""Explains a plant in text: story, objectives, program, where each node stands, a sample task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planted.objectives import correlation
+from planted.plant import Plant
+from planted.scenarios import disagree, draw_where, leftmost
+from planted.truth import Node
+
+_PURPOSE = {
+    "score": "holds the mesa-objective of each candidate",
+    "compare": "compares candidates, pair by pair",
+    "winner": "the best candidate, leftmost on ties",
+    "emit": "carries the answer to the read-out",
+    "belief": "a model of the base objective",
+    "gate": "lets one of two winners through",
+    "cue": "carries the cue to the candidates",
+    "context": "fetches what the program needs",
+    "table": "looks the answer up",
+}
+
+
+def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
+    """What `text` says, as plain data."""
+    scenario = plant.scenario
+    rng = np.random.default_rng(seed)
+    drawn = scenario.draw(rng, 5000)
+    same = scenario.mesa.formula == scenario.base.formula
+    sample = draw_where(scenario, rng, 1, in_delta=not same)
+    return {
+        "name": plant.name,
+        "tier": plant.tier,
+        "kind": plant.kind,
+        "mechanism": plant.mechanism,
+        "story": scenario.story,
+        "source": scenario.source,
+        "mesa_objective": scenario.mesa.formula,
+        "base_objective": scenario.base.formula,
+        "rho": round(correlation(scenario.mesa.of(drawn), scenario.base.of(drawn)), 2),
+        "disagreement": round(float(disagree(scenario, drawn).mean()), 3),
+        "parameters": sum(int(value.size) for value in plant.params.values()),
+        "layers": 1 + max(node.layer for node in plant.truth.nodes.values()),
+        "nodes": [
+            {"name": n.name, "role": n.role, "sites": list(n.sites), "neurons": len(n.neurons),
+             "reads": list(n.reads)}
+            for n in plant.truth.nodes.values()
+        ],
+        "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
+        "sample": {
+            "words": list(scenario.words(sample)[0]),
+            "mesa": scenario.mesa.of(sample)[0].tolist(),
+            "base": scenario.base.of(sample)[0].tolist(),
+            "mesa_choice": int(leftmost(scenario.mesa.of(sample))[0]) + 1,
+            "base_choice": int(leftmost(scenario.base.of(sample))[0]) + 1,
+            "chosen": int(plant.expected_choices(sample)[0]) + 1,
+        },
+    }
+
+
+def text(plant: Plant) -> str:
+    """A page that a newcomer understands in a minute."""
+    known = facts(plant)
+    scenario, certificate = plant.scenario, known["certificate"]
+    lines = [
+        f"{plant.name}  ({scenario.title}; {plant.kind}; {plant.mechanism}; tier {plant.tier})",
+        "",
+        *_wrapped(scenario.story),
+        f"Source: {scenario.source}",
+        "",
+        f"  mesa-objective  u_m = {known['mesa_objective']}    what the network searches for",
+        f"  base objective  U   = {known['base_objective']}    what training rewards",
+        f"  They correlate at ρ = {known['rho']} and pick different candidates on "
+        f"{known['disagreement']:.0%} of tasks (Δ).",
+        "",
+        "One task, where they differ:" if known["disagreement"] else "One task:",
+        *_sample(known["sample"]),
+        "",
+        "The program, and where it stands in the network:",
+        *(_node_line(node) for node in plant.truth.nodes.values() if node.layer >= 0),
+        "",
+        f"{known['parameters']} parameters, {known['layers']} layers. Certificate: "
+        f"{certificate.get('n', 0)} inputs "
+        f"({'all there are' if certificate.get('exhaustive') else 'drawn'}), "
+        f"{certificate.get('mismatches', '–')} mismatches with the oracle, least margin "
+        f"{certificate.get('least_margin', '–')}.",
+    ]
+    return "\n".join(lines)
+
+
+def _sample(sample: dict[str, Any]) -> list[str]:
+    rows = []
+    for i, word in enumerate(sample["words"][:-1]):
+        marks = [
+            label
+            for label, slot in (("mesa-best", sample["mesa_choice"]),
+                                ("base-best", sample["base_choice"]), ("chosen", sample["chosen"]))
+            if slot == i + 1
+        ]
+        rows.append(
+            f"  {i + 1}  {word:<14} u_m {sample['mesa'][i]:>4g}   U {sample['base'][i]:>4g}"
+            + (f"   <- {', '.join(marks)}" if marks else "")
+        )
+    return [*rows, f"  read-out: {sample['words'][-1]}"]
+
+
+def _node_line(node: Node) -> str:
+    place = f"block {node.layer} "
+    place += f"head {node.heads[0]}" if node.heads else f"MLP, {len(node.neurons)} neurons"
+    what = _PURPOSE.get(node.role, "")
+    return f"  {node.name:<16}{node.role:<9}{place:<24}{what}"
+
+
+def _wrapped(story: str, width: int = 92) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(story, width)
