@@ -15,13 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from planted import __version__, library, store
+from planted import library, store
 from planted.errors import PlantedError, RunFolderError, need
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_nulls, contexts_of
@@ -199,7 +198,8 @@ def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
     }
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "planted.worker", str(folder), phase, str(i), str(count)],
+            # -P: a folder called planted where the user stands must not shadow this package
+            [sys.executable, "-P", "-m", "planted.worker", str(folder), phase, str(i), str(count)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
         )
         for i in range(count)
@@ -436,18 +436,8 @@ def _request(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
         "plant_sha256": store.params_digest(plant.params),
         "recipes": [listed(recipe) for recipe in recipes],
         "nulls": [listed(Recipe(name, seeds=NULL_SEEDS)) for name in NULLS],
-        "versions": {name: _version(name) for name in ("planted", "numpy", "jax", "jaxlib",
-                                                       "optax", "scipy")},
+        "versions": store.versions(),
     }
-
-
-def _version(name: str) -> str:
-    if name == "planted":
-        return __version__
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _same_request(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:

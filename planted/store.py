@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import platformdirs
 
 from planted import sites
 from planted.errors import ArtefactError, RunFolderError
-from planted.forward import Params, Spec
+from planted.forward import Params, Spec, n_layers
 from planted.plant import Plant
 from planted.scenarios import Scenario
 from planted.semantics import Operation
@@ -141,6 +142,27 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def versions() -> dict[str, str]:
+    """Versions that the bytes of a run depend on."""
+    found = {}
+    for name in ("planted", "numpy", "jax", "jaxlib", "optax", "scipy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def source_digest() -> str:
+    """SHA-256 over the package's own source: cached results of other code are not used."""
+    digest = hashlib.sha256()
+    for package in ("planted", "planted.programs", "planted.finetune", "planted.eval"):
+        folder = Path(str(resources.files(package)))
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def params_digest(params: Params) -> str:
     """SHA-256 over names, shapes and bytes of the parameters."""
     digest = hashlib.sha256()
@@ -231,10 +253,11 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         content = path.read_bytes()
     except OSError as error:
         raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
-    if sha256(content) != manifest["sha256"]:
+    expected = str(manifest.get("sha256"))
+    if sha256(content) != expected:
         raise ArtefactError(
             f"{path} is not the file that its manifest describes (SHA-256 {sha256(content)[:12]}, "
-            f"expected {manifest['sha256'][:12]}): it was truncated or altered. Plant it again."
+            f"expected {expected[:12]}): it was truncated or altered. Plant it again."
         )
     tensors, _ = read_tensors(path)
     try:
@@ -266,11 +289,18 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
             settings=manifest["settings"],
             certificate=manifest["certificate"],
         )
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        made_for = dict(manifest["scenario"]["parameters"])
+        depth = n_layers(plant.params)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(
             f"{folder / stem}.json does not describe a plant ({error!r}). Plant it again."
         ) from None
-    known = sites.site_names(1 + max(node.layer for node in nodes.values()))
+    asked = json.loads(json.dumps(dict(scenario.parameters)))
+    if made_for != asked or plant.spec.read_out != scenario.read_out:
+        raise ArtefactError(
+            f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
+        )
+    known = sites.site_names(depth)
     for node in nodes.values():
         if node.held_at not in known:
             raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no site.")

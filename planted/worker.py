@@ -22,7 +22,7 @@ from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.portrait import portrait
-from planted.finetune.recipe import Recipe
+from planted.finetune.recipe import NULLS, Recipe
 from planted.finetune.regimes import CHUNK, batches
 from planted.finetune.trainer import checkpoint_path, finetune
 from planted.plant import Plant
@@ -41,8 +41,10 @@ def share_of(recipes: Sequence[Recipe], index: int, count: int) -> list[tuple[Re
 def train_share(
     plant: Plant, recipes: Sequence[Recipe], folder: Path, index: int, count: int
 ) -> None:
-    """Trains this worker's seeds of every recipe."""
+    """Trains this worker's seeds of every recipe; networks without the plant may be cached."""
     for recipe, seeds in share_of(recipes, index, count):
+        if recipe.name in NULLS:
+            seeds = [seed for seed in seeds if not _borrowed(plant, recipe, seed, folder)]
         if seeds:
             finetune(plant, recipe, seeds, folder / "checkpoints", _tell_training)
 
@@ -56,6 +58,8 @@ def judge_share(
             path = evidence_path(folder, recipe.name, seed)
             if not path.exists():
                 judge(plant, recipe, seed, folder)
+                if recipe.name in NULLS:
+                    _lend(plant, recipe, seed, folder)
             tell(recipe.name, "judge", done + 1, len(seeds))
 
 
@@ -97,6 +101,47 @@ def tell(recipe: str, phase: str, done: int, total: int) -> None:
     print(json.dumps({"recipe": recipe, "phase": phase, "done": done, "total": total}), flush=True)
 
 
+def _null_files(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> dict[str, Path]:
+    return {
+        "evidence.json": evidence_path(folder, recipe.name, seed),
+        "checkpoint.safetensors": checkpoint_path(folder / "checkpoints", recipe, seed),
+    }
+
+
+def _null_cache(plant: Plant, recipe: Recipe, seed: int) -> Path:
+    """Where a network without the plant is kept: named by all that its bytes depend on."""
+    request = [store.params_digest(plant.params), plant.name, recipe.digest, seed,
+               store.versions(), store.source_digest()]
+    return store.cache_folder() / "nulls" / store.sha256(json.dumps(request).encode())[:24]
+
+
+def _borrowed(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> bool:
+    """Copies a cached null into the run; False where there is none, or the run has its own."""
+    cache = _null_cache(plant, recipe, seed)
+    files = _null_files(plant, recipe, seed, folder)
+    if any(path.exists() for path in files.values()):
+        return False
+    if not all((cache / name).exists() for name in files):
+        return False
+    for name, path in files.items():
+        store.write_bytes(path, (cache / name).read_bytes())
+    return True
+
+
+def _lend(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> None:
+    for name, path in _null_files(plant, recipe, seed, folder).items():
+        store.write_bytes(_null_cache(plant, recipe, seed) / name, path.read_bytes())
+
+
+def _keep_compiled() -> None:
+    """Keeps XLA's compiled programs in the cache folder: a few seconds a process, same numbers."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(store.cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 def _tell_training(recipe: str, done: int, total: int) -> None:
     tell(recipe, "train", done, total)
 
@@ -110,6 +155,8 @@ def main(arguments: Sequence[str]) -> int:
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[index % len(cores)]})
+        if "train" in phase:
+            _keep_compiled()
         plant, recipes = open_request(folder)
         work: dict[str, Any] = {"train": train_share, "judge": judge_share}
         for step in phase.split("+"):
