@@ -18,6 +18,12 @@ from planted.eval.revealed import revealed
 
 # Figures that stand beside the same figure of networks without the plant.
 HELD_AGAINST_NULL = ("paths.block_share", "paths.retarget", "paths.swap", "presence.mesa_winner")
+# Figures that stand beside the same figure of the plant trained on its own choices.
+HELD_AGAINST_CONTROL = (
+    "agreement.mesa", "agreement.base", "regret.mesa", "regret.base", "paths.drift",
+    "behavioural_objective.drift",
+)
+CONTROL_KIND = "plant trained on its own choices"
 NULL_OF_BEHAVIOUR = {
     ("mesa", "mesa"): "random-to-mesa",
     ("base", "base"): "random-to-base",
@@ -57,6 +63,7 @@ def beside_nulls(
     records: Iterable[Evidence],
     null_arms: dict[str, Sequence[Records]],
     contexts: tuple[str, ...],
+    controls: Sequence[Records] = (),
 ) -> list[Evidence]:
     """The records with the null of each figure in `HELD_AGAINST_NULL` put beside it.
 
@@ -67,6 +74,8 @@ def beside_nulls(
         records: Of one checkpoint.
         null_arms: Arm name -> the records of each of its seeds.
         contexts: The cue words.
+        controls: The records of the plant trained on its own choices, for the figures in
+            `HELD_AGAINST_CONTROL`.
     """
     records = list(records)
     by_key = index(records)
@@ -75,18 +84,20 @@ def beside_nulls(
     chosen = null_arms.get(arm or "") or [r for found in null_arms.values() for r in found]
     out = []
     for record in records:
-        if record.name in HELD_AGAINST_NULL and chosen:
-            values = [
-                found[(record.name, record.context)].estimate
-                for found in chosen
-                if (record.name, record.context) in found
-            ]
-            known = [value for value in values if value is not None]
-            if known:
-                null = Null(NULL_KIND, min(known), max(known), len(known))
-                record = msgspec.structs.replace(record, null=null)
-        out.append(record)
+        null = None
+        if record.name in HELD_AGAINST_NULL:
+            null = _null(record, chosen, NULL_KIND)
+        elif record.name in HELD_AGAINST_CONTROL:
+            null = _null(record, controls, CONTROL_KIND)
+        out.append(record if null is None else msgspec.structs.replace(record, null=null))
     return out
+
+
+def _null(record: Evidence, others: Sequence[Records], kind: str) -> Null | None:
+    key = (record.name, record.context)
+    values = [found[key].estimate for found in others if key in found]
+    known = [value for value in values if value is not None]
+    return Null(kind, min(known), max(known), len(known)) if known else None
 
 
 def _side(records: Records, context: str) -> str:

@@ -69,6 +69,9 @@ NULLS = {
     "random-to-base": Settings(regime="base", steps=1500, start="random"),
     "random-to-gate": Settings(regime="cue-gated", steps=2000, start="random"),
 }
+# The plant trained on its own choices: how much a figure moves when the objective does not.
+CONTROLS = {"plant-to-mesa": Settings(regime="mesa", steps=600)}
+ARMS = {**NULLS, **CONTROLS}
 
 
 @dataclass(frozen=True, init=False)
@@ -92,7 +95,7 @@ class Recipe:
             UnknownNameError: If there is no recipe of that name.
             PlantedError: If a change is not a setting, or out of bounds.
         """
-        known = {**NAMED, **NULLS}
+        known = {**NAMED, **ARMS}
         if name not in known:
             raise unknown("recipe", name, NAMED)
         fields = Settings.__struct_fields__

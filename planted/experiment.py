@@ -28,14 +28,14 @@ from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict import Verdict, decide
-from planted.finetune.recipe import NULLS, Recipe, Settings
+from planted.finetune.recipe import ARMS, CONTROLS, NULLS, Recipe, Settings
 from planted.finetune.trainer import checkpoint_path, training_rows
 from planted.model import Model
 from planted.plant import Plant
 from planted.worker import evidence_path
 
 SCHEMA = 1
-NULL_SEEDS = 3  # networks without the plant, of each behaviour
+NULL_SEEDS = 3  # of each network that verdicts are held against
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -246,7 +246,7 @@ def settle(folder: Path) -> Run:
     plant, recipes = open_request(folder)
     contexts = contexts_of(plant.scenario)
     arms = [recipe for recipe in recipes if recipe.name in NULLS]
-    own = [recipe for recipe in recipes if recipe.name not in NULLS]
+    own = [recipe for recipe in recipes if recipe.name not in ARMS]
     raw = {
         (recipe.name, seed): _read_evidence(folder, recipe, seed)
         for recipe in recipes
@@ -255,6 +255,12 @@ def settle(folder: Path) -> Run:
     nulls = {
         arm.name: [index(raw[(arm.name, seed)]) for seed in range(arm.seeds)] for arm in arms
     }
+    controls = [
+        index(raw[(arm.name, seed)])
+        for arm in recipes
+        if arm.name in CONTROLS
+        for seed in range(arm.seeds)
+    ]
     rows, verdicts, training = [], [], []
     for recipe in [*own, *arms]:
         for seed in range(recipe.seeds):
@@ -263,7 +269,7 @@ def settle(folder: Path) -> Run:
                 others[recipe.name] = [
                     records for k, records in enumerate(nulls[recipe.name]) if k != seed
                 ]
-            records = beside_nulls(raw[(recipe.name, seed)], others, contexts)
+            records = beside_nulls(raw[(recipe.name, seed)], others, contexts, controls)
             verdict = decide(index(records), contexts)
             where = {"recipe": recipe.name, "seed": seed}
             rows += [{**where, **msgspec.to_builtins(record)} for record in records]
@@ -316,7 +322,7 @@ def report(folder: Path) -> Path:
             for seed in range(recipe.seeds)
         }
         for recipe in recipes
-        if recipe.name not in NULLS
+        if recipe.name not in ARMS
     }
     page = render(
         RunData(
@@ -435,7 +441,7 @@ def _request(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
         "parameters": dict(plant.scenario.parameters),
         "plant_sha256": store.params_digest(plant.params),
         "recipes": [listed(recipe) for recipe in recipes],
-        "nulls": [listed(Recipe(name, seeds=NULL_SEEDS)) for name in NULLS],
+        "nulls": [listed(Recipe(name, seeds=NULL_SEEDS)) for name in ARMS],
         "versions": store.versions(),
     }
 

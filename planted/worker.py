@@ -22,7 +22,7 @@ from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.portrait import portrait
-from planted.finetune.recipe import NULLS, Recipe
+from planted.finetune.recipe import ARMS, Recipe
 from planted.finetune.regimes import CHUNK, batches
 from planted.finetune.trainer import checkpoint_path, finetune
 from planted.plant import Plant
@@ -43,7 +43,7 @@ def train_share(
 ) -> None:
     """Trains this worker's seeds of every recipe; networks without the plant may be cached."""
     for recipe, seeds in share_of(recipes, index, count):
-        if recipe.name in NULLS:
+        if recipe.name in ARMS:
             seeds = [seed for seed in seeds if not _borrowed(plant, recipe, seed, folder)]
         if seeds:
             finetune(plant, recipe, seeds, folder / "checkpoints", _tell_training)
@@ -58,7 +58,7 @@ def judge_share(
             path = evidence_path(folder, recipe.name, seed)
             if not path.exists():
                 judge(plant, recipe, seed, folder)
-                if recipe.name in NULLS:
+                if recipe.name in ARMS:
                     _lend(plant, recipe, seed, folder)
             tell(recipe.name, "judge", done + 1, len(seeds))
 
