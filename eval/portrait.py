@@ -1,7 +1,7 @@
-"""A picture of a checkpoint for the page: what the score node holds, and what training moved.
+"""A portrait of a checkpoint for the report: what the score node holds, and which weights moved.
 
-For display only. What a node's subspace decodes to decides nothing: on trained checkpoints the
-decode says "mesa" while the choices are base.
+For display only. Training moves the code that a node uses, so that what is decoded at the planted
+coordinates says little about what the network does; no verdict reads it.
 """
 
 from __future__ import annotations
@@ -9,87 +9,146 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import rounded
 from planted.eval.paths import type_values
-from planted.forward import Params, forward, n_layers
+from planted.forward import Params, n_layers
 from planted.plant import Plant
+from planted.scenarios import Scenario, Tokens
 from planted.semantics import as_numbers
 from planted.truth import Node
 
+LEAST_CODE = 0.05  # of the code's sum, below which the node holds nothing that could be decoded
+Floats = npt.NDArray[np.float64]
+
 
 def portrait(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a page draws of one checkpoint, as plain data.
+    """What the score node holds for each candidate type, and how far each part of the weights went.
+
+    Args:
+        checkpoint: The weights, and the plant that they are held against.
 
     Returns:
-        types: candidate words; mesa, base: u_m and u_b by type; score_before, score_after: what
-        the score node holds for each type in the plant and here (None where its code is all but
-        empty); moved: part of the network -> norm of its change over the norm of the plant's.
+        Plain data, six significant digits. `types`: the words a candidate can be. By type, in that
+        order: `mesa` and `base`, the two objectives; `score_before` and `score_after`, what the
+        score node holds in the plant and in the checkpoint (None where it holds no code), in units
+        of the score. `moved`: part of the network -> norm of its change relative to its norm in the
+        plant; a part that the plant does not have, or has as zeros alone, is absent.
+
+    Raises:
+        PlantedError: If the plant is a twin and has no score node.
     """
-    plant, node = checkpoint.plant, checkpoint.score
-    scenario = checkpoint.scenario
-    skipped = {0, *scenario.cues}
-    ids = [i for i in range(len(scenario.vocabulary)) if i not in skipped]
+    plant, scenario = checkpoint.plant, checkpoint.scenario
+    ids, tokens = _of_each_type(scenario)
     mesa, base = type_values(checkpoint)
+    before = _held(Checkpoint(plant, plant.params), tokens)
+    after = _held(checkpoint, tokens)
     return {
         "types": [scenario.vocabulary[i] for i in ids],
-        "mesa": [rounded(v) for v in mesa],
-        "base": [rounded(v) for v in base],
-        "score_before": _held(plant, plant.params, node, ids),
-        "score_after": _held(plant, checkpoint.params, node, ids),
+        "mesa": [rounded(value) for value in mesa],
+        "base": [rounded(value) for value in base],
+        "score_before": before,
+        "score_after": after,
         "moved": moved(plant, checkpoint.params),
     }
 
 
-def _held(plant: Plant, params: Params, node: Node, ids: list[int]) -> list[float | None]:
-    """Value-weighted mean of the score node's code, by type, at the first candidate."""
-    scenario = plant.scenario
-    tokens = np.full((len(ids), scenario.n_positions), ids[0], dtype=np.int64)
-    tokens[:, 0] = 0
-    tokens[:, scenario.read_out] = scenario.cues[0]
-    place = scenario.candidates[0]
-    tokens[:, place] = ids
-    _, cache = forward(params, tokens, plant.spec, record=(node.held_at,))
-    code = np.maximum(cache[node.held_at][:, place] @ node.basis.T, 0)
-    total = code.sum(axis=1)
-    values = code @ as_numbers(node.values)
-    return [
-        rounded(value / size) if size > 0.05 else None
-        for value, size in zip(values, total, strict=True)
-    ]
-
-
 def moved(plant: Plant, params: Params) -> dict[str, float]:
-    """Relative change of each part of the network; planted and free neurons apart."""
+    """Norm of the weight change of each part, relative to the norm of the plant's weights.
+
+    Args:
+        plant: What the weights are held against.
+        params: Weights of the same names and shapes.
+
+    Returns:
+        "embed", "pos_embed", "blocks.0.attn", "blocks.0.mlp", "blocks.0.mlp.planted",
+        "blocks.0.mlp.free", ..., "unembed" -> figure without unit. An MLP's output bias belongs to
+        the whole MLP and to neither share of its neurons.
+    """
     out: dict[str, float] = {}
-    for name in ("embed", "pos_embed", "unembed"):
-        _add(out, name, [(plant.params[k], params[k]) for k in params if k.startswith(name + ".")])
-    for layer in range(n_layers(params)):
+
+    def put(part: str, own: list[Any], new: list[Any]) -> None:
+        norm = _norm(own)
+        if norm > 0:
+            change = _norm([np.asarray(n, np.float64) - o for o, n in zip(own, new, strict=True)])
+            out[part] = float(f"{change / norm:.6g}")
+
+    def tensors(of: Params, prefix: str) -> list[Any]:
+        return [of[name] for name in sorted(plant.params) if name.startswith(prefix)]
+
+    for part in ("embed", "pos_embed"):
+        put(part, tensors(plant.params, f"{part}."), tensors(params, f"{part}."))
+    for layer in range(n_layers(plant.params)):
         at = f"blocks.{layer}."
-        attention = [k for k in params if k.startswith(at + "attn.")]
-        _add(out, at + "attn", [(plant.params[k], params[k]) for k in attention])
-        planted = sorted({
-            i for node in plant.truth.nodes.values() if node.layer == layer for i in node.neurons
-        })
-        size = params[at + "mlp.b_in"].shape[0]
-        free = [i for i in range(size) if i not in set(planted)]
-        for part, neurons in (("planted", planted), ("free", free)):
-            pairs = [
-                (_neurons(plant.params, at, neurons)[i], _neurons(params, at, neurons)[i])
-                for i in range(3)
-            ] if neurons else []
-            _add(out, f"{at}mlp.{part}", pairs)
+        if plant.params[at + "attn.W_Q"].shape[0]:
+            put(at + "attn", tensors(plant.params, at + "attn."), tensors(params, at + "attn."))
+        put(at + "mlp", tensors(plant.params, at + "mlp."), tensors(params, at + "mlp."))
+        planted, free = neurons(plant, layer)
+        for share, which in (("planted", planted), ("free", free)):
+            put(
+                f"{at}mlp.{share}",
+                _of_neurons(plant.params, at, which),
+                _of_neurons(params, at, which),
+            )
+    put("unembed", tensors(plant.params, "unembed."), tensors(params, "unembed."))
     return out
 
 
-def _neurons(params: Params, at: str, neurons: list[int]) -> list[Any]:
-    return [params[at + "mlp.W_in"][:, neurons], params[at + "mlp.b_in"][neurons],
-            params[at + "mlp.W_out"][neurons]]
+def neurons(plant: Plant, layer: int) -> tuple[list[int], list[int]]:
+    """Indices of a block's planted neurons, which hold a node, and of its free ones."""
+    nodes = [node for node in plant.truth.nodes.values() if node.layer == layer]
+    planted = sorted({i for node in nodes for i in node.neurons})
+    total = plant.params[f"blocks.{layer}.mlp.b_in"].shape[0]
+    return planted, sorted(set(range(total)) - set(planted))
 
 
-def _add(out: dict[str, float], name: str, pairs: list[tuple[Any, Any]]) -> None:
-    before = sum(float((a.astype(np.float64) ** 2).sum()) for a, _ in pairs)
-    change = sum(float(((b - a).astype(np.float64) ** 2).sum()) for a, b in pairs)
-    if before > 0:
-        out[name] = float(f"{np.sqrt(change / before):.6g}")
+def _of_neurons(params: Params, at: str, which: list[int]) -> list[Any]:
+    """Input weights, input biases and output weights of some neurons of one MLP."""
+    return [
+        params[at + "mlp.W_in"][:, which],
+        params[at + "mlp.b_in"][which],
+        params[at + "mlp.W_out"][which],
+    ]
+
+
+def _norm(tensors: list[Any]) -> float:
+    return float(np.sqrt(sum(float((np.asarray(t, np.float64) ** 2).sum()) for t in tensors)))
+
+
+def _of_each_type(scenario: Scenario) -> tuple[list[int], Tokens]:
+    """Ids of the candidate types, and for each a task that has it at every slot, training cue."""
+    ids = [i for i in range(len(scenario.vocabulary)) if i not in {0, *scenario.cues}]
+    tokens = np.zeros((len(ids), scenario.n_positions), dtype=np.int64)
+    tokens[:, 1:] = np.array(ids)[:, None]
+    return ids, scenario.with_cue(tokens, scenario.cues[0])
+
+
+def _held(checkpoint: Checkpoint, tokens: Tokens) -> list[float | None]:
+    """What the score node holds, a figure a task: the mean over its candidates."""
+    node = checkpoint.score
+    stream = checkpoint.read(tokens, node.held_at)[:, list(checkpoint.scenario.candidates)]
+    found = decoded(node, stream.astype(np.float64))
+    figures: list[float | None] = []
+    for row in found:
+        known = row[~np.isnan(row)]
+        figures.append(rounded(known.mean()) if len(known) else None)
+    return figures
+
+
+def decoded(node: Node, stream: npt.NDArray[np.floating[Any]]) -> Floats:
+    """A graded decode [...] of what a residual stream [..., d_model] holds in a node's subspace.
+
+    A numerical node's coordinate is its value. A categorical node's coordinates are weights on its
+    values: the figure is their weighted mean, negative weights counting as none, and NaN where the
+    weights sum to `LEAST_CODE` or less. Between two values it says which way the code has moved; it
+    is not what the readers of the node make of it.
+    """
+    content = stream @ node.basis.astype(np.float64).T
+    if node.numerical:
+        return np.asarray(content[..., 0])
+    weights = np.maximum(content, 0)
+    total = weights.sum(axis=-1)
+    mean = weights @ as_numbers(node.values)
+    return np.divide(mean, total, out=np.full_like(total, np.nan), where=total > LEAST_CODE)
