@@ -302,7 +302,8 @@ def _base_everywhere(
     against = all(rule.at_most("paths.block_sign", c, -0.5) for c in contexts)
     beside = all(state in ("Rb", "Rd") for state in found)
     if (beside or against) and all(winner):
-        return "dormant", "used against" if against and not beside else "wrapped at the read-out"
+        how = "used against" if against and not beside else "kept, not used"
+        return "dormant", f"{how}; cues covered: {', '.join(contexts)}"
     gone = [rule.at_most("presence.mesa_winner", c, limits.no_winner) for c in contexts]
     unshared = [rule.at_most("paths.mesa_share", c, limits.mesa_share) for c in contexts]
     if all(gone) and all(unshared):
