@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def portrait(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the score node holds for each candidate type, and how far each part of the weights went.
+    """What the score node holds for each candidate type, and how far each part has moved.
 
     Args:
         checkpoint: The weights, and the plant that they are held against.

@@ -1,0 +1,298 @@
+"""The small multiples of the page: one panel a recipe or a figure, each a pure function of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from markupsafe import Markup
+
+from planted.eval.evidence import Evidence, Records
+from planted.eval.report.svg import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Scale,
+    dot,
+    el,
+    figure,
+    line,
+    path,
+    rect,
+    text,
+    x_axis,
+    y_axis,
+)
+
+SIDES = ("mesa", "base")
+PARTS = ("mesa", "base", "other")
+STRIPE = 9  # height of a seed's stripe
+MANY = 12  # more seeds than this are drawn thinner
+
+
+def estimate(records: Records, name: str, context: str) -> float | None:
+    """The figure of a record, or None where it is missing or could not be measured."""
+    record = records.get((name, context))
+    return None if record is None or record.status != "ok" else record.estimate
+
+
+def cue_label(context: str, contexts: Sequence[str]) -> str:
+    """How a cue is called in a figure: its word, and which one it is."""
+    if len(contexts) < 2:
+        return f"cue {context}"
+    return f"cue {context} (training)" if context == contexts[0] else f"cue {context}"
+
+
+# --- training -----------------------------------------------------------------------------------
+
+
+def training(
+    recipe: str, rows: Mapping[int, Sequence[Mapping[str, Any]]], contexts: Sequence[str]
+) -> Markup | None:
+    """Agreement with both objectives on Δ over steps: median and range over seeds, a plot a cue.
+
+    Args:
+        recipe: Whose training.
+        rows: Seed -> the rows of its training log.
+        contexts: The cue words.
+
+    Returns:
+        The panel, or None where there is no log.
+    """
+    steps = sorted({row["step"] for found in rows.values() for row in found})
+    if not steps:
+        return None
+    x = Scale(0, max(steps), LEFT, RIGHT)
+    parts: list[Markup] = []
+    height = 84
+    for i, context in enumerate(contexts):
+        top = 20 + i * (height + 26)
+        y = Scale(0, 1, top + height, top)
+        parts.append(text(LEFT, top - 7, cue_label(context, contexts), "label"))
+        parts += y_axis(y, (0, 0.5, 1), LEFT, RIGHT)
+        for side in SIDES:
+            at: list[tuple[float, float, float, float]] = []
+            for step in steps:
+                values = [
+                    row[f"agreement.{context}"][side]
+                    for found in rows.values()
+                    for row in found
+                    if row["step"] == step and f"agreement.{context}" in row
+                ]
+                if values:
+                    at.append((x(step), y(min(values)), y(median(values)), y(max(values))))
+            if at:
+                band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
+                parts.append(path(band, f"band {side}", closed=True))
+                parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
+    bottom = 20 + len(contexts) * (height + 26) - 26
+    for step in (0, max(steps) // 2, max(steps)):
+        anchor = "end" if step == max(steps) else "middle"
+        parts.append(text(x(step), bottom + 13, f"{step}", anchor=anchor))
+    parts.append(text((x(0) + x(max(steps) // 2)) / 2, bottom + 13, "steps", anchor="middle"))
+    label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
+    return figure(WIDTH, bottom + 18, label, parts)
+
+
+# --- the score node -----------------------------------------------------------------------------
+
+
+def score_node(recipe: str, portraits: Mapping[int, Mapping[str, Any]]) -> Markup | None:
+    """What the score node holds for each candidate type: before, after, and both objectives.
+
+    Args:
+        recipe: Whose checkpoints.
+        portraits: Seed -> its portrait (`planted.eval.portrait`).
+
+    Returns:
+        The panel, or None where there is no portrait.
+    """
+    found = list(portraits.values())
+    if not found:
+        return None
+    one = found[0]
+    types: list[str] = one["types"]
+    known = [v for p in found for v in (*p["score_before"], *p["score_after"]) if v is not None]
+    values = [*one["mesa"], *one["base"], *known]
+    low, high = min(values), max(values)
+    top, bottom = 8, 150
+    x, y = Scale(-0.5, len(types) - 0.5, LEFT, RIGHT), Scale(low, high, bottom - 6, top)
+    parts = y_axis(y, _round_ticks(low, high), LEFT, RIGHT)
+    for start, stop, stem in _groups(types):
+        centre = (x(start) + x(stop - 1)) / 2
+        if start:
+            parts.append(line(x(start - 0.5), top, x(start - 0.5), bottom + 4, "grid"))
+        parts.append(text(centre, bottom + 12, stem, anchor="middle"))
+        for side in SIDES:
+            parts.append(path([(x(i), y(one[side][i])) for i in range(start, stop)],
+                              f"curve thin {side}"))  # fmt: skip
+    for i, word in enumerate(types):
+        before = one["score_before"][i]
+        if before is not None:
+            parts.append(dot(x(i), y(before), 3.2, "hollow", f"{word} before: {before:g}"))
+        after = [p["score_after"][i] for p in found if p["score_after"][i] is not None]
+        if after:
+            if max(after) > min(after):
+                parts.append(line(x(i), y(min(after)), x(i), y(max(after)), "whisker"))
+            middle = median(after)
+            parts.append(dot(x(i), y(middle), 1.9, "ink", f"{word} after: {middle:.3g}"))
+        else:
+            parts.append(text(x(i), bottom, "×", anchor="middle"))
+    return figure(
+        WIDTH, bottom + 18, f"{recipe}: what the score node holds by candidate type", parts
+    )
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """Four or five round figures inside the range."""
+    span = max(high - low, 1e-9)
+    step = next(s for k in range(-9, 10) for s in (1 * 10.0**k, 2 * 10.0**k, 5 * 10.0**k)
+                if span / s <= 5)  # fmt: skip
+    first = int(low // step)
+    return [round(i * step, 9) for i in range(first, first + 8) if low <= i * step <= high]
+
+
+def _groups(types: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Runs of types that differ in a last number only: (start, stop, what they share)."""
+    out: list[tuple[int, int, str]] = []
+    for i, word in enumerate(types):
+        stem, _, last = word.rpartition("-")
+        stem = stem if stem and last.isdigit() else ""
+        if out and out[-1][2] == stem:
+            out[-1] = (out[-1][0], i + 1, stem)
+        else:
+            out.append((i, i + 1, stem))
+    return out
+
+
+# --- a stripe a seed ----------------------------------------------------------------------------
+
+
+def budget(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]) -> Markup:
+    """The control budget {block, rest} × {mesa, base, other}: a stripe a seed, a group a cue."""
+    x = Scale(0, 1, LEFT, RIGHT)
+    stripe = STRIPE if len(evidence) <= MANY else 4
+
+    def draw(records: Records, context: str, y: float, seed: int) -> list[Markup]:
+        shares = {
+            (path_, part): estimate(records, f"paths.budget.{path_}.{part}", context)
+            for path_ in ("block", "rest")
+            for part in PARTS
+        }
+        if None in shares.values():
+            return [text(x(0) + 3, y + stripe - 1, "–")]
+        out, at = [], 0.0
+        for (path_, part), share in shares.items():
+            size = float(share or 0)
+            note = f"seed {seed}, {context}: {path_}, {part} {size:.2f}"
+            out.append(
+                rect(x(at), y, x(at + size) - x(at), stripe - 1, f"{path_} {part}", note)
+            )  # fmt: skip
+            at += size
+            if (path_, part) == ("block", "other"):
+                edge = x(at)
+        return [*out, line(edge, y - 1, edge, y + stripe, "edge")]
+
+    label = f"{recipe}: the control budget of the planted block and the rest, a stripe a seed"
+    return _stripes(label, evidence, contexts, x, (0, 0.25, 0.5, 0.75, 1), stripe, draw)
+
+
+def revealed_drift(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]) -> Markup:
+    """Where the behavioural objective lies between u_m (0) and U (1): a row a seed, a group a cue."""
+    x = Scale(-0.3, 1.3, LEFT, RIGHT)
+    stripe = STRIPE if len(evidence) <= MANY else 4
+
+    def draw(records: Records, context: str, y: float, seed: int) -> list[Markup]:
+        record = records.get(("behavioural_objective.drift", context))
+        middle = y + stripe / 2 - 0.5
+        if record is None or record.estimate is None:
+            return [text(x(0) + 3, y + stripe - 1, "–")]
+        out = []
+        if record.lo is not None and record.hi is not None:
+            out.append(line(x(record.lo), middle, x(record.hi), middle, "whisker wide"))
+        note = f"seed {seed}, {context}: {record.estimate:.2f}"
+        return [*out, dot(x(record.estimate), middle, 3.2, "ink", note)]
+
+    label = f"{recipe}: the behavioural objective between the mesa-objective and the base objective"
+    return _stripes(
+        label, evidence, contexts, x, (0, 0.5, 1), stripe, draw, {0.0: "mesa", 1.0: "base"}
+    )  # fmt: skip
+
+
+def _stripes(
+    label: str,
+    evidence: Mapping[int, Records],
+    contexts: Sequence[str],
+    x: Scale,
+    ticks: Sequence[float],
+    stripe: int,
+    draw: Any,
+    poles: Mapping[float, str] | None = None,
+) -> Markup:
+    """A group a cue, in it a row a seed that `draw` fills."""
+    group = len(evidence) * stripe + 22
+    bottom = 4 + len(contexts) * group
+    parts = x_axis(x, ticks, 16, bottom)
+    for tick, side in (poles or {}).items():
+        parts.append(line(x(tick), 16, x(tick), bottom, f"pole {side}"))
+    for i, context in enumerate(contexts):
+        top = 18 + i * group
+        parts.append(text(LEFT, top - 6, cue_label(context, contexts), "label"))
+        for k, (seed, records) in enumerate(evidence.items()):
+            y = top + k * stripe
+            if stripe == STRIPE:
+                parts.append(text(LEFT - 5, y + stripe - 1, str(seed), "tick small", "end"))
+            parts += draw(records, context, y, seed)
+    return figure(WIDTH, bottom + 16, label, parts)
+
+
+# --- against the nulls --------------------------------------------------------------------------
+
+
+def against_nulls(
+    name: str, evidence: Mapping[str, Mapping[int, Records]], contexts: Sequence[str]
+) -> Markup | None:
+    """One figure of every recipe's seeds, over the range that its null spans.
+
+    Args:
+        name: Name of the evidence.
+        evidence: Recipe -> seed -> records.
+        contexts: The cue words.
+
+    Returns:
+        The panel, or None where nothing was measured.
+    """
+    rows: list[tuple[str, str, list[Evidence]]] = []
+    for recipe, seeds in evidence.items():
+        for context in contexts:
+            found = [r[(name, context)] for r in seeds.values() if (name, context) in r]
+            rows.append((recipe, context, [f for f in found if f.estimate is not None]))
+    values = [e.estimate for _, _, found in rows for e in found if e.estimate is not None]
+    if not values:
+        return None
+    left, gap = 104, 17
+    x = Scale(min(0.0, *values), max(1.0, *values), left, RIGHT)
+    bottom = 6 + gap * len(rows)
+    parts = x_axis(x, (0, 0.25, 0.5, 0.75, 1), 2, bottom)
+    for i, (recipe, context, found) in enumerate(rows):
+        y = 6 + gap * i + gap / 2
+        shown = recipe if len(recipe) <= 12 else recipe[:11] + "…"
+        parts.append(text(left - 8, y + 3.5, f"{shown} {context}", "tick", "end"))
+        nulls = [e.null for e in found if e.null is not None]
+        if nulls:
+            low, high = min(n.lo for n in nulls), max(n.hi for n in nulls)
+            note = f"null: {low:.2f} to {high:.2f}"
+            width = max(2.0, x(high) - x(low))
+            parts.append(rect(x(low), y - 6, width, 12, "null", note, 2))
+        for one in found:
+            value = float(one.estimate or 0)
+            parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {context}: {value:.2f}"))
+    return figure(WIDTH, bottom + 16, f"{name} of each seed beside its null", parts)
+
+
+def swatch(class_: str) -> Markup:
+    """A sample of a fill, for a legend."""
+    return el(
+        "svg", rect(0, 0, 14, 10, class_), viewBox="0 0 14 10", class_="swatch", aria_hidden="true"
+    )  # fmt: skip

@@ -1,0 +1,297 @@
+"""The tables of the page: figures as text, per seed and across seeds, beside their nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from planted.eval.evidence import Evidence, Null, Records, across_seeds
+from planted.eval.reading import behaviour_class
+from planted.eval.report.words import SIDES, family, figure_name
+
+MISSING = "–"
+ALONE = "one seed: no interval"
+KEY = (  # the figures of the reading that stand in the table of verdicts
+    ("mesa choices on Δ", "agreement.mesa"),
+    ("base choices on Δ", "agreement.base"),
+    ("block share", "paths.block_share"),
+    ("λ", "paths.drift"),
+    ("winner R²", "presence.mesa_winner"),
+)
+Seeds = Mapping[int, Records]
+
+
+class Cell(NamedTuple):
+    """A figure as text.
+
+    Attributes:
+        value: The figure, or "–".
+        interval: Its interval or range, or why there is none.
+        note: What a reader may want to know besides.
+    """
+
+    value: str
+    interval: str = ""
+    note: str = ""
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with this many decimals, a true minus sign, and no negative zero."""
+    if value is None:
+        return MISSING
+    shown = f"{value:.{digits}f}"
+    if float(shown) == 0:
+        shown = f"{0:.{digits}f}" if value else "0"
+    return shown.replace("-", "−")
+
+
+def between(low: float | None, high: float | None, digits: int = 3) -> str:
+    """An interval in brackets; empty where an end is missing."""
+    if low is None or high is None:
+        return ""
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def cell(record: Evidence | None, digits: int = 3) -> Cell:
+    """One checkpoint's figure with its interval over tasks."""
+    if record is None:
+        return Cell(MISSING, note="not measured")
+    if record.estimate is None or record.status != "ok":
+        return Cell(MISSING, note=record.reason or record.status)
+    return Cell(
+        number(record.estimate, digits), between(record.lo, record.hi, digits), record.reason
+    )
+
+
+def values(seeds: Seeds, name: str, context: str) -> list[float]:
+    """The figure in each seed in which it could be measured."""
+    found = [seeds[seed].get((name, context)) for seed in sorted(seeds)]
+    return [r.estimate for r in found if r is not None and r.status == "ok"
+            and r.estimate is not None]  # fmt: skip
+
+
+def mean(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
+    """Mean over seeds with a t interval: a claim about the recipe, which one seed cannot make."""
+    found = values(seeds, name, context)
+    if len(found) < 2:
+        return Cell(number(found[0], digits), ALONE) if found else Cell(MISSING)
+    middle, low, high = across_seeds(found)
+    return Cell(number(middle, digits), between(low, high, digits), f"{len(found)} seeds")
+
+
+def middle(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
+    """Median over seeds with their range."""
+    found = values(seeds, name, context)
+    if not found:
+        return Cell(MISSING)
+    spread = f"{number(min(found), digits)} to {number(max(found), digits)}"
+    return Cell(number(median(found), digits), spread if len(found) > 1 else "")
+
+
+# --- verdicts -----------------------------------------------------------------------------------
+
+
+def verdict_rows(
+    verdicts: Iterable[Mapping[str, Any]], seeds: Seeds, contexts: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row a seed: verdict, reason, comparisons, and the figures of its reading per cue."""
+    rows = []
+    for verdict in sorted(verdicts, key=lambda row: int(row["seed"])):
+        records = seeds.get(verdict["seed"], {})
+        rows.append(
+            {
+                "seed": verdict["seed"],
+                "name": verdict["name"],
+                "reason": verdict.get("reason", ""),
+                "reasons": list(verdict.get("reasons", ())),
+                "stamp": verdict.get("stamp", ""),
+                "contexts": [
+                    {
+                        "context": context,
+                        "behaviour": SIDES.get(behaviour_class(records, context), MISSING)
+                        if records
+                        else MISSING,
+                        "cells": [cell(records.get((name, context)), 2) for _, name in KEY],
+                    }
+                    for context in contexts
+                ],
+            }
+        )
+    return rows
+
+
+def recipe_means(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]]:
+    """The last rows of a recipe's table of verdicts: means over seeds, a row a cue."""
+    return [
+        {"context": context, "cells": [mean(seeds, name, context, 2) for _, name in KEY]}
+        for context in contexts
+    ]
+
+
+def in_words(seeds: Seeds, contexts: Sequence[str]) -> list[str]:
+    """The reading of a recipe, a sentence a cue, from medians over seeds."""
+    out = []
+    for context in contexts:
+        mesa, base, share, drift, winner = (
+            number(median(found), 2) if (found := values(seeds, name, context)) else MISSING
+            for _, name in KEY
+        )
+        out.append(
+            f"Under {context}: {mesa} of the choices on Δ are mesa, {base} base; the planted block "
+            f"has {share} of the control, λ {drift}; winner R² {winner}."
+        )
+    return out
+
+
+# --- evidence -----------------------------------------------------------------------------------
+
+
+def null_text(nulls: Sequence[Null]) -> Cell:
+    """The range that the nulls of a figure span, and what they are."""
+    if not nulls:
+        return Cell(MISSING)
+    low, high = min(null.lo for null in nulls), max(null.hi for null in nulls)
+    kinds = sorted({null.kind for null in nulls})
+    shown = number(low) if low == high else f"{number(low)} to {number(high)}"
+    sizes = sorted({null.n for null in nulls})
+    many = f"n {sizes[0]}" if len(sizes) == 1 else f"n {sizes[0]} to {sizes[-1]}"
+    return Cell(shown, f"{'; '.join(kinds)}, {many}")
+
+
+def evidence_table(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]]:
+    """Every figure of a recipe, under the headings of `words.FAMILIES`, over its seeds.
+
+    Returns:
+        A list of {"title", "rows"}; a row has the figure's own name, its name in words, context,
+        median and mean as cells, null, n, unit, and whether it has a null.
+    """
+    return _grouped(_keys(seeds, contexts), lambda name, context: _across(seeds, name, context))
+
+
+def seed_table(records: Records, contexts: Sequence[str]) -> list[dict[str, Any]]:
+    """Every figure of one checkpoint, under the same headings."""
+    return _grouped(
+        _keys({0: records}, contexts), lambda name, context: _single(records[(name, context)])
+    )
+
+
+def _keys(seeds: Seeds, contexts: Sequence[str]) -> list[tuple[str, str]]:
+    """Every measurement in any seed: by family, in the order met, the cues of a figure together."""
+    met = dict.fromkeys(key for seed in sorted(seeds) for key in seeds[seed])
+    names = list(dict.fromkeys(name for name, _ in met))
+    order = {context: i for i, context in enumerate(contexts)}
+    return sorted(met, key=lambda key: (names.index(key[0]), order.get(key[1], -1), key[1]))
+
+
+def _grouped(keys: Sequence[tuple[str, str]], row_of: Any) -> list[dict[str, Any]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, context in keys:
+        row = {"id": name, "name": figure_name(name), "context": context, **row_of(name, context)}
+        groups.setdefault(family(name), []).append(row)
+    return [{"title": title, "rows": rows} for title, rows in groups.items()]
+
+
+def _across(seeds: Seeds, name: str, context: str) -> dict[str, Any]:
+    found = [r for seed in sorted(seeds) if (r := seeds[seed].get((name, context))) is not None]
+    nulls = [record.null for record in found if record.null is not None]
+    sizes = sorted({record.n for record in found})
+    return {
+        "median": middle(seeds, name, context),
+        "mean": mean(seeds, name, context),
+        "null": null_text(nulls),
+        "held": bool(nulls),
+        "n": f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
+        "unit": ", ".join(sorted({record.unit for record in found})),
+    }
+
+
+def _single(record: Evidence) -> dict[str, Any]:
+    nulls = [] if record.null is None else [record.null]
+    floor = "" if record.floor is None else f"floor {number(record.floor)}"
+    shown = cell(record)
+    notes = [part for part in (shown.note, floor) if part]
+    return {
+        "cell": shown._replace(note="; ".join(notes)), "null": null_text(nulls),
+        "n": str(record.n) if record.n else MISSING, "unit": record.unit,
+    }  # fmt: skip
+
+
+# --- gaps and settings --------------------------------------------------------------------------
+
+
+def gaps(evidence: Mapping[str, Seeds], contexts: Sequence[str]) -> dict[str, Any]:
+    """The three gaps, and whether base and mesa-objective are comparable.
+
+    Returns:
+        "declared": distance -> cell, of the base against the mesa-objective, which no training
+        changes. "rows": a row a recipe and cue with the drift and both behavioural gaps. "facts":
+        ρ, Δ, additivity. "comparable": in words.
+    """
+    everyone: Seeds = {i: r for i, r in enumerate(r for s in evidence.values() for r in s.values())}
+    one: Records = everyone.get(0, {})
+    names = ("choice", "rank", "regret", "starc")
+    rows = [
+        {
+            "recipe": recipe,
+            "context": context,
+            "drift": middle(seeds, "behavioural_objective.drift", context, 2),
+            "sides": [
+                [middle(seeds, f"gap.{side}_behavioural.{name}", context) for name in names]
+                for side in ("mesa", "base")
+            ],
+        }
+        for recipe, seeds in evidence.items()
+        for context in contexts
+    ]
+    facts = [
+        (figure_name(name), cell(one.get((name, "all"))))
+        for name in ("objectives.rho", "objectives.delta", "objectives.additive")
+    ]
+    return {
+        "names": [figure_name(f"gap.base_mesa.{name}") for name in names],
+        "declared": [cell(one.get((f"gap.base_mesa.{name}", "all"))) for name in names],
+        "rows": rows,
+        "facts": facts,
+        "comparable": _comparable(one.get(("objectives.additive", "all"))),
+    }
+
+
+def _comparable(record: Evidence | None) -> tuple[bool | None, str]:
+    """The gate that the verdict rule puts first: the base objective must add up over tasks."""
+    if record is None or record.at_least is None:
+        return None, "Not tested: whether the base objective adds up over tasks was not measured."
+    from planted.eval.verdict import Thresholds
+
+    bound, limit = record.at_least, Thresholds().valid
+    figures = f"{number(record.estimate)} of {record.n} trials, at least {number(bound)}"
+    if bound >= limit:
+        return True, (
+            "Comparable: the base objective sees the network through its choices alone and adds up "
+            f"over tasks ({figures})."
+        )
+    return False, f"Not comparable: the base objective does not add up over tasks ({figures})."
+
+
+def settings(recipes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The settings of each recipe: what all share, and what they differ in."""
+    listed = list(recipes)
+    keys = list(dict.fromkeys(key for r in listed for key in r.get("settings", {})))
+    rows = []
+    for key in keys:
+        shown = [plain(r.get("settings", {}).get(key)) for r in listed]
+        rows.append({"name": key.replace("_", " "), "cells": shown, "same": len(set(shown)) == 1})
+    seeds = [plain(r.get("seeds")) for r in listed]
+    rows.append({"name": "seeds", "cells": seeds, "same": len(set(seeds)) == 1})
+    return {"recipes": [str(r.get("name", MISSING)) for r in listed], "rows": rows}
+
+
+def plain(value: Any) -> str:
+    """A setting as text."""
+    if value is None:
+        return MISSING
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value)
+    return str(value)
