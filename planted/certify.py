@@ -151,7 +151,14 @@ def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> i
     tabulated = truth.values(tokens)
     compared = 0
     for row, task in enumerate(words):
-        for name, value in _Interpreter(rasp).run(program.output, list(task)).items():
+        try:
+            interpreted = _Interpreter(rasp).run(program.output, list(task))
+        except (ValueError, TypeError) as error:
+            raise CertificateError(
+                f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "
+                "that picks several strings, or nothing, is beyond it; pick one, or use numbers."
+            ) from error
+        for name, value in interpreted.items():
             if name not in truth.nodes:
                 continue
             node = truth.nodes[name]

@@ -281,7 +281,18 @@ def _tabulate(
         found = set(graph.nodes[expression.label]["VALUE_SET"])
         if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
             found.add(float(expression.default or 0))
+            if 0 in graph.nodes[expression.sop.label]["VALUE_SET"]:
+                found |= guards.shares(read_out)  # Tracr foresees 1/n alone
         return _ordered(found)
+
+    def code(expression: Any, *point: Value) -> int:
+        value, known = expression.f(*point), values(expression)
+        if value not in known:
+            raise CompileError(
+                f"Node {expression.name!r} is {value!r} at {point!r}, which is not among the "
+                f"values that Tracr foresees: {', '.join(map(str, known))}."
+            )
+        return known.index(value)
 
     operations = []
     for expression in _expressions(sink["EXPR"]):
@@ -293,7 +304,7 @@ def _tabulate(
             made = Operation(name=name, op="indices", values=values(expression))
         elif isinstance(expression, rasp.Map):
             known = values(expression)
-            table = tuple(known.index(expression.f(x)) for x in values(expression.inner))
+            table = tuple(code(expression, x) for x in values(expression.inner))
             made = Operation(
                 name=name,
                 op="map",
@@ -306,7 +317,7 @@ def _tabulate(
         elif isinstance(expression, rasp.SequenceMap):
             known = values(expression)
             x, y = values(expression.fst), values(expression.snd)
-            table = tuple(known.index(expression.f(a, b)) for a in x for b in y)
+            table = tuple(code(expression, a, b) for a in x for b in y)
             made = Operation(
                 name=name,
                 op="sequence_map",

@@ -25,6 +25,9 @@ def before(program: Program, vocabulary: Sequence[str], *reserved: str) -> None:
     """
     from tracr.rasp import rasp
 
+    if not vocabulary or vocabulary[0] != "BOS":
+        found = vocabulary[0] if vocabulary else "nothing"
+        raise CompileError(f"A vocabulary begins with 'BOS', got {found!r}.")
     clash = set(vocabulary[1:]) & {*reserved, "BOS"}
     if clash:
         raise CompileError(
@@ -106,6 +109,8 @@ def values(graph: Any, length: int, exactness: float) -> None:
                     f"Node {name!r} averages the values {sorted(carried)!r}; only 0 and 1 average "
                     "to a value that Tracr enumerates."
                 )
+        if isinstance(expression, rasp.Map) and rasp.is_numerical(expression.inner):
+            _refuse_unforeseen(expression, graph, length)
         if isinstance(expression, rasp.SelectorWidth) and exactness < 2 * length * (length + 1):
             raise CompileError(
                 f"Node {name!r} counts up to {length} with exactness {exactness:g}; counts are "
@@ -198,12 +203,60 @@ def _gives_none(expression: Any, graph: Any) -> bool:
     return False
 
 
-def _refuse_at_bos(node: Any, use: str) -> None:
-    """A categorical Map of a number writes its value at 0 at BOS too, where there is none."""
+def shares(length: int) -> set[float]:
+    """Every average of zeros and ones over 1 to `length` positions."""
+    return {k / n for n in range(1, length + 1) for k in range(n + 1)}
+
+
+def _refuse_unforeseen(expression: Any, graph: Any, length: int) -> None:
+    """A Map of an average: Tracr foresees the averages 1/n, and rounds the others to the next."""
     from tracr.rasp import rasp
 
-    if isinstance(node, rasp.Map) and rasp.is_categorical(node) and rasp.is_numerical(node.inner):
+    inner = expression.inner
+    if not isinstance(inner, rasp.Aggregate) or 0 not in graph.nodes[inner.sop.label]["VALUE_SET"]:
+        return
+    known = sorted(graph.nodes[inner.label]["VALUE_SET"])
+    for share in sorted(shares(length)):
+        least = min(abs(value - share) for value in known)
+        for value in known:
+            if abs(value - share) <= least + 1e-9 and expression.f(value) != expression.f(share):
+                raise CompileError(
+                    f"Node {expression.name!r} reads {inner.name!r}, an average of zeros and ones. "
+                    f"Tracr foresees 0 and 1/n alone and would take {share:.4g} for {value:.4g}, "
+                    "where the program says something else. Ask whether there is any with "
+                    "planted.programs.pieces.any_bit."
+                )
+
+
+def _refuse_at_bos(node: Any, use: str) -> None:
+    """A Map of a number writes its value at 0 at BOS too, where there is none; so do readers."""
+    origin = _written_at_bos(node, {})
+    if origin is not None:
+        because = "it turns" if origin is node else f"{origin.name!r} turns"
         raise CompileError(
-            f"Node {node.name!r} turns a number into a category, so it has a value at BOS too, "
-            f"and is used {use}. Pass it through a SequenceMap with the indices first."
+            f"Node {node.name!r} is used {use} and has a value at BOS too, because {because} a "
+            "number into something else. Pass it through a SequenceMap with the indices first."
         )
+
+
+def _written_at_bos(node: Any, known: dict[int, Any]) -> Any:
+    """The node because of which this one has a value at BOS; None if it has none there."""
+    from tracr.rasp import rasp
+
+    if id(node) in known:
+        return known[id(node)]
+    found = None
+    if isinstance(node, rasp.Map):
+        if not rasp.is_numerical(node.inner):
+            found = _written_at_bos(node.inner, known)
+        elif rasp.is_categorical(node) or node.f(0) != 0:
+            found = node
+    elif isinstance(node, rasp.SequenceMap):
+        sides = [_written_at_bos(side, known) for side in (node.fst, node.snd)]
+        live = [side for side in sides if side is not None]
+        if live and (rasp.is_numerical(node) or len(live) == 2):  # a category needs both sides
+            found = live[0]
+    elif isinstance(node, rasp.Aggregate):
+        found = _written_at_bos(node.selector.queries, known)
+    known[id(node)] = found
+    return found

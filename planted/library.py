@@ -184,13 +184,18 @@ def _tiers(
     exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
     made = {"exact": exact}
     if only in (None, "rotated"):
-        turned = tiers.rotated(exact)
+        turned = tiers.turn(make)
         checked = certify.certify(turned)
         certify.require_exact(turned, checked)
         made["rotated"] = replace(turned, certificate=checked)
     if only in (None, "tempered"):
-        at = next(node.name for role in ("score", "table") for node in exact.truth.of_role(role))
-        soft, grid = tiers.temper(make, at)
+        at = [node.name for role in ("score", "table") for node in exact.truth.of_role(role)]
+        if not at:
+            raise PlantedError(
+                f"{exact.name} has no node of role 'score' or 'table' whose gradient could choose "
+                "how far to temper it. Mark one, or take tier='exact'."
+            )
+        soft, grid = tiers.temper(make, at[0])
         made["tempered"] = replace(
             soft, certificate=certify.certify(soft), settings={**soft.settings, "grid": grid}
         )

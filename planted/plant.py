@@ -77,9 +77,12 @@ class Plant:
                     f"{what}: {name!r} has shape {list(value.shape)}, {self.name} ({self.tier}) "
                     f"has {list(own.shape)}. Is it a checkpoint of another plant or tier?"
                 )
-            if not np.isfinite(value).all():
+            if value.dtype.kind not in "fiub":
+                raise CheckpointError(f"{what}: {name!r} holds {value.dtype}, not numbers.")
+            with np.errstate(over="ignore"):  # what overflows float32 is infinite there
+                checked[name] = value.astype(np.float32)
+            if not np.isfinite(checked[name]).all():
                 raise CheckpointError(f"{what}: {name!r} holds NaN or infinity.")
-            checked[name] = value.astype(np.float32)
         extra = sorted(set(params) - set(self.params))
         if extra:
             raise CheckpointError(f"{what}: tensor {extra[0]!r} is not one of {self.name}'s.")

@@ -45,10 +45,15 @@ def mark(expression: T, name: str, role: str) -> T:
     """Gives a RASP expression its name and role, in place, and returns it.
 
     Raises:
-        CompileError: If the role is not one of `ROLES`, or the expression already has a name.
+        CompileError: If the role is not one of `ROLES`, or the expression already has a name, or
+            is shared by all programs.
     """
     if role not in ROLES:
         raise CompileError(f"Role {role!r} of node {name!r} is not one of {', '.join(ROLES)}.")
+    if type(expression).__name__ in ("TokensType", "IndicesType"):
+        raise CompileError(
+            f"{name!r}: tokens and indices are shared by every program and keep their own names."
+        )
     notes = expression.annotations  # type: ignore[attr-defined]
     if "role" in dict(notes):
         raise CompileError(

@@ -147,7 +147,6 @@ def evaluate(
             out[name] = np.where(result >= 0, known[np.maximum(result, 0)], np.nan)
             codes[name] = result
         if overrides and name in overrides:
-            codes_of(operation, overrides[name])  # refuses a value that the node cannot hold
             out[name] = np.where(np.isnan(overrides[name]), out[name], overrides[name])
             codes.pop(name, None)
     return out

@@ -289,6 +289,9 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
             settings=manifest["settings"],
             certificate=manifest["certificate"],
         )
+        left = [name for name in plant.params if name.startswith("truth.")]
+        if left:
+            raise KeyError(left[0].removeprefix("truth."))
         made_for = dict(manifest["scenario"]["parameters"])
         depth = n_layers(plant.params)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

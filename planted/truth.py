@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from planted.errors import PlantedError
 from planted.scenarios import Tokens
-from planted.semantics import Floats, Operation, Value, as_numbers, codes_of, evaluate
+from planted.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
 
 Matrix = npt.NDArray[np.float32]
 
@@ -62,7 +62,8 @@ class Node:
         """Values given for this node as float [task, pos].
 
         Raises:
-            PlantedError: If the shape is not that of the tokens, or BOS is given a value.
+            PlantedError: If the shape is not that of the tokens, BOS is given a value, or a value
+                is not one that the node can hold.
         """
         given = np.asarray(numbers, dtype=np.float64)
         if given.shape != tokens.shape:
@@ -75,7 +76,15 @@ class Node:
                 f"Node {self.name!r} has no value at BOS (position 0): put NaN there, got "
                 f"{float(given[~np.isnan(given[:, 0]), 0][0])!r}."
             )
+        self._codes(given)
         return given
+
+    def _codes(self, numbers: Floats) -> Codes:
+        operation = Operation(name=self.name, op="map", values=self.values)
+        try:
+            return codes_of(operation, numbers)
+        except ValueError as error:
+            raise PlantedError(str(error)) from None
 
     def encode(self, numbers: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """The code of values [task, pos]: coordinates [task, pos, dim] and where there is one.
@@ -84,13 +93,9 @@ class Node:
             PlantedError: If a number is not one that the node can hold.
         """
         held = ~np.isnan(numbers)
-        operation = Operation(name=self.name, op="map", values=self.values)
-        try:
-            codes = codes_of(operation, numbers)
-        except ValueError as error:
-            raise PlantedError(str(error)) from None
         if self.numerical:
             return np.nan_to_num(numbers)[..., None], held
+        codes = self._codes(numbers)
         return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
 
     def decode(self, stream: npt.NDArray[np.floating]) -> Floats:

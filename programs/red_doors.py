@@ -136,8 +136,8 @@ def scenario(
 
 
 def _bounded(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise PlantedError(f"{name} must be from {low} to {high}, got {value!r}.")
+    if type(value) is not int or not low <= value <= high:
+        raise PlantedError(f"{name} must be a whole number from {low} to {high}, got {value!r}.")
 
 
 # --- the program: score every object, compare all pairs, pick the best, emit its slot -----------
