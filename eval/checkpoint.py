@@ -127,7 +127,10 @@ class Checkpoint:
     def read(self, tokens: Tokens, site: str) -> npt.NDArray[np.float32]:
         """One site's value on all the tasks."""
         parts = [
-            forward(self.params, tokens[i : i + _CHUNK], self.plant.spec, record=(site,))[1][site]
+            forward(
+                self.params, tokens[i : i + _CHUNK], self.plant.spec, record=(site,),
+                sites_only=True,
+            )[1][site]
             for i in range(0, len(tokens), _CHUNK)
         ]
         return np.concatenate(parts)

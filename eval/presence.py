@@ -62,7 +62,8 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
     parts = []
     for i in range(0, len(tokens), 1000):
         _, cache = forward(
-            checkpoint.params, tokens[i : i + 1000], checkpoint.plant.spec, record=sites
+            checkpoint.params, tokens[i : i + 1000], checkpoint.plant.spec, record=sites,
+            sites_only=True,
         )
         parts.append(np.concatenate([cache[site] for site in sites], axis=2))
     return np.concatenate(parts)
@@ -71,10 +72,10 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
 def _centred(values: Floats, kinds: npt.NDArray[np.int64]) -> Floats:
     """Values minus the mean of their token's type."""
     labels = np.unique(kinds, return_inverse=True)[1]
-    counts = np.bincount(labels)[:, None]
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, labels, values)
-    return np.asarray(values - (sums / counts)[labels])
+    member = np.zeros((len(labels), labels.max() + 1))
+    member[np.arange(len(labels)), labels] = 1
+    means = (member.T @ values) / member.sum(axis=0)[:, None]
+    return np.asarray(values - means[labels])
 
 
 def _held_out(

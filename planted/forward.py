@@ -63,9 +63,12 @@ def forward(
     *,
     edits: Mapping[str, Edit] | None = None,
     record: Collection[str] = (),
+    sites_only: bool = False,
     xp: ModuleType = np,
 ) -> tuple[Array, dict[str, Array]]:
     """Runs the network.
+
+    The last block is computed at the read-out alone, unless one of its sites is asked for.
 
     Args:
         params: Parameters, float32.
@@ -73,6 +76,7 @@ def forward(
         spec: Attention scale, read-out position, output columns.
         edits: Site name -> function applied to the site's value before it is used.
         record: Names of the sites to return.
+        sites_only: Stop as soon as they are there; the logits are then None.
         xp: numpy or jax.numpy.
 
     Returns:
@@ -97,26 +101,33 @@ def forward(
             cache[name] = value
         return value
 
+    last = f"blocks.{depth - 1}."
+    whole = any(name.startswith(last) for name in (*edits, *wanted))
     x = site("hook_embed", params["embed.W_E"][tokens])
     positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
     x = x + site("hook_pos_embed", positions)
     for layer in range(depth):
         at = f"blocks.{layer}."
+        if sites_only and len(cache) == len(wanted):
+            return None, cache
         x = site(at + "hook_resid_pre", x)
-        x = x + site(at + "hook_attn_out", _attention(params, x, at, spec, site, edits, wanted, xp))
+        asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
+        out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
+        x = asking + site(at + "hook_attn_out", out)
         x = site(at + "hook_resid_mid", x)
         mlp_in = site(at + "hook_mlp_in", x)
         pre = _rows(mlp_in, params[at + "mlp.W_in"]) + params[at + "mlp.b_in"]
         post = site(at + "mlp.hook_post", xp.maximum(site(at + "mlp.hook_pre", pre), 0))
         out = _rows(post, params[at + "mlp.W_out"]) + params[at + "mlp.b_out"]
         x = site(at + "hook_resid_post", x + site(at + "hook_mlp_out", out))
-    logits = (x[:, spec.read_out] @ params["unembed.W_U"]) * spec.logit_scale
-    return logits, cache
+    read = x[:, spec.read_out if whole else 0]
+    return (read @ params["unembed.W_U"]) * spec.logit_scale, cache
 
 
 def _attention(
     params: Params,
     x: Array,
+    asking: Array,
     at: str,
     spec: Spec,
     site: Callable[[str, Array], Array],
@@ -124,19 +135,19 @@ def _attention(
     wanted: Collection[str],
     xp: ModuleType,
 ) -> Array:
-    """Output of one block's attention, [task, pos, d_model]."""
-    n, length, width = x.shape
+    """Output of one block's attention at the positions in `asking`, [task, query, d_model]."""
+    n, _, width = x.shape
     heads, _, size = params[at + "attn.W_Q"].shape
     if not heads and not any(name.startswith(at + "attn.") for name in (*edits, *wanted)):
-        return xp.broadcast_to(params[at + "attn.b_O"], x.shape)
+        return xp.broadcast_to(params[at + "attn.b_O"], asking.shape)
 
-    def project(which: str) -> Array:
+    def project(which: str, stream: Array) -> Array:
         # One matrix product for all heads: batched small products are several times slower.
         weight = params[f"{at}attn.W_{which}"].transpose(1, 0, 2).reshape(width, heads * size)
-        value = _rows(x, weight).reshape(n, length, heads, size)
+        value = _rows(stream, weight).reshape(n, stream.shape[1], heads, size)
         return site(f"{at}attn.hook_{which.lower()}", value + params[f"{at}attn.b_{which}"])
 
-    q, k, v = project("Q"), project("K"), project("V")
+    q, k, v = project("Q", asking), project("K", x), project("V", x)
     scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
     scores = site(at + "attn.hook_attn_scores", scores)
     weights = xp.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -146,7 +157,7 @@ def _attention(
     if name in edits or name in wanted:
         result = site(name, (z.transpose(2, 0, 1, 3) @ weight[:, None]).transpose(1, 2, 0, 3))
         return result.sum(axis=2) + params[at + "attn.b_O"]
-    out = _rows(z.reshape(n, length, heads * size), weight.reshape(heads * size, width))
+    out = _rows(z.reshape(n, asking.shape[1], heads * size), weight.reshape(heads * size, width))
     return out + params[at + "attn.b_O"]
 
 
