@@ -1,0 +1,566 @@
+"""The twelve ways in which stock Tracr is silently wrong: shown, and refused (or right) here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tracr.rasp import rasp
+
+from planted import guards
+from planted.certify import certify, interpret, require_exact
+from planted.compile import compile_program
+from planted.errors import CertificateError, CompileError, PlantedError
+from planted.forward import forward
+from planted.programs import pieces
+from planted.roles import Program, mark
+from tests import helpers
+from tests.helpers import WORDS, compile_small, unique
+
+A_TO_C = {"a": 0, "b": 1, "c": 2}
+
+
+def number(name: str = "number", table: dict[str, Any] = A_TO_C) -> Any:
+    return unique(rasp.Map(lambda t: table[t], rasp.tokens, simplify=False), name)
+
+
+def answer(node: Any, function: Callable[[Any], int] = lambda x: 1, name: str = "answer") -> Any:
+    """The node, made into an output that can take the value 1."""
+    return unique(rasp.Map(function, node, simplify=False), name)
+
+
+def stock_answers(output: Any, task: str, length: int, exactness: float = 100) -> list[Any]:
+    model = helpers.stock(output, WORDS, length, exactness)
+    return list(helpers.stock_run(model, output, list(task)).decoded)
+
+
+def same_letter(name: str) -> Any:
+    return unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == q), name)
+
+
+# --- 1: counting needs exactness ---
+
+
+def count_of_same(length: int) -> Any:
+    return unique(rasp.SelectorWidth(same_letter("same")), "width")
+
+
+def test_counting_far_is_wrong_in_stock_tracr_and_refused_here() -> None:
+    length = 16
+    width = count_of_same(length)
+    model = helpers.stock(width, WORDS, length)
+    tasks = ["a" * n + "b" * (length - n) for n in range(8, length)]
+    wrong = [
+        task
+        for task in tasks
+        if helpers.stock_run(model, width, task).decoded != helpers.interpreted(width, task)
+    ]
+    assert len(wrong) >= 2
+    with pytest.raises(CompileError, match=r"'width' counts up to 16 with exactness 100.*544"):
+        compile_small(count_of_same(length), length=length)
+
+
+def test_counting_with_enough_exactness_is_right() -> None:
+    length = 24
+    made = compile_small(count_of_same(length), length=length, exactness=1200)
+    task = "a" * 13 + "b" * 11
+    tokens = np.array([[0, *(1 + WORDS.index(t) for t in task)]])
+    node = made.truth.nodes["width"]
+    _, cache = forward(made.params, tokens, made.spec, record=[node.held_at])
+    assert node.decode(cache[node.held_at])[0, 1:].tolist() == [13] * 13 + [11] * 11
+
+
+# --- 2: wide selectors soften attention ---
+
+
+def test_a_selector_of_many_values_is_refused() -> None:
+    words = [f"w{i}" for i in range(99)]
+    output = answer(unique(rasp.Aggregate(same_letter("same"), rasp.indices), "fetched"))
+    with pytest.raises(CompileError, match=r"Selector 'same' compares 99 values; past 98"):
+        compile_small(output, words=words)
+
+
+def test_stock_tracr_prefers_a_wide_selector_less_and_less() -> None:
+    """The margin between the selected position and BOS is 100/sqrt(key size)."""
+    scales = {}
+    for n in (3, 100):
+        words = [f"w{i}" for i in range(n)]
+        wide = rasp.Map(lambda t, w=words: w.index(t), rasp.tokens, simplify=False)
+        here = rasp.Select(wide, wide, lambda k, q: k == q)
+        output = rasp.Aggregate(here, rasp.tokens).named("fetched")
+        model = helpers.stock(output, words, 2)
+        run = helpers.stock_run(model, output, words[:2])
+        scales[n] = run.output.max(axis=1).min()
+    assert scales[3] > 0.9999
+    assert 1 - scales[100] == pytest.approx(np.exp(-50 / np.sqrt(102)), rel=0.3)
+
+
+# --- 3: two counts in a layer ---
+
+
+def two_counts() -> Any:
+    """Counts the positions whose count of earlier letters is the same, by two SelectorWidths."""
+    larger = unique(rasp.Select(number(), number("again"), lambda k, q: k > q), "larger")
+    smaller = unique(rasp.Select(number("n3"), number("n4"), lambda k, q: k < q), "smaller")
+    above = unique(rasp.SelectorWidth(larger), "above")
+    below = unique(rasp.SelectorWidth(smaller), "below")
+    both = unique(rasp.SequenceMap(lambda x, y: 10 * x + y, above, below), "both")
+    level = unique(rasp.Select(above, below, lambda k, q: k == q), "level")
+    return unique(
+        rasp.SequenceMap(
+            lambda x, y: 1 + x + 100 * y, both, unique(rasp.SelectorWidth(level), "count")
+        ),
+        "output",
+    )
+
+
+def test_two_counts_in_one_layer_are_wrong_in_stock_tracr_and_refused_here() -> None:
+    output = two_counts()
+    model = helpers.stock(output, WORDS, 4)
+    for task in ("abca", "aabb", "ccba", "cacb"):
+        got = helpers.stock_run(model, output, task).decoded
+        if got != helpers.interpreted(output, task):
+            break
+    else:
+        pytest.fail("stock Tracr is right")
+    with pytest.raises(CompileError, match=r"'above', 'below' share one layer|'below', 'above'"):
+        compile_small(two_counts())
+
+
+# --- 4: negative numbers ---
+
+
+def negative() -> Any:
+    return rasp.numerical(
+        unique(rasp.Map(lambda t: {"a": 1.5, "b": -2.0, "c": -0.5}[t], rasp.tokens), "utility")
+    )
+
+
+def test_negative_numbers_are_clipped_in_stock_tracr_and_refused_here() -> None:
+    assert stock_answers(negative(), "abc", 4) == [1.5, 0, 0]
+    assert helpers.interpreted(negative(), "abc") == [1.5, -2.0, -0.5]
+    with pytest.raises(CompileError, match=r"'utility' maps a categorical input to the number -2"):
+        compile_small(answer(negative()))
+
+
+# --- 5: averages of fractions ---
+
+
+def average() -> Any:
+    share = rasp.numerical(
+        unique(rasp.Map(lambda t: {"a": 0.25, "b": 0.5, "c": 0.75}[t], rasp.tokens), "share")
+    )
+    every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True), "every")
+    return rasp.numerical(unique(rasp.Aggregate(every, share, default=0), "mean"))
+
+
+def test_averages_of_fractions_are_refused() -> None:
+    bucket = rasp.categorical(unique(rasp.Map(lambda x: round(x, 4), average()), "bucket"))
+    assert stock_answers(bucket, "abbc", 4) == helpers.interpreted(bucket, "abbc")  # .5 is a value
+    assert stock_answers(bucket, "abcc", 4) != helpers.interpreted(bucket, "abcc")  # .5625 is none
+    with pytest.raises(CompileError, match=r"Node 'mean' averages the values \[0.25, 0.5, 0.75\]"):
+        compile_small(
+            answer(
+                rasp.categorical(
+                    unique(rasp.Map(lambda x: x > 0.6, average(), simplify=False), "bit")
+                )
+            )
+        )
+
+
+# --- 6: a number's category has a value at BOS ---
+
+
+def bit(name: str = "bit") -> Any:
+    every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == "a"), f"{name}_select")
+    return pieces.any_bit(every, pieces.ones(), name)
+
+
+def used_as_key(node: Any) -> Any:
+    select = unique(rasp.Select(node, rasp.indices, lambda k, q: not k), "unlit")
+    return answer(unique(rasp.Aggregate(select, rasp.tokens), "fetched"))
+
+
+def test_a_bit_as_key_attracts_queries_to_bos_in_stock_tracr() -> None:
+    lit = bit()
+    select = unique(rasp.Select(lit, rasp.indices, lambda k, q: not k), "unlit")
+    output = rasp.numerical(
+        unique(rasp.Aggregate(select, unique(pieces.ones(), "other"), default=0), "share")
+    )
+    assert helpers.interpreted(output, "bcb") == [1.0, 1.0, 1.0]
+    assert max(stock_answers(output, "bcb", 4)) < 0.01
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda: bit(),
+        lambda: unique(rasp.Map(lambda x: int(x), bit(), simplify=False), "int"),
+        lambda: unique(rasp.SequenceMap(lambda x, y: x and y, bit("one"), bit("two")), "and"),
+    ],
+    ids=["itself", "through a map", "through two bits"],
+)
+def test_a_bit_as_key_is_refused_also_indirectly(derive: Callable[[], Any]) -> None:
+    node = derive()
+    renamed = iter(range(9))
+    for expression in all_of(node):  # each bit brought its own "ones"
+        if expression.name == "ones":
+            unique(expression, f"ones{next(renamed)}")
+    with pytest.raises(CompileError, match=r"as the keys of 'unlit' and has a value at BOS too"):
+        compile_small(used_as_key(node))
+
+
+def all_of(output: Any) -> list[Any]:
+    seen: dict[int, Any] = {}
+    queue = [output]
+    while queue:
+        expression = queue.pop()
+        if id(expression) not in seen:
+            seen[id(expression)] = expression
+            queue.extend(expression.children)
+    return list(seen.values())
+
+
+def test_a_bit_as_value_and_a_number_that_is_not_0_at_bos_are_refused() -> None:
+    here = unique(rasp.Select(rasp.indices, rasp.indices, lambda k, q: k == q), "here")
+    with pytest.raises(CompileError, match="'bit' is used as the value of 'moved'"):
+        compile_small(answer(unique(rasp.Aggregate(here, bit()), "moved")))
+    rest = rasp.numerical(
+        unique(
+            rasp.Map(
+                lambda x: 1 - x,
+                next(e for e in all_of(bit()) if e.name == "bit_share"),
+                simplify=False,
+            ),
+            "rest",
+        )
+    )
+    mean = rasp.numerical(unique(rasp.Aggregate(here, rest, default=0), "mean"))
+    with pytest.raises(CompileError, match=r"'rest' is used as the value of 'mean'|averages"):
+        compile_small(
+            answer(
+                rasp.categorical(unique(rasp.Map(lambda x: x > 0.5, mean, simplify=False), "late"))
+            )
+        )
+
+
+def test_a_bit_gated_by_the_indices_is_right() -> None:
+    gated = unique(rasp.SequenceMap(lambda x, i: 1 if x else 0, bit(), rasp.indices), "gated")
+    made = compile_small(used_as_key(gated))
+    assert made.truth.nodes["gated"].values == (0, 1)
+
+
+# --- 7: None ---
+
+
+def test_none_decodes_as_the_first_value_in_stock_tracr_and_is_refused_here() -> None:
+    def maybe() -> Any:
+        return unique(rasp.Map(lambda t: {"a": 5, "b": None, "c": 3}[t], rasp.tokens), "maybe")
+
+    assert helpers.interpreted(maybe(), "abc") == [5, None, 3]
+    assert stock_answers(maybe(), "abc", 4) == [5, 3, 3]
+    with pytest.raises(CompileError, match=r"Node 'maybe' (can be|is) None"):
+        compile_small(answer(maybe()))
+
+
+@pytest.mark.parametrize("broken", [lambda t: 1 // A_TO_C[t], lambda t: {"a": 1}[t]])
+def test_a_function_that_raises_is_refused(broken: Callable[[str], int]) -> None:
+    with pytest.raises(CompileError, match=r"Node 'broken' is None or raises|cannot compile"):
+        compile_small(answer(unique(rasp.Map(broken, rasp.tokens), "broken")))
+
+
+def test_a_pair_that_is_none_is_refused() -> None:
+    pair = unique(
+        rasp.SequenceMap(lambda t, i: None if (t, i) == ("a", 0) else 1, rasp.tokens, rasp.indices),
+        "pair",
+    )
+    with pytest.raises(CompileError, match=r"Node 'pair' (can be|is) None"):
+        compile_small(answer(pair))
+
+
+def test_a_head_that_selects_nothing_is_nothing_in_truth_and_weights() -> None:
+    at = unique(rasp.Select(rasp.tokens, rasp.indices, lambda k, q: k == "a"), "at")
+    found = unique(rasp.Aggregate(at, number()), "found")
+    made = compile_small(
+        unique(rasp.SequenceMap(lambda n, i: 1 + n, found, rasp.indices), "output")
+    )
+    tokens = np.array([[0, 2, 3, 2, 3], [0, 1, 2, 3, 2]])
+    values = made.truth.values(tokens)
+    assert np.isnan(values["found"][0]).all()
+    assert values["output"][1, 1:].tolist() == [1] * 4
+    node = made.truth.nodes["output"]
+    _, cache = forward(made.params, tokens, made.spec, record=[node.held_at])
+    content = cache[node.held_at] @ node.basis.T
+    assert np.abs(content[0]).max() < 1e-6
+    assert np.abs(content[1, 1:] - [1, *[0] * (len(node.values) - 1)]).max() < 1e-3
+
+
+# --- 8: rounding grows from node to node ---
+
+
+def test_rounding_that_grows_from_pair_to_pair_is_found_by_the_certificate() -> None:
+    length = 24
+    node = count_of_same(length)
+    for i in range(4):
+        node = unique(rasp.SequenceMap(lambda x, y: x, node, rasp.indices), f"step{i}")
+    made = compile_small(
+        answer(node, lambda x: int(x == 1)), length=length, exactness=2 * length * (length + 1)
+    )
+    tokens = np.random.default_rng(0).integers(1, 4, (20, length + 1))
+    tokens[:, 0] = 0
+    width = made.truth.nodes["width"]
+    # a rounding error of 1e-5, which is what the softmax of a count leaves, or not, by luck
+    more = {width.held_at: lambda x: x * (1 + np.float32(1e-5) * (width.basis.sum(axis=0) > 0))}
+    deviation = deviations(made, tokens, more)
+    assert deviation["width"] < 1e-4
+    for i in (1, 2, 3):  # every step has one neuron a pair, and all pairs with this count leak
+        assert deviation[f"step{i}"] > 10 * deviation[f"step{i - 1}"]
+    found = {name: {"largest_deviation": value} for name, value in deviation.items()}
+    with pytest.raises(CertificateError, match=r"node 'step.' is up to .* or its rounding grew"):
+        require_exact(helpers.bare("red-doors-small"), {"nodes": found})
+
+
+def deviations(made: Any, tokens: Any, edits: Any = None) -> dict[str, float]:
+    """How far each node's content is from the code of the value it must hold."""
+    nodes = made.truth.nodes
+    sites = {node.held_at for node in nodes.values()}
+    _, cache = forward(made.params, tokens, made.spec, record=sites, edits=edits)
+    found = {}
+    for name, value in made.truth.values(tokens).items():
+        code, held = nodes[name].encode(value)
+        content = cache[nodes[name].held_at] @ nodes[name].basis.T
+        found[name] = float(np.abs(content - code)[held].max(initial=0))
+    return found
+
+
+def test_any_bits_do_not_let_rounding_grow() -> None:
+    length = 24
+    node = unique(rasp.SequenceMap(lambda x, i: 1 if x else i, bit(), rasp.indices), "gated")
+    for i in range(4):
+        node = unique(rasp.SequenceMap(lambda x, y: x, node, rasp.indices), f"step{i}")
+    made = compile_small(answer(node, lambda x: int(x == 1)), length=length)
+    rng = np.random.default_rng(0)
+    tokens = np.hstack([np.zeros((20, 1), int), rng.integers(1, 4, (20, length))])
+    assert max(deviations(made, tokens).values()) < 1e-4
+
+
+# --- 9: padding is not masked ---
+
+
+def test_padding_is_seen_by_stock_tracr_and_has_no_token_here() -> None:
+    every = unique(rasp.Select(rasp.indices, rasp.tokens, lambda k, q: True), "every")
+    length_of = unique(rasp.SelectorWidth(every), "length")
+    model = helpers.stock(length_of, WORDS, 5)
+    run = helpers.stock_run(model, length_of, ["a", "b", "c", "compiler_pad", "compiler_pad"])
+    assert list(run.decoded)[:3] == [5, 5, 5], "of three tokens"
+    place = helpers.scenario("red-doors-small")
+    with pytest.raises(PlantedError, match="'compiler_pad' is not in the vocabulary"):
+        place.encode([["red-key-0", "red-key-0", "compiler_pad", "T"]])
+    with pytest.raises(PlantedError, match="has 4 tokens, got 3"):
+        place.encode([["red-key-0", "red-key-0", "T"]])
+    with pytest.raises(PlantedError, match=r"integers \[task, 5\], got int64 \[1, 4\]"):
+        place.check([[0, 1, 1, 9]])
+    assert helpers.compiled("red-doors-small").params["embed.W_E"].shape[0] == len(place.vocabulary)
+
+
+# --- 10: mixed types ---
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ((2, 10, "15"), "int and str"),
+        ((True, 5, 7), "bool and int"),
+        ((0.5, "x", "y"), "float and"),
+    ],
+)
+def test_values_of_two_types_are_refused(values: tuple[Any, ...], kinds: str) -> None:
+    mixed = number("mixed", dict(zip(WORDS, values, strict=True)))
+    with pytest.raises(CompileError, match=f"Node 'mixed' mixes {kinds}"):
+        compile_small(answer(mixed))
+
+
+# --- 11: marked nodes that vanish ---
+
+
+def search_with(scores: Any) -> Program:
+    one = pieces.ones()
+    winner = pieces.choose(scores, 4, one)
+    return Program(pieces.emit(winner, ("T", "D")))
+
+
+def marked_score() -> Any:
+    return pieces.score(lambda t: len(t) % 3)
+
+
+def test_a_marked_node_that_tracr_simplifies_away_is_missed() -> None:
+    place = helpers.scenario("red-doors-small")
+    inlined = mark(rasp.Map(lambda x: x + 1, marked_score()), "shifted", "feature")
+    assert "score" not in {e.name for e in all_of(inlined)}, "Tracr has dropped it"
+    with pytest.raises(CompileError, match=r"needs nodes of the roles 'score'.*simplify=False"):
+        compile_program(search_with(inlined), place.vocabulary, 3, 4)
+    kept = mark(rasp.Map(lambda x: x + 1, marked_score(), simplify=False), "shifted", "feature")
+    made = compile_program(search_with(kept), place.vocabulary, 3, 4)
+    assert [node.role for node in made.truth.nodes.values()].count("score") == 1
+
+
+# --- 12: copies share ids, and names that stand for two nodes ---
+
+
+def test_a_copy_with_the_same_id_is_refused_or_gets_its_own() -> None:
+    first = unique(rasp.Map(lambda t: A_TO_C[t], rasp.tokens), "score")
+    label = first.label
+    copied = first.named("score")
+    assert copied is not first
+    assert copied.label == label, "stock Tracr: one graph node for two expressions"
+    pair = unique(rasp.SequenceMap(lambda x, y: 1 + x + 3 * y, first, copied), "output")
+    with pytest.raises(CompileError, match="2 nodes are called 'score'"):
+        compile_small(pair)
+    other = first.named("other")
+    pair = unique(rasp.SequenceMap(lambda x, y: 1 + x + 3 * y, first, other), "output")
+    made = compile_small(pair)
+    tokens = np.array([[0, 1, 2, 3, 1]])
+    assert made.truth.values(tokens)["output"][0, 1:].tolist() == [1, 5, 9, 1]
+    assert max(deviations(made, tokens).values()) < 1e-3
+
+
+def test_two_nodes_of_one_name_are_refused() -> None:
+    pair = unique(
+        rasp.SequenceMap(lambda x, y: 1 + x + y, number("twice"), number("twice")), "output"
+    )
+    with pytest.raises(CompileError, match="2 nodes are called 'twice'"):
+        compile_small(pair)
+
+
+def test_a_node_cannot_be_marked_twice_nor_with_an_unknown_role_nor_be_an_input() -> None:
+    node = mark(rasp.Map(lambda t: 1, rasp.tokens), "first", "score")
+    with pytest.raises(CompileError, match=r"'second' is already marked as 'first' \(score\)"):
+        mark(node, "second", "winner")
+    with pytest.raises(CompileError, match="Role 'scorer' of node 'x' is not one of context"):
+        mark(rasp.Map(lambda t: 1, rasp.tokens), "x", "scorer")
+    for shared in (rasp.tokens, rasp.indices):
+        with pytest.raises(CompileError, match="shared by every program"):
+            mark(shared, "mine", "context")
+    assert rasp.tokens.name == "tokens"
+
+
+# --- what Tracr cannot compile at all ---
+
+
+def composite(kind: str) -> Any:
+    first, second = (
+        same_letter("first"),
+        unique(rasp.Select(rasp.indices, rasp.indices, lambda k, q: k < q), "second"),
+    )
+    made = {"and": first & second, "or": first | second, "not": rasp.SelectorNot(first)}[kind]
+    return unique(made, "composed")
+
+
+@pytest.mark.parametrize("kind", ["and", "or", "not"])
+@pytest.mark.parametrize("reader", [rasp.SelectorWidth, lambda s: rasp.Aggregate(s, rasp.indices)])
+def test_composite_selectors_are_refused_with_the_way_out(kind: str, reader: Any) -> None:
+    with pytest.raises(
+        CompileError, match=r"Selector\w+ 'composed' cannot be compiled.*SequenceMap"
+    ):
+        compile_small(answer(unique(reader(composite(kind)), "read")))
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (lambda: rasp.tokens, "The program's output is its input"),
+        (lambda: answer(rasp.indices), "never reads its tokens"),
+        (lambda: answer(unique(rasp.Full(1), "full")), "never reads its tokens|full"),
+        (
+            lambda: unique(
+                rasp.SequenceMap(lambda x, y: 1, unique(rasp.Full(1), "full"), rasp.tokens),
+                "output",
+            ),
+            "full|Full",
+        ),
+        (
+            lambda: answer(
+                unique(rasp.Aggregate(same_letter("same"), rasp.numerical(number())), "fetched")
+            ),
+            "cannot compile this program",
+        ),
+        (
+            lambda: answer(
+                unique(
+                    rasp.SelectorWidth(
+                        unique(
+                            rasp.Select(
+                                rasp.numerical(number()), rasp.indices, lambda k, q: k == q
+                            ),
+                            "same",
+                        )
+                    ),
+                    "width",
+                )
+            ),
+            "numerical keys 'number'|cannot compile this program",
+        ),
+    ],
+    ids=["tokens", "no tokens", "only full", "full", "encodings", "numerical keys"],
+)
+def test_other_programs_are_refused_as_compile_errors(
+    output: Callable[[], Any], reason: str
+) -> None:
+    with pytest.raises(CompileError, match=reason):
+        compile_small(output(), exactness=1000)
+
+
+@pytest.mark.parametrize("word", ["compiler_bos", "compiler_pad", "BOS"])
+def test_a_vocabulary_with_a_reserved_word_is_refused(word: str) -> None:
+    with pytest.raises(CompileError, match=f"The vocabulary holds '{word}', which is reserved"):
+        compile_small(answer(number("n", {**A_TO_C, word: 0})), words=[*WORDS, word])
+
+
+def test_a_vocabulary_with_a_repeated_word_or_without_bos_is_refused() -> None:
+    with pytest.raises(CompileError, match="The vocabulary holds 'a' twice"):
+        compile_small(answer(number()), words=["a", "b", "a"])
+    with pytest.raises(CompileError, match="begins with 'BOS', got 'a'"):
+        compile_program(Program(answer(number()), searches=False), ("a", "b", "c"), 1, 4)
+
+
+# --- every rule can be told apart from a program that is fine ---
+
+
+def test_the_shipped_programs_pass_every_guard() -> None:
+    for name in (*helpers.SHIPPED, "red-doors-gate", "red-doors-mux", "red-doors-base"):
+        assert helpers.compiled(name).truth.nodes
+
+
+def test_an_average_that_tracr_does_not_foresee_is_refused_where_a_map_reads_it() -> None:
+    def mean() -> Any:
+        lit = rasp.numerical(unique(rasp.Map(lambda t: float(t == "a"), rasp.tokens), "lit"))
+        every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True), "every")
+        return rasp.numerical(unique(rasp.Aggregate(every, lit, default=0), "mean"))
+
+    def over(least: float) -> Any:
+        return rasp.categorical(
+            unique(rasp.Map(lambda x: int(x > least), mean(), simplify=False), "over")
+        )
+
+    assert helpers.interpreted(over(0.6), "aab") == [1, 1, 1]
+    assert stock_answers(over(0.6), "aab", 3) == [0, 0, 0]
+    with pytest.raises(CompileError, match=r"Node 'over' reads 'mean', an average of zeros and"):
+        compile_small(over(0.6))
+    made = compile_small(over(0.1))  # every average above .1 is nearest to one above .1
+    tokens = np.array([[0, 1, 1, 2, 3], [0, 2, 2, 3, 3]])
+    values = made.truth.values(tokens)
+    assert values["mean"][0, 1] == 0.5
+    assert values["over"][:, 1:].tolist() == [[1] * 4, [0] * 4]
+    assert max(deviations(made, tokens).values()) < 0.02
+
+
+def test_the_interpreter_agrees_with_what_passes() -> None:
+    place = helpers.scenario("red-doors-small")
+    words = place.words(helpers.draw("red-doors-small", 10))
+    made = helpers.compiled("red-doors-small")
+    assert interpret(helpers.program("red-doors-small"), made.truth, words) == 10 * 4 * 11
+    plant = helpers.bare("red-doors-small")
+    require_exact(plant, certify(plant, place.enumerate()[:100]))
+    assert guards.MAX_KEY_SIZE == 100

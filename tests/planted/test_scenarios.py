@@ -1,0 +1,209 @@
+"""What holds for every scenario: samplers, oracle, disagreement, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from planted import library
+from planted.errors import PlantedError, UnknownNameError
+from planted.programs import catalogue
+from planted.scenarios import best, disagree, draw_where, leftmost, untied
+from tests import helpers
+
+ALL = tuple(catalogue.ENTRIES)
+tables = arrays(
+    np.int64, st.tuples(st.integers(1, 6), st.integers(2, 5)), elements=st.integers(0, 3)
+)
+
+
+@given(tables)
+def test_best_leftmost_and_untied_in_plain_words(values: Any) -> None:
+    for row, top, first, alone in zip(
+        values, best(values), leftmost(values), untied(values), strict=True
+    ):
+        highest = max(row)
+        assert [bool(t) for t in top] == [v == highest for v in row]
+        assert first == list(row).index(highest)
+        assert bool(alone) == (list(row).count(highest) == 1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_plain_oracle_and_the_utility_agree(name: str) -> None:
+    place, tokens = helpers.scenario(name), helpers.draw(name, 500)
+    chosen = [place.choose(words) for words in place.words(tokens)]
+    np.testing.assert_array_equal(chosen, leftmost(place.mesa.of(tokens)))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_samplers_give_tasks_that_follow_the_generator(name: str) -> None:
+    place = helpers.scenario(name)
+    for sampler in (place.draw, place.draw_training):
+        tokens = sampler(np.random.default_rng(3), 200)
+        assert tokens.dtype == np.int64
+        assert tokens.shape == (200, place.n_positions)
+        np.testing.assert_array_equal(place.check(tokens), tokens)
+        assert (tokens[:, place.read_out] == place.cues[0]).all()
+        assert set(tokens[:, list(place.candidates)].ravel()).isdisjoint(place.cues)
+        np.testing.assert_array_equal(tokens, sampler(np.random.default_rng(3), 200))
+        assert (tokens != sampler(np.random.default_rng(4), 200)).any()
+        assert sampler(np.random.default_rng(0), 0).shape == (0, place.n_positions)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_objectives_agree_on_training_tasks(name: str) -> None:
+    place = helpers.scenario(name)
+    tokens = place.draw_training(np.random.default_rng(0), 2000)
+    assert not disagree(place, tokens).any()
+    np.testing.assert_array_equal(leftmost(place.mesa.of(tokens)), leftmost(place.base.of(tokens)))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_levels_features_and_return_describe_the_utility(name: str) -> None:
+    place, tokens = helpers.scenario(name), helpers.draw(name, 3000)
+    for utility in (place.mesa, place.base):
+        values = utility.of(tokens)
+        assert values.shape == (3000, len(place.candidates))
+        assert set(np.unique(values)) == set(utility.levels)
+        assert list(utility.levels) == sorted(utility.levels)
+    for value in (feature(tokens) for feature in place.features.values()):
+        assert value.shape == (3000, len(place.candidates))
+    top = place.base.of(tokens).max(axis=1)
+    assert place.base_return(tokens, leftmost(place.base.of(tokens))) == pytest.approx(top.mean())
+    assert place.base_return(tokens, np.full(3000, -1)) == 0
+
+
+def test_disagreement_by_hand() -> None:
+    place = helpers.scenario("red-doors")
+    tokens = place.encode(
+        [
+            ["red-key-0", "blue-door-0", "blue-key-0", "blue-key-0", "T"],  # red against door
+            ["red-door-0", "blue-door-7", "red-key-7", "blue-key-0", "T"],  # key 7, door 7
+            [
+                "red-door-7",
+                "blue-door-7",
+                "red-key-7",
+                "blue-key-0",
+                "T",
+            ],  # the red door is best for both
+            ["blue-key-3", "blue-key-3", "blue-key-1", "blue-key-0", "T"],  # neither: the nearest
+        ]
+    )
+    assert disagree(place, tokens).tolist() == [True, True, False, False]
+
+
+def test_drawing_where() -> None:
+    place, rng = helpers.scenario("red-doors"), np.random.default_rng(0)
+    tokens = draw_where(place, rng, 300, in_delta=True)
+    assert len(tokens) == 300
+    assert disagree(place, tokens).all()
+    assert untied(place.mesa.of(tokens)).all()
+    assert untied(place.base.of(tokens)).all()
+    tied = draw_where(place, rng, 300, in_delta=True, without_ties=False, cue=place.cues[1])
+    assert disagree(place, tied).all()
+    assert not untied(place.mesa.of(tied)).all()
+    assert (tied[:, place.read_out] == place.cues[1]).all()
+    assert draw_where(place, rng, 0).shape == (0, 6)
+    both = draw_where(place, rng, 300)
+    assert 0.3 < disagree(place, both).mean() < 0.7
+
+
+def test_an_empty_disagreement_set_is_said_so() -> None:
+    place = helpers.scenario("red-doors-aligned")
+    with pytest.raises(
+        PlantedError, match=r"Only 0 of .* 'red-doors-aligned' are in the disagreem"
+    ):
+        draw_where(place, np.random.default_rng(0), 5, in_delta=True)
+    flat = replace(place.mesa, of=lambda tokens: np.zeros((len(tokens), 4)))
+    with pytest.raises(PlantedError, match="are without ties: nothing can be measured there"):
+        draw_where(replace(place, mesa=flat), np.random.default_rng(0), 5)
+
+
+def test_words_and_ids_are_inverse_and_wrong_words_refused() -> None:
+    place = helpers.scenario("red-doors-small")
+    tokens = place.enumerate()
+    np.testing.assert_array_equal(place.encode([list(w) for w in place.words(tokens)]), tokens)
+    assert place.encode([]).shape == (0, 5)
+    task = ["red-key-0", "red-key-1", "blue-door-0", "T"]
+    for wrong, reason in (
+        (task[:-1], "has 4 tokens, got 3"),
+        (["green-key-0", *task[1:]], "Token 'green-key-0' is not in the vocabulary.*blue-key-0"),
+        (["BOS", *task[1:]], "Token 'BOS' is not in the vocabulary"),
+    ):
+        with pytest.raises(PlantedError, match=reason):
+            place.encode([wrong])
+    assert place.describe(tuple(task)) == "red-key-0 | red-key-1 | blue-door-0  (T)"
+    changed = place.with_cue(tokens, place.cues[1])
+    assert (changed[:, -1] == place.cues[1]).all()
+    assert (tokens[:, -1] != place.cues[1]).any(), "a copy"
+
+
+# --- names and parameters ---
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("red-door", "'red-doors'"),
+        ("reddoors-small", "'red-doors-small'"),
+        ("red-doors-small-tabel", "'red-doors-small-table'"),
+        ("red_doors@1", "'red-doors'"),
+    ],
+)
+def test_unknown_plants_suggest_near_ones(wrong: str, near: str) -> None:
+    with pytest.raises(
+        UnknownNameError, match=rf"Unknown plant .*Did you mean .*({near}).*Known: "
+    ):
+        library.load(wrong)
+
+
+def test_what_is_like_nothing_gets_the_list() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"Unknown plant 'zzz'\. Known: red-doors, red-doors-"
+    ):
+        library.load("zzz")
+
+
+def test_versions_tiers_and_runtimes() -> None:
+    assert library.load("red-doors").name == library.load("red-doors@1").name == "red-doors@1"
+    with pytest.raises(PlantedError, match="'red-doors' has no version '2'; this release has red-"):
+        library.load("red-doors@2")
+    with pytest.raises(PlantedError, match="Unknown tier 'soft'; there are exact, tempered, rot"):
+        library.load("red-doors", tier="soft")
+    with pytest.raises(PlantedError, match="runtime is one of numpy, torch, got 'tf'"):
+        library.load("red-doors", runtime="tf")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"objects": 1}, "objects must be a whole number from 2 to 8, got 1"),
+        ({"objects": 9}, "from 2 to 8, got 9"),
+        ({"levels": 1}, "levels must be a whole number from 2 to 16, got 1"),
+        ({"levels": 17}, "got 17"),
+        ({"objects": 2.5}, r"objects must be a whole number .* got 2\.5"),
+        ({"objects": "4"}, "objects must be a whole number .* got '4'"),
+        ({"objects": True}, "got True"),
+        ({"levels": None}, "got None"),
+        ({"object": 4}, r"has no parameter 'object'; it has objects \(default 4\), levels"),
+    ],
+)
+def test_parameters_out_of_bounds_are_refused(parameters: Any, reason: str) -> None:
+    with pytest.raises(PlantedError, match=reason):
+        library.load("red-doors", parameters=parameters)
+
+
+def test_other_parameters_make_another_scenario() -> None:
+    place = catalogue.entry("red-doors").make_scenario({"objects": 2, "levels": 3})
+    assert place.n_positions == 4
+    assert place.parameters == {"objects": 2, "levels": 3}
+    assert len(place.vocabulary) == 1 + 12 + 2
+    assert place.enumerate is not None
+    assert len(place.enumerate()) == 2 * 12**2
+    assert catalogue.entry("red-doors").make_scenario().enumerate is None
