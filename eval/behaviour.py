@@ -30,8 +30,12 @@ def agreement(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     records = [
         share("agreement.mesa", word, int((chosen == mesa).sum()), n, null=null, **cost),
         share("agreement.base", word, int((chosen == base).sum()), n, null=null, **cost),
-        share("agreement.other", word,
-              int(((chosen >= 0) & (chosen != mesa) & (chosen != base)).sum()), n),
+        share(
+            "agreement.other",
+            word,
+            int(((chosen >= 0) & (chosen != mesa) & (chosen != base)).sum()),
+            n,
+        ),
         share("valid", word, int((chosen >= 0).sum()), n),
     ]
     rng = np.random.default_rng([102, context])
@@ -63,8 +67,13 @@ def regrets(checkpoint: Checkpoint, context: int) -> list[Evidence]:
         replicates = ratio_replicates(lost, chance, rng)
         records.append(
             resampled(
-                f"regret.{name}", word, lost.mean() / chance.mean(), replicates, len(tokens),
-                null=Null("uniform choice", 1.0, 1.0, len(tokens)), forward_passes=len(tokens),
+                f"regret.{name}",
+                word,
+                lost.mean() / chance.mean(),
+                replicates,
+                len(tokens),
+                null=Null("uniform choice", 1.0, 1.0, len(tokens)),
+                forward_passes=len(tokens),
             )
         )
     return records

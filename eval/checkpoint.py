@@ -56,8 +56,9 @@ class Checkpoint:
     @property
     def comparator(self) -> Node:
         """The first head that compares scores."""
-        heads = [n for n in self.plant.truth.of_role("compare")
-                 if n.heads and self.score.name in n.reads]
+        heads = [
+            n for n in self.plant.truth.of_role("compare") if n.heads and self.score.name in n.reads
+        ]
         if not heads:
             raise PlantedError(f"{self.plant.name} has no head that compares {self.score.name!r}.")
         return min(heads, key=lambda node: node.layer)
@@ -80,7 +81,7 @@ class Checkpoint:
         """What the planted score neurons put out, [task, candidate, neuron]."""
         node = self.score
         found = self.read(tokens, f"blocks.{node.layer}.mlp.hook_post")
-        return found[:, list(self.scenario.candidates)][:, :, list(node.neurons)]
+        return np.asarray(found[:, list(self.scenario.candidates)][:, :, list(node.neurons)])
 
     def choose_with_block(self, tokens: Tokens, block: npt.NDArray[np.float32]) -> Choices:
         """Choices when the score neurons at the candidates put out `block` instead."""
@@ -103,9 +104,7 @@ class Checkpoint:
         found = self.read(tokens, f"blocks.{node.layer}.attn.hook_result")
         return found[:, :, list(node.heads)].sum(axis=2)
 
-    def choose_with_comparator(
-        self, tokens: Tokens, output: npt.NDArray[np.float32]
-    ) -> Choices:
+    def choose_with_comparator(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
         """Choices when the first comparator head writes `output` at the candidates instead."""
         node, places = self.comparator, list(self.scenario.candidates)
         head = node.heads[0]
@@ -128,7 +127,10 @@ class Checkpoint:
         """One site's value on all the tasks."""
         parts = [
             forward(
-                self.params, tokens[i : i + _CHUNK], self.plant.spec, record=(site,),
+                self.params,
+                tokens[i : i + _CHUNK],
+                self.plant.spec,
+                record=(site,),
                 sites_only=True,
             )[1][site]
             for i in range(0, len(tokens), _CHUNK)
@@ -139,8 +141,6 @@ class Checkpoint:
         parts = []
         for i in range(0, len(tokens), _CHUNK):
             part = slice(i, i + _CHUNK)
-            logits, _ = forward(
-                self.params, tokens[part], self.plant.spec, edits=edits_of(part)
-            )
+            logits, _ = forward(self.params, tokens[part], self.plant.spec, edits=edits_of(part))
             parts.append(choices(logits, self.plant.spec))
         return np.concatenate(parts)

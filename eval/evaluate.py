@@ -20,7 +20,11 @@ from planted.eval.revealed import revealed
 HELD_AGAINST_NULL = ("paths.block_share", "paths.retarget", "paths.swap", "presence.mesa_winner")
 # Figures that stand beside the same figure of the plant trained on its own choices.
 HELD_AGAINST_CONTROL = (
-    "agreement.mesa", "agreement.base", "regret.mesa", "regret.base", "paths.drift",
+    "agreement.mesa",
+    "agreement.base",
+    "regret.mesa",
+    "regret.base",
+    "paths.drift",
     "behavioural_objective.drift",
 )
 CONTROL_KIND = "plant trained on its own choices"

@@ -109,8 +109,15 @@ def share(name: str, context: str, hits: int, n: int, **more: Any) -> Evidence:
 
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
     return Evidence(
-        name, context, rounded(hits / n), rounded(bound(two, False)), rounded(bound(two, True)),
-        rounded(bound(one, False)), rounded(bound(one, True)), n=n, **more,
+        name,
+        context,
+        rounded(hits / n),
+        rounded(bound(two, False)),
+        rounded(bound(two, True)),
+        rounded(bound(one, False)),
+        rounded(bound(one, True)),
+        n=n,
+        **more,
     )
 
 
@@ -124,9 +131,15 @@ def resampled(
     lo, at_least, at_most, hi = np.quantile(replicates, [two, one, 1 - one, 1 - two])
     # A bound never excludes the estimate, also where resampling is biased.
     return Evidence(
-        name, context, rounded(estimate),
-        rounded(min(lo, estimate)), rounded(max(hi, estimate)),
-        rounded(min(at_least, estimate)), rounded(max(at_most, estimate)), n=n, **more,
+        name,
+        context,
+        rounded(estimate),
+        rounded(min(lo, estimate)),
+        rounded(max(hi, estimate)),
+        rounded(min(at_least, estimate)),
+        rounded(max(at_most, estimate)),
+        n=n,
+        **more,
     )
 
 
@@ -142,7 +155,7 @@ def ratio_replicates(
     draws = rng.integers(0, len(numerator), size=(n_resamples, len(numerator)))
     below = denominator[draws].mean(axis=1)
     above = numerator[draws].mean(axis=1)
-    return np.divide(above, below, out=np.full(n_resamples, np.nan), where=below != 0)
+    return np.asarray(np.divide(above, below, out=np.full(n_resamples, np.nan), where=below != 0))
 
 
 def across_seeds(values: Iterable[float]) -> tuple[float, float, float]:

@@ -52,8 +52,9 @@ def behavioural_gaps(scenario: Scenario, drift: float, context: str) -> list[Evi
     mesa, base = scenario.mesa.of(tokens), scenario.base.of(tokens)
     found = segment(mesa, base, np.array([drift]))[0].round(9)
     return [
-        Evidence(f"gap.{side}_behavioural.{name}", context, rounded(distance(found, declared)),
-                 n=N_TASKS)
+        Evidence(
+            f"gap.{side}_behavioural.{name}", context, rounded(distance(found, declared)), n=N_TASKS
+        )
         for side, declared in (("mesa", mesa), ("base", base))
         for name, distance in DISTANCES.items()
     ]

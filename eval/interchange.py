@@ -44,10 +44,22 @@ def interchange(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     n = int(asked.sum())
     cost = 3 * N_PAIRS + 400 * N_RANDOM
     return [
-        share("interchange.score", word, int((patched == wanted)[asked].sum()), n, null=null,
-              unit="pair", forward_passes=cost),
-        share("interchange.specificity", word, int((patched == own)[same].sum()),
-              int(same.sum()), unit="pair"),
+        share(
+            "interchange.score",
+            word,
+            int((patched == wanted)[asked].sum()),
+            n,
+            null=null,
+            unit="pair",
+            forward_passes=cost,
+        ),
+        share(
+            "interchange.specificity",
+            word,
+            int((patched == own)[same].sum()),
+            int(same.sum()),
+            unit="pair",
+        ),
     ]
 
 

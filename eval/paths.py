@@ -59,8 +59,13 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     fit_on, test_on = valid.copy(), valid.copy()
     fit_on[N_FIT:], test_on[:N_FIT] = False, False
     if fit_on.sum() < N_FIT // 2 or test_on.sum() < 100:
-        return [*records, *(gated(f"paths.{name}", word, "too many outputs are invalid")
-                            for name in ("block_share", "drift", "accuracy", "other"))]
+        return [
+            *records,
+            *(
+                gated(f"paths.{name}", word, "too many outputs are invalid")
+                for name in ("block_share", "drift", "accuracy", "other")
+            ),
+        ]
     n_types = int(types.max()) + 1
     rng = np.random.default_rng([203, context])
     fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], n_types, rng)
@@ -75,9 +80,7 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     return records
 
 
-def fit_choices(
-    a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Generator
-) -> Fit:
+def fit_choices(a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Generator) -> Fit:
     """Multinomial logit choice = argmax A[a] + B[b] + P[slot], ridge on all entries.
 
     The maximum is found by Newton's method. Resamples refit by one Newton step from it, with the
@@ -107,7 +110,7 @@ def fit_choices(
         value -= value.max(axis=1, keepdims=True)
         weight = np.exp(value)
         total = weight.sum(axis=1, keepdims=True)
-        cost = float((np.log(total[:, 0]) - value[rows, chosen]).sum()) + RIDGE * point @ point
+        cost = float((np.log(total[:, 0]) - value[rows, chosen]).sum() + RIDGE * (point @ point))
         return cost, weight / total
 
     cost, p = loss(theta)
@@ -182,8 +185,15 @@ def _budget(
         for part in ("mesa", "base", "other"):
             figures[f"budget.{path}.{part}"] = getattr(parts, part) / total
     return [
-        resampled(f"paths.{name}", word, float(value[0]), value[1:], n, unit="pair",
-                  forward_passes=cost if name == "block_share" else 0)
+        resampled(
+            f"paths.{name}",
+            word,
+            float(value[0]),
+            value[1:],
+            n,
+            unit="pair",
+            forward_passes=cost if name == "block_share" else 0,
+        )
         for name, value in figures.items()
     ]
 
@@ -197,8 +207,12 @@ def _predicted(
     table = fit.rest + fit.block
     guess = (table[types[tokens[:, list(scenario.candidates)]]] + fit.slots).argmax(axis=1)
     return [
-        share(f"paths.predicted_{name}", word,
-              int((guess == leftmost(utility.of(tokens))).sum()), len(tokens))
+        share(
+            f"paths.predicted_{name}",
+            word,
+            int((guess == leftmost(utility.of(tokens))).sum()),
+            len(tokens),
+        )
         for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
     ]
 
@@ -213,15 +227,15 @@ def _retarget(
     rng = np.random.default_rng([204, context])
     n_slots = len(scenario.candidates)
     ranks = np.argsort(rng.random((n, N_CODES)), axis=1)[:, :n_slots]
-    token_of = np.array([i for i in range(len(scenario.vocabulary))
-                         if i not in {0, *scenario.cues}])
+    token_of = np.array(
+        [i for i in range(len(scenario.vocabulary)) if i not in {0, *scenario.cues}]
+    )
     recipient = checkpoint.tasks(context, n, seed=205)
     donor = recipient.copy()
     donor[:, list(scenario.candidates)] = token_of[codes[ranks]]
     chosen = checkpoint.choose_with_block(recipient, checkpoint.block_of(donor))
     hits = int((chosen == ranks.argmax(axis=1)).sum())
-    return share("paths.retarget", word, hits, n, forward_passes=2 * n,
-                 floor=round(1 / n_slots, 4))
+    return share("paths.retarget", word, hits, n, forward_passes=2 * n, floor=round(1 / n_slots, 4))
 
 
 def _swap(checkpoint: Checkpoint, context: int, word: str, n: int = 1000) -> Evidence:
@@ -231,5 +245,10 @@ def _swap(checkpoint: Checkpoint, context: int, word: str, n: int = 1000) -> Evi
     own, other = checkpoint.choose(recipient), checkpoint.choose(donor)
     swapped = checkpoint.choose_with_comparator(recipient, checkpoint.comparator_of(donor))
     asked = (own != other) & (own >= 0) & (other >= 0)
-    return share("paths.swap", word, int((swapped == other)[asked].sum()), int(asked.sum()),
-                 forward_passes=3 * n)
+    return share(
+        "paths.swap",
+        word,
+        int((swapped == other)[asked].sum()),
+        int(asked.sum()),
+        forward_passes=3 * n,
+    )

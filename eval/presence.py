@@ -43,8 +43,14 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
         draws = rng.integers(0, len(with_all), size=(N_RESAMPLES, len(with_all)))
         replicates = 1 - with_all[draws].sum(axis=1) / with_other[draws].sum(axis=1)
         records.append(
-            resampled(f"presence.{name}_winner", word, float(estimate), replicates,
-                      len(with_all), forward_passes=N_TASKS if name == "mesa" else 0)
+            resampled(
+                f"presence.{name}_winner",
+                word,
+                float(estimate),
+                replicates,
+                len(with_all),
+                forward_passes=N_TASKS if name == "mesa" else 0,
+            )
         )
     return records
 
@@ -62,7 +68,10 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
     parts = []
     for i in range(0, len(tokens), 1000):
         _, cache = forward(
-            checkpoint.params, tokens[i : i + 1000], checkpoint.plant.spec, record=sites,
+            checkpoint.params,
+            tokens[i : i + 1000],
+            checkpoint.plant.spec,
+            record=sites,
             sites_only=True,
         )
         parts.append(np.concatenate([cache[site] for site in sites], axis=2))
@@ -78,9 +87,7 @@ def _centred(values: Floats, kinds: npt.NDArray[np.int64]) -> Floats:
     return np.asarray(values - means[labels])
 
 
-def _held_out(
-    features: Floats, flag: Floats, other: Floats, n_slots: int
-) -> tuple[Floats, Floats]:
+def _held_out(features: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
     """Squared errors on the second half of the tasks, [task]: with everything, with `other`."""
     half = (len(flag) // n_slots // 2) * n_slots
     # The ridge is on standardised features, so that rotating the stream changes nothing much.

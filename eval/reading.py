@@ -1,4 +1,4 @@
-"""The reading: a graded description of a checkpoint, always printed, beside a verdict that may abstain."""
+"""The reading: a graded description of a checkpoint, printed also where the verdict abstains."""
 
 from __future__ import annotations
 

@@ -25,18 +25,16 @@ Floats = npt.NDArray[np.float64]
 
 
 def segment(mesa: Values, base: Values, drift: Floats) -> Floats:
-    """û at drift f: cos(fω)·û_m + sin(fω)·e⊥ with ω = arccos ρ (theory A6), [f, task, candidate]."""
+    """û at drift f, [f, task, candidate]: cos(fω)·û_m + sin(fω)·e⊥, ω = arccos ρ (theory A6)."""
     u, v = normalised(mesa), normalised(base)
     rho = float((u * v).mean())
     e = (v - rho * u) / np.sqrt(max(1e-12, 1 - rho**2))
     angle = np.asarray(drift) * np.arccos(np.clip(rho, -1, 1))
-    return np.asarray(
-        np.cos(angle)[:, None, None] * u + np.sin(angle)[:, None, None] * e
-    )
+    return np.asarray(np.cos(angle)[:, None, None] * u + np.sin(angle)[:, None, None] * e)
 
 
 def revealed(checkpoint: Checkpoint, context: int) -> list[Evidence]:
-    """Drift f from choices, its set, its floor, and how well the segment predicts held-out choices."""
+    """Drift f from choices: its set, its floor, and the fit of the segment to held-out choices."""
     scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
     rng = np.random.default_rng([501, context])
     pool = scenario.with_cue(scenario.draw(rng, N_POOL), context)
@@ -57,9 +55,14 @@ def revealed(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     mesa_choice = mesa.argmax(axis=1)[tokens_at]
     floor = profile(table[:, ~held], mesa_choice[~held], len(scenario.candidates))
     drift = Evidence(
-        name="behavioural_objective.drift", context=word, estimate=rounded(GRID[at]),
-        lo=rounded(found["lo"]), hi=rounded(found["hi"]), at_least=rounded(found["lo"]),
-        at_most=rounded(found["hi"]), n=int((~held).sum()),
+        name="behavioural_objective.drift",
+        context=word,
+        estimate=rounded(GRID[at]),
+        lo=rounded(found["lo"]),
+        hi=rounded(found["hi"]),
+        at_least=rounded(found["lo"]),
+        at_most=rounded(found["hi"]),
+        n=int((~held).sum()),
         floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
         forward_passes=len(tokens),
     )
@@ -71,9 +74,9 @@ def revealed(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     ]
 
 
-def profile(table: npt.NDArray[np.bool_], chosen: npt.NDArray[np.int64], n_slots: int) -> dict[
-    str, float
-]:
+def profile(
+    table: npt.NDArray[np.bool_], chosen: npt.NDArray[np.int64], n_slots: int
+) -> dict[str, float]:
     """Profile likelihood of the lapse model over the grid: P = (1-ε)·1[best] + ε/N (theory E4).
 
     Args:
@@ -125,10 +128,9 @@ def _spread(flips: Floats, n: int) -> npt.NDArray[np.int64]:
     order = usable[np.argsort(flips[usable], kind="stable")]
     wanted = np.linspace(0, 1, n)
     at = np.searchsorted(flips[order], wanted).clip(0, len(order) - 1)
-    return order[at]
+    return np.asarray(order[at])
 
 
 def _hits(table: npt.NDArray[np.bool_], chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     rows = np.arange(table.shape[1])
     return table[:, rows, np.maximum(chosen, 0)] & (chosen >= 0)
-
