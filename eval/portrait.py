@@ -151,4 +151,5 @@ def decoded(node: Node, stream: npt.NDArray[np.floating[Any]]) -> Floats:
     weights = np.maximum(content, 0)
     total = weights.sum(axis=-1)
     mean = weights @ as_numbers(node.values)
-    return np.divide(mean, total, out=np.full_like(total, np.nan), where=total > LEAST_CODE)
+    nothing = np.full_like(total, np.nan)
+    return np.asarray(np.divide(mean, total, out=nothing, where=total > LEAST_CODE))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
@@ -12,10 +12,11 @@ from planted.forward import n_layers
 from planted.plant import Plant
 from planted.truth import Node
 
-WIDTH = 480
-ATTENTION, MLP, END = 58, 186, 474  # left edges of the two columns, right edge of the drawing
-BOX, TALL = 112, 28  # a node's box
-SQUARE, PER_ROW = 7, 22  # a neuron, and how many stand side by side
+WIDTH = 512
+BAND, END = 60, 506  # left and right edge of a block
+ATTENTION, MLP = 80, 232  # left edges of the boxes in the two columns
+BOX, TALL = 110, 28  # a node's box
+SQUARE, PER_ROW = 6.3, 24  # a neuron, and how many stand side by side
 FILLED = {"score": "mesa", "belief": "base"}  # roles that hold an objective, in its colour
 
 Place = tuple[float, float]  # left and top of a node's box
@@ -32,42 +33,42 @@ def circuit(plant: Plant) -> Markup:
     y = 18.0
     below += _band(y, TALL + 14, "inputs")
     for i, node in enumerate(inputs):
-        places[node.name] = (ATTENTION + 10 + i * (BOX + 16), y + 7)
+        places[node.name] = (ATTENTION + i * (MLP - ATTENTION), y + 7)
         boxes += _box(node, places[node.name])
     y += TALL + 20
     for layer in range(n_layers(plant.params)):
         here = [node for node in nodes if node.layer == layer]
         heads = [node for node in here if node.heads]
         mlp = [node for node in here if not node.heads]
-        planted, free = neurons(plant, layer)
+        _, free = neurons(plant, layer)
         heights = [max(TALL, _rows(len(node.neurons)) * SQUARE) + 6 for node in mlp]
         left_over = _rows(len(free)) * SQUARE + 8 if free else 0
         height = max(len(heads) * (TALL + 6), sum(heights) + left_over) + 8
         below += _band(y, height, f"block {layer}")
         at = y + 7
         for node in heads:
-            places[node.name] = (ATTENTION + 10, at)
+            places[node.name] = (ATTENTION, at)
             boxes += _box(node, places[node.name])
             at += TALL + 6
         at = y + 7
         for node, tall in zip(mlp, heights, strict=True):
-            places[node.name] = (MLP + 8, at)
+            places[node.name] = (MLP, at)
             boxes += _box(node, places[node.name])
             boxes += _neurons(len(node.neurons), at + 1, f"neuron {_tone(node)}")
             at += tall
         if free:
-            boxes.append(text(MLP + 8 + BOX, at + 7, f"{len(free)} free", "tick small", "end"))
+            boxes.append(text(MLP + BOX + 2, at + 7, f"{len(free)} free", "tick small", "end"))
             boxes += _neurons(len(free), at, "neuron free")
         y += height + 6
     arrows = [
-        _arrow(places[source], places[node.name])
+        _arrow(places[source], places[node.name], places.values())
         for node in nodes
         for source in node.reads
         if source in places and node.name in places
     ]
     heading = [
-        text(ATTENTION + 10, 12, "attention heads", "label"),
-        text(MLP + 8, 12, "MLP: node and its neurons", "label"),
+        text(ATTENTION, 12, "attention heads", "label"),
+        text(MLP, 12, "MLP: node and its neurons", "label"),
     ]
     label = f"Where the planted program of {plant.name} stands, block by block"
     return figure(WIDTH, y, label, [*heading, *below, *arrows, *boxes])
@@ -75,9 +76,8 @@ def circuit(plant: Plant) -> Markup:
 
 def _band(y: float, height: float, name: str) -> list[Markup]:
     return [
-        rect(ATTENTION, y, END - ATTENTION, height, "block-band", rx=4),
-        line(MLP - 2, y + 4, MLP - 2, y + height - 4, "grid"),
-        text(ATTENTION - 8, y + 18, name, "label", "end"),
+        rect(BAND, y, END - BAND, height, "block-band", rx=4),
+        text(BAND - 8, y + 18, name, "label", "end"),
     ]
 
 
@@ -104,18 +104,29 @@ def _rows(n: int) -> int:
 
 
 def _neurons(n: int, y: float, class_: str) -> Sequence[Markup]:
-    left = MLP + 8 + BOX + 8
+    left = MLP + BOX + 10
     return [
-        rect(left + (i % PER_ROW) * SQUARE - 0.0, y + (i // PER_ROW) * SQUARE, SQUARE - 2,
+        rect(left + (i % PER_ROW) * SQUARE, y + (i // PER_ROW) * SQUARE, SQUARE - 2,
              SQUARE - 2, class_)
         for i in range(n)
     ]  # fmt: skip
 
 
-def _arrow(source: Place, reader: Place) -> Markup:
-    """From the bottom of a box to the top of its reader's."""
-    x1, y1 = source[0] + BOX / 2, source[1] + TALL
-    x2, y2 = reader[0] + BOX / 2, reader[1]
-    bend = max(10.0, (y2 - y1) / 2)
-    d = f"M{x1:.1f} {y1:.1f}C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
+def _arrow(source: Place, reader: Place, places: Collection[Place]) -> Markup:
+    """From a node to its reader, beside the boxes that stand between."""
+    (x1, y1), (x2, y2) = source, reader
+    half = TALL / 2
+    if x1 != x2:  # between the columns
+        out, into = (x1 + BOX, x2) if x1 < x2 else (x1, x2 + BOX)
+        bend = 26 if x1 < x2 else -26
+        return _curve((out, y1 + half), bend, (into, y2 + half), -bend)
+    if any(x == x1 and y1 < y < y2 for x, y in places):
+        return _curve((x1, y1 + half), -26, (x2, y2 + half), -26)
+    return line(x1 + BOX / 2, y1 + TALL, x2 + BOX / 2, y2, "reads")
+
+
+def _curve(start: Place, bend: float, end: Place, bend_end: float) -> Markup:
+    points = (start, (start[0] + bend, start[1]), (end[0] + bend_end, end[1]), end)
+    first, *others = (f"{x:.1f} {y:.1f}" for x, y in points)
+    d = f"M{first}C{' '.join(others)}"
     return el("path", d=d, class_="reads")

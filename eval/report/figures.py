@@ -15,7 +15,6 @@ from planted.eval.report.svg import (
     WIDTH,
     Scale,
     dot,
-    el,
     figure,
     line,
     path,
@@ -87,10 +86,8 @@ def training(
                 parts.append(path(band, f"band {side}", closed=True))
                 parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
     bottom = 20 + len(contexts) * (height + 26) - 26
-    for step in (0, max(steps) // 2, max(steps)):
-        anchor = "end" if step == max(steps) else "middle"
-        parts.append(text(x(step), bottom + 13, f"{step}", anchor=anchor))
-    parts.append(text((x(0) + x(max(steps) // 2)) / 2, bottom + 13, "steps", anchor="middle"))
+    for step, said, anchor in ((0, "0", "middle"), (max(steps), f"{max(steps)} steps", "end")):
+        parts.append(text(x(step), bottom + 13, said, anchor=anchor))
     label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
     return figure(WIDTH, bottom + 18, label, parts)
 
@@ -199,7 +196,7 @@ def budget(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]
 
 
 def revealed_drift(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]) -> Markup:
-    """Where the behavioural objective lies between u_m (0) and U (1): a row a seed, a group a cue."""
+    """Where the behavioural objective lies, u_m being 0 and U 1: a row a seed, a group a cue."""
     x = Scale(-0.3, 1.3, LEFT, RIGHT)
     stripe = STRIPE if len(evidence) <= MANY else 4
 
@@ -289,10 +286,3 @@ def against_nulls(
             value = float(one.estimate or 0)
             parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {context}: {value:.2f}"))
     return figure(WIDTH, bottom + 16, f"{name} of each seed beside its null", parts)
-
-
-def swatch(class_: str) -> Markup:
-    """A sample of a fill, for a legend."""
-    return el(
-        "svg", rect(0, 0, 14, 10, class_), viewBox="0 0 14 10", class_="swatch", aria_hidden="true"
-    )  # fmt: skip

@@ -11,13 +11,14 @@ from statistics import median
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
 from planted.eval.evaluate import HELD_AGAINST_NULL
 from planted.eval.evidence import Evidence
 from planted.eval.report import figures, tables
 from planted.eval.report.circuit import circuit
 from planted.eval.report.scene import sample
-from planted.eval.report.figures import swatch
+from planted.eval.report.svg import el, swatch
 from planted.eval.report.words import LIMITS, SIDES, VERDICTS, figure_name, glossary
 from planted.eval.verdict import PLANT_VERDICTS, Thresholds
 from planted.finetune.recipe import REGIMES
@@ -76,7 +77,8 @@ def render(data: RunData) -> str:
         scenario=plant.scenario,
         request=request,
         contexts=data.contexts,
-        task=sample(plant.scenario, plant),
+        story=_emphasised(plant.scenario.story),
+        task=sample(plant.scenario),
         recipes=recipes,
         key=[label for label, _ in tables.KEY],
         stamps=sorted({row["stamp"] for r in [*recipes, *arms] for row in r["rows"]} - {""}),
@@ -115,6 +117,14 @@ def _template() -> Template:
     return environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
 
 
+def _emphasised(story: str) -> Markup:
+    """A story as HTML: *words* between asterisks are stressed."""
+    parts = story.split("*")
+    return Markup("").join(
+        el("em", part) if i % 2 and i < len(parts) - 1 else part for i, part in enumerate(parts)
+    )
+
+
 def _names(data: RunData) -> list[str]:
     """The recipes, in the order in which they were judged."""
     return list(dict.fromkeys([*data.verdicts, *data.evidence]))
@@ -137,7 +147,7 @@ def _recipe(data: RunData, name: str) -> dict[str, Any]:
         "means": tables.recipe_means(evidence, data.contexts),
         "evidence": evidence,
         "table": table,
-        "held": [row for group in table for row in group["rows"] if row["held"]],
+        "held": tables.by_null(table),
         "seeds": {s: tables.seed_table(records, data.contexts) for s, records in evidence.items()},
         "training": figures.training(name, data.training.get(name, {}), data.contexts),
         "score": figures.score_node(name, portraits),

@@ -9,7 +9,6 @@ import numpy as np
 from markupsafe import Markup
 
 from planted.eval.report.svg import dot, el, figure, line, path, rect, text
-from planted.plant import Plant
 from planted.scenarios import Scenario, Tokens, draw_where, leftmost
 
 _OBJECT = re.compile(r"(red|blue)-(door|key)-(\d+)")
@@ -41,8 +40,8 @@ class Task:
     picture: Markup | None
 
 
-def sample(scenario: Scenario, plant: Plant) -> Task:
-    """A task of the disagreement set (if there is one) with as many kinds of candidate as can be."""
+def sample(scenario: Scenario) -> Task:
+    """A task of the disagreement set (if there is one) that shows many kinds of candidate."""
     differ = scenario.mesa.formula != scenario.base.formula
     drawn = draw_where(scenario, np.random.default_rng(7), 200, in_delta=differ)
     at = max(range(len(drawn)), key=lambda i: (_kinds(scenario, drawn[i : i + 1]), -i))
@@ -83,44 +82,45 @@ def _picture(
     if not all(found):
         return None
     objects = [(m[1], m[2], int(m[3])) for m in found if m]
-    width, floor = STEP * len(objects) + 8, 196
+    sky = 24 if picks[0] != picks[1] else 44  # room for the flags
+    width, floor = STEP * len(objects) + 8, sky + 150
     parts: list[Markup] = [
-        rect(0, 46, width, floor - 46, "ground", rx=6),
-        *(line(6, 46 + (floor - 46) * k**1.6, width - 6, 46 + (floor - 46) * k**1.6, "grid")
+        rect(0, sky, width, floor - sky, "ground", rx=6),
+        *(line(6, sky + (floor - sky) * k**1.6, width - 6, sky + (floor - sky) * k**1.6, "grid")
           for k in (0.25, 0.5, 0.75)),
     ]  # fmt: skip
     for i, (colour, kind, near) in enumerate(objects):
         x = 4 + STEP * (i + 0.5)
         share = near / nearest
-        foot, size = 92 + 78 * share, 0.72 + 0.5 * share
+        foot, size = sky + 46 + 78 * share, 0.72 + 0.5 * share
         for side, pick in zip(("mesa", "base"), picks, strict=True):
             if pick == i:
                 grown = 34 * size + (6 if picks[0] == picks[1] and side == "base" else 0)
                 parts.append(
                     el("ellipse", cx=x, cy=foot, rx=grown, ry=grown * 0.3, class_=f"pick {side}")
                 )
-                parts += _flag(x, 14 if side == "mesa" else 34, side)
+                parts += _flag(x, sky - 10 if side == "mesa" or sky < 44 else sky - 30, side)
         draw = _door if kind == "door" else _key
         drawn = draw(f"object {colour}")
         parts.append(
             el("g", *drawn, transform=f"translate({x:.1f} {foot:.1f}) scale({size:.2f})")
         )  # fmt: skip
-        parts.append(text(x, floor + 16, words[i], "node-name", "middle"))
+        parts.append(text(x, floor + 16, words[i], "scene-word", "middle"))
         parts.append(
-            text(x, floor + 31, f"u_m {mesa[i]:g} · U {base[i]:g}", "tick", "middle")
+            text(x, floor + 33, f"u_m {mesa[i]:g} · U {base[i]:g}", "scene-value", "middle")
         )  # fmt: skip
     said = ", ".join(words)
     label = (
         f"One task: {said}. The mesa-objective picks {words[picks[0]]}, the base objective "
         f"{words[picks[1]]}."
     )
-    return figure(width, floor + 36, label, parts)
+    return figure(width, floor + 40, label, parts)
 
 
 def _flag(x: float, y: float, side: str) -> list[Markup]:
-    name = "u_m picks" if side == "mesa" else "U picks"
+    name = f"{side} picks"
     return [
-        rect(x - 30, y - 12, 60, 16, f"flag {side}", rx=3),
+        rect(x - 38, y - 12, 76, 16, f"flag {side}", rx=3),
         text(x, y, name, "flag-name", "middle"),
     ]
 

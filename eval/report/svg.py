@@ -43,7 +43,7 @@ def _value(value: object) -> Markup:
 
 
 def figure(width: float, height: float, label: str, children: Iterable[Child]) -> Markup:
-    """A whole figure, as wide as its place allows and described by `label` for who cannot see it."""
+    """A whole figure, as wide as its place allows; `label` describes it to who cannot see it."""
     return el(
         "svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label,
         style=f"max-width:{1.35 * width:.0f}px",
@@ -123,3 +123,10 @@ def y_axis(scale: Scale, ticks: Sequence[float], left: float, right: float) -> l
         out.append(line(left, y, right, y, "grid"))
         out.append(text(left - 5, y + 3.5, f"{tick:g}", anchor="end"))
     return out
+
+
+def swatch(class_: str) -> Markup:
+    """A sample of a fill, for a legend."""
+    return el(
+        "svg", rect(0, 0, 14, 10, class_), viewBox="0 0 14 10", class_="swatch", aria_hidden="true"
+    )  # fmt: skip

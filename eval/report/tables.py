@@ -41,9 +41,7 @@ def number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return MISSING
     shown = f"{value:.{digits}f}"
-    if float(shown) == 0:
-        shown = f"{0:.{digits}f}" if value else "0"
-    return shown.replace("-", "−")
+    return shown.lstrip("-") if float(shown) == 0 else shown.replace("-", "−")
 
 
 def between(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -85,8 +83,8 @@ def middle(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
     found = values(seeds, name, context)
     if not found:
         return Cell(MISSING)
-    spread = f"{number(min(found), digits)} to {number(max(found), digits)}"
-    return Cell(number(median(found), digits), spread if len(found) > 1 else "")
+    low, high = number(min(found), digits), number(max(found), digits)
+    return Cell(number(median(found), digits), f"{low} to {high}" if low != high else "")
 
 
 # --- verdicts -----------------------------------------------------------------------------------
@@ -169,6 +167,16 @@ def evidence_table(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]
     return _grouped(_keys(seeds, contexts), lambda name, context: _across(seeds, name, context))
 
 
+def by_null(table: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The figures of `evidence_table` that have a null, under what that null is."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for group in table:
+        for row in group["rows"]:
+            if row["held"]:
+                groups.setdefault(row["null"].interval, []).append(row)
+    return list(groups.items())
+
+
 def seed_table(records: Records, contexts: Sequence[str]) -> list[dict[str, Any]]:
     """Every figure of one checkpoint, under the same headings."""
     return _grouped(
@@ -228,8 +236,7 @@ def gaps(evidence: Mapping[str, Seeds], contexts: Sequence[str]) -> dict[str, An
         changes. "rows": a row a recipe and cue with the drift and both behavioural gaps. "facts":
         ρ, Δ, additivity. "comparable": in words.
     """
-    everyone: Seeds = {i: r for i, r in enumerate(r for s in evidence.values() for r in s.values())}
-    one: Records = everyone.get(0, {})
+    one: Records = next((r for seeds in evidence.values() for r in seeds.values()), {})
     names = ("choice", "rank", "regret", "starc")
     rows = [
         {

@@ -117,82 +117,84 @@ def glossary(limits: Thresholds) -> tuple[tuple[str, str], ...]:
     return (
         (
             "mesa-objective u_m",
-            "The score that the planted program computes for each candidate and maximises. Here it is "
-            "known, because it was compiled into the weights.",
+            "The score that the planted program computes for each candidate and maximises. "
+            "Here it is known, because it was compiled into the weights.",
         ),
         (
             "base objective U",
-            "What the base optimiser rewards, declared on every task and not on the training tasks "
-            "alone.",
+            "What the base optimiser rewards, declared on every task and not on the "
+            "training tasks alone.",
         ),
         (
             "behavioural objective",
-            "What the choices reveal, as a set of drifts f between u_m (0) and U (1), relative to that "
-            "segment.",
+            "What the choices reveal, as a set of drifts f between u_m (0) and U (1), "
+            "relative to that segment.",
         ),
         (
             "Δ, the disagreement set",
-            "Tasks on which the candidates that are best for u_m and those best for U have none in "
-            "common. Only there can behaviour tell the objectives apart.",
+            "Tasks on which the candidates that are best for u_m and those best for U have "
+            "none in common. Only there can behaviour tell the objectives apart.",
         ),
         (
             "cue",
-            "A token at the read-out. The first is the one training shows; the plant ignores it.",
+            "A token at the read-out that changes nothing about the candidates. The first is the "
+            "training cue.",
         ),
         (
             "planted block, rest",
-            "The neurons that hold the planted score, and everything else in the network. What the "
-            "block puts out is taken from one task and all else from another; how the choice follows "
-            "either gives each path's control.",
+            "The neurons that hold the planted score, and everything else in the network. "
+            "What the block puts out is taken from one task and all else from another; how "
+            "the choice follows either gives each path's control.",
         ),
         (
             "control budget",
-            "Variance of that fitted control, split by path {block, rest} and by what explains it "
-            "{mesa, base, other}. It sums to 1.",
+            "Variance of that fitted control, split by path {block, rest} and by what "
+            "explains it {mesa, base, other}. It sums to 1.",
         ),
         (
             "block share",
-            f"The planted block's part of the control budget. At least {limits.in_control:g}, and "
-            f"{limits.above_null:g} above the largest network without the plant, counts as in "
-            f"control; at most {limits.out_of_control:g} as out of control.",
+            "The planted block's part of the control budget. At least "
+            f"{limits.in_control:g}, and {limits.above_null:g} above the largest network "
+            f"without the plant, counts as in control; at most {limits.out_of_control:g} as "
+            "out of control.",
         ),
         (
             "λ",
-            f"Where the control lies between u_m (0) and U (1). Up to {limits.mesa:g} is read as "
-            f"mesa, from {limits.base:g} as base.",
+            f"Where the control lies between u_m (0) and U (1). Up to {limits.mesa:g} is "
+            f"read as mesa, from {limits.base:g} as base.",
         ),
         (
             "retarget",
-            "How often the choice obeys an arbitrary order that is written through the planted block "
-            "in the checkpoint's own codes.",
+            "How often the choice obeys an arbitrary order that is written through the "
+            "planted block in the checkpoint's own codes.",
         ),
         (
             "comparator swap",
-            "How often the choice follows the task from which the output of the first comparator head "
-            "was taken.",
+            "How often the choice follows the task from which the output of the first "
+            "comparator head was taken.",
         ),
         (
             "winner R²",
-            "Held-out share of the mesa-winner flag that can be read linearly between the score and "
-            "the read-out, after token identity and the base winner are removed. High proves that the "
-            "winner is still computed; low proves nothing.",
+            "Held-out share of the mesa-winner flag that can be read linearly between the "
+            "score and the read-out, after token identity and the base winner are removed. "
+            "High proves that the winner is still computed; low proves nothing.",
         ),
         (
             "null",
-            "What the same measurement gives where there is nothing to find: networks without the "
-            "plant, trained to the same behaviour; a uniform choice; random subspaces; or the plant "
-            "trained on its own choices.",
+            "What the same measurement gives where there is nothing to find: networks "
+            "without the plant, trained to the same behaviour; a uniform choice; random "
+            "subspaces; or the plant trained on its own choices.",
         ),
         (
             "interval",
-            "In brackets, 95 %. Of one checkpoint: over its tasks. Of a recipe: a t interval over "
-            "seeds, which may pass 0 or 1. Tasks of one checkpoint are no replicates of a recipe, so "
-            "one seed makes no interval.",
+            "In brackets, 95 %. Of one checkpoint: over its tasks. Of a recipe: a t "
+            "interval over seeds, which may pass 0 or 1. Tasks of one checkpoint are no "
+            "replicates of a recipe, so one seed makes no interval.",
         ),
         (
             "UNCALIBRATED",
-            "The rule's error rates have not been measured against the calibration gate. Read the "
-            "verdict as a claim with its evidence, not as a test result.",
+            "The rule's error rates have not been measured against the calibration gate. "
+            "Read the verdict as a claim with its evidence, not as a test result.",
         ),
     )
 

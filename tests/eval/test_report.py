@@ -1,0 +1,404 @@
+"""The page: self-contained, the same bytes twice, honest where something is missing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+
+from planted import library
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluate import HELD_AGAINST_NULL, evaluate
+from planted.eval.evidence import Evidence, Null, Records, gated, index
+from planted.eval.portrait import portrait
+from planted.eval.report import tables
+from planted.eval.report.page import RunData, render
+from planted.eval.report.svg import Scale, el
+from planted.eval.report.words import FIGURES, VERDICTS, figure_name
+from planted.eval.verdict import STAMP, Name
+from planted.finetune.recipe import NAMED, NULLS
+from planted.plant import Plant
+
+CONTEXTS = ("T", "D")
+NULL = Null("random start of the same shapes trained to the same behaviour", 0.0123, 0.3456, 3)
+VOID = {"meta", "br"}
+
+
+@pytest.fixture(scope="module")
+def plant() -> Plant:
+    return library.get("red-doors", "tempered")
+
+
+@pytest.fixture(scope="module")
+def measured(plant: Plant) -> dict[tuple[str, str], Evidence]:
+    """All evidence on the plant itself, with a null where a run would put one."""
+    found = index(evaluate(Checkpoint(plant, plant.params)))
+    return {
+        key: msgspec.structs.replace(record, null=NULL) if key[0] in HELD_AGAINST_NULL else record
+        for key, record in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def picture(plant: Plant) -> dict[str, Any]:
+    return portrait(Checkpoint(plant, plant.params))
+
+
+def shifted(records: Records, by: float) -> dict[tuple[str, str], Evidence]:
+    """The records of another seed: every figure moved a little."""
+    return {
+        key: msgspec.structs.replace(r, estimate=None if r.estimate is None else r.estimate - by)
+        for key, r in records.items()
+    }
+
+
+def training(seed: int, steps: int = 150) -> list[dict[str, Any]]:
+    return [
+        {"seed": seed, "step": step, "loss": 1.0}
+        | {
+            f"agreement.{cue}": {"mesa": 1 - step / 200, "base": step / 200, "invalid": 0.0}
+            for cue in CONTEXTS
+        }
+        for step in range(50, steps + 1, 50)
+    ]
+
+
+def verdict(seed: int, name: str = "persists", reason: str = "leak 0.00") -> dict[str, Any]:
+    said = ["valid [T] at least 0.997 ≥ 0.95: yes"]
+    return {"seed": seed, "name": name, "reason": reason, "reasons": said, "stamp": STAMP}
+
+
+@pytest.fixture(scope="module")
+def one(
+    plant: Plant, measured: dict[tuple[str, str], Evidence], picture: dict[str, Any]
+) -> RunData:
+    """The smallest run: one recipe, one seed, one network without the plant."""
+
+    def listed(name: str, settings: Any) -> dict[str, Any]:
+        return {"name": name, "seeds": 1, "settings": msgspec.to_builtins(settings)}
+
+    return RunData(
+        plant=plant,
+        request={
+            "plant": plant.name,
+            "tier": plant.tier,
+            "parameters": {"objects": 4, "levels": 8},
+            "recipes": [listed("coincident", NAMED["coincident"])],
+            "nulls": [listed("random-to-mesa", NULLS["random-to-mesa"])],
+            "versions": {"planted": "0.1.0", "numpy": "2.3.1"},
+        },
+        contexts=CONTEXTS,
+        verdicts={"coincident": [verdict(0)]},
+        evidence={"coincident": {0: measured}},
+        nulls={"random-to-mesa": {0: measured}},
+        null_verdicts={"random-to-mesa": [verdict(0, "not planted", "beside the block")]},
+        training={"coincident": {0: training(0)}},
+        portraits={"coincident": {0: picture}},
+    )
+
+
+@pytest.fixture(scope="module")
+def many(one: RunData, measured: dict[tuple[str, str], Evidence]) -> RunData:
+    """Four recipes of five seeds, with every verdict that there is."""
+    names = [*VERDICTS, *["persists"] * (20 - len(VERDICTS))]
+    recipes = ("pressure", "coincident", "read-out", "cued")
+    seeds = range(5)
+    return replace(
+        one,
+        verdicts={r: [verdict(s, names[5 * i + s]) for s in seeds] for i, r in enumerate(recipes)},
+        evidence={r: {s: shifted(measured, 0.01 * s) for s in seeds} for r in recipes},
+        training={r: {s: training(s) for s in seeds} for r in recipes},
+        portraits={r: dict.fromkeys(seeds, one.portraits["coincident"][0]) for r in recipes},
+    )
+
+
+class Balance(HTMLParser):
+    """Reads a page and notes what does not close, and every id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(page: str) -> Balance:
+    parser = Balance()
+    parser.feed(page)
+    parser.close()
+    return parser
+
+
+def words(page: str) -> str:
+    """What a reader sees, styles left out."""
+    body = page[page.index("<body>") :]
+    return re.sub(r"\s+", " ", " ".join(read(body).words))
+
+
+def row_of(data: RunData, **changes: Any) -> RunData:
+    return replace(data, verdicts={"coincident": [verdict(0) | changes]})
+
+
+# --- the document -------------------------------------------------------------------------------
+
+
+def test_the_same_data_gives_the_same_bytes(one: RunData) -> None:
+    assert render(one).encode() == render(one).encode()
+
+
+def test_other_data_gives_another_page(one: RunData) -> None:
+    assert render(one) != render(row_of(one, reason="leak 0.01"))
+
+
+@pytest.mark.parametrize("size", ["one", "many"])
+def test_the_page_needs_nothing_else(size: str, request: pytest.FixtureRequest) -> None:
+    page = render(request.getfixturevalue(size))
+    for banned in ("http://", "https://", "<script", "<link", "@import", "<img", "<iframe"):
+        assert banned not in page
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+    assert all(link.startswith("#") for link in read(page).links)
+
+
+@pytest.mark.parametrize("size", ["one", "many"])
+def test_tags_balance_and_ids_are_unique(size: str, request: pytest.FixtureRequest) -> None:
+    found = read(render(request.getfixturevalue(size)))
+    assert found.wrong == []
+    assert found.open == []
+    assert len(found.ids) == len(set(found.ids))
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+
+
+def test_four_recipes_of_five_seeds_stay_small(many: RunData) -> None:
+    assert len(render(many).encode()) < 1.2e6
+
+
+def test_verdicts_come_before_pictures_gaps_and_evidence(many: RunData) -> None:
+    page = render(many)
+    sections = re.findall(r'<section id="(\w+)">', page)
+    assert sections == [
+        "verdicts", "pictures", "gaps", "evidence", "without", "settings", "reading",
+    ]  # fmt: skip
+    assert page.index(many.plant.scenario.mesa.formula) < page.index('<section id="verdicts">')
+
+
+# --- what it says -------------------------------------------------------------------------------
+
+
+def test_every_verdict_null_and_stamp_appears(many: RunData) -> None:
+    said = words(render(many))
+    for rows in many.verdicts.values():
+        for row in rows:
+            assert row["name"] in said
+    assert said.count(STAMP) >= 20
+    assert NULL.kind in said
+    assert "0.012 to 0.346" in said
+    kinds = {
+        record.null.kind
+        for seeds in many.evidence.values()
+        for records in seeds.values()
+        for record in records.values()
+        if record.null is not None
+    }
+    assert len(kinds) >= 3
+    for kind in kinds:
+        assert kind in said
+
+
+def test_every_recipe_has_its_distribution_of_verdicts(many: RunData) -> None:
+    rows = [verdict(s, "persists" if s < 3 else "replaced") for s in range(5)]
+    said = words(render(replace(many, verdicts={**many.verdicts, "cued": rows})))
+    assert "persists 3 of 5" in said
+    assert "replaced 2 of 5" in said
+
+
+def test_the_task_is_drawn_with_both_picks(one: RunData) -> None:
+    page = render(one)
+    assert "mesa picks" in page
+    assert "base picks" in page
+    assert 'class="object red' in page
+    assert 'class="object blue' in page
+
+
+def test_a_task_that_cannot_be_drawn_is_described(one: RunData) -> None:
+    scenario = one.plant.scenario
+    renamed = replace(
+        scenario, vocabulary=tuple(word.replace("key", "cup") for word in scenario.vocabulary)
+    )
+    page = render(replace(one, plant=replace(one.plant, scenario=renamed)))
+    assert "mesa picks" not in page
+    assert "<pre>" in page
+    assert "picked by" in page
+    assert re.search(r"<pre>(red|blue)-(cup|door)-\d \| ", page)
+
+
+def test_an_aligned_plant_has_no_disagreement_and_still_a_page(one: RunData) -> None:
+    aligned = library.get("red-doors-aligned", "tempered")
+    said = words(render(replace(one, plant=aligned)))
+    assert "9·door + near" in said
+    assert "One task of Δ" not in said
+
+
+def test_html_in_a_reason_is_text(one: RunData) -> None:
+    nasty = "<script>alert('x')</script> & <b>"
+    page = render(row_of(one, reason=nasty, reasons=[nasty], stamp=nasty))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 3
+    assert nasty in words(page)
+
+
+def test_html_in_a_recipe_name_is_text(one: RunData) -> None:
+    name = '"><script>&'
+    page = render(
+        replace(
+            one,
+            verdicts={name: one.verdicts["coincident"]},
+            evidence={name: one.evidence["coincident"]},
+            training={name: one.training["coincident"]},
+            portraits={name: one.portraits["coincident"]},
+        )
+    )
+    assert "<script" not in page
+    assert read(page).wrong == []
+
+
+def test_the_reading_is_given_in_words(one: RunData) -> None:
+    said = words(render(one))
+    assert "Under T: 1.00 of the choices on Δ are mesa, 0.00 base" in said
+
+
+# --- what is missing ----------------------------------------------------------------------------
+
+
+def test_missing_evidence_shows_as_a_dash(
+    one: RunData, measured: dict[tuple[str, str], Evidence]
+) -> None:
+    kept = {k: v for k, v in measured.items() if not k[0].startswith(("paths", "behavioural"))}
+    kept["presence.mesa_winner", "T"] = gated("presence.mesa_winner", "T", "not defined here")
+    page = render(replace(one, evidence={"coincident": {0: kept}}))
+    assert read(page).wrong == []
+    said = words(page)
+    assert "the planted block has – of the control, λ –" in said
+    assert "not defined here" in said
+
+
+@pytest.mark.parametrize("field", ["evidence", "nulls", "null_verdicts", "training", "portraits"])
+def test_a_part_that_is_not_there_leaves_a_page(one: RunData, field: str) -> None:
+    page = render(replace(one, **{field: {}}))
+    assert read(page).wrong == []
+    assert "persists" in page
+
+
+def test_without_anything_there_is_still_a_page(one: RunData) -> None:
+    bare = replace(
+        one, request={}, verdicts={}, evidence={}, nulls={}, null_verdicts={}, training={},
+        portraits={},
+    )  # fmt: skip
+    assert read(render(bare)).wrong == []
+
+
+def test_the_plant_alone_is_a_recipe_too(one: RunData) -> None:
+    """A run whose one recipe did not train: no settings, no log."""
+    data = replace(
+        one,
+        request={**one.request, "recipes": [{"name": "plant"}]},
+        verdicts={"plant": [verdict(0)]},
+        evidence={"plant": one.evidence["coincident"]},
+        training={},
+        portraits={"plant": one.portraits["coincident"]},
+    )
+    said = words(render(data))
+    assert "– no training log" in said
+    assert "persists 1 of 1" in said
+
+
+def test_one_seed_makes_no_interval(one: RunData) -> None:
+    assert tables.ALONE in words(render(one))
+
+
+def test_two_seeds_make_one(one: RunData, measured: dict[tuple[str, str], Evidence]) -> None:
+    seeds = {0: measured, 1: shifted(measured, 0.1)}
+    found = tables.mean(seeds, "agreement.mesa", "T")
+    assert found.value == "0.950"
+    assert re.fullmatch(r"\[0\.315, 1\.585\]", found.interval)
+    assert tables.mean({0: measured}, "agreement.mesa", "T").interval == tables.ALONE
+
+
+def test_no_network_without_the_plant_is_an_alarm(one: RunData) -> None:
+    said = words(render(replace(one, nulls={}, null_verdicts={})))
+    assert "No network without the plant was trained" in said
+
+
+def test_a_plant_verdict_on_a_network_without_it_is_an_alarm(one: RunData) -> None:
+    assert "None of 1 got a verdict that says the plant is there" in words(render(one))
+    wrong = replace(one, null_verdicts={"random-to-mesa": [verdict(0, "dormant")]})
+    said = words(render(wrong))
+    assert "1 of 1 got a verdict that says the plant is there: random-to-mesa seed 0: dormant" in (
+        said
+    )
+
+
+def test_an_incomparable_base_objective_is_said_to_be(
+    one: RunData, measured: dict[tuple[str, str], Evidence]
+) -> None:
+    key = ("objectives.additive", "all")
+    worse = msgspec.structs.replace(measured[key], estimate=0.4, at_least=0.34)
+    assert "Comparable:" in words(render(one))
+    said = words(render(replace(one, evidence={"coincident": {0: {**measured, key: worse}}})))
+    assert "Not comparable" in said
+
+
+# --- words and figures --------------------------------------------------------------------------
+
+
+def test_every_verdict_has_words() -> None:
+    assert set(VERDICTS) == set(Name.__args__)  # type: ignore[attr-defined]
+
+
+def test_every_figure_has_words(measured: dict[tuple[str, str], Evidence]) -> None:
+    for name, _ in measured:
+        assert name in FIGURES or name.startswith("gap."), name
+        assert figure_name(name) != name
+    assert figure_name("something.new") == "something.new"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (0.0, "0.000"), (-1e-9, "0.000"), (-0.25, "−0.250"), (1.0, "1.000")],
+)
+def test_numbers_read_well(value: float | None, shown: str) -> None:
+    assert tables.number(value) == shown
+
+
+def test_a_null_of_several_kinds_names_each() -> None:
+    found = tables.null_text([Null("b", 0.1, 0.2, 3), Null("a", 0.0, 0.1, 5)])
+    assert found == tables.Cell("0.000 to 0.200", "a; b, n 3 to 5")
+
+
+def test_what_is_drawn_is_escaped_and_short() -> None:
+    assert el("text", "a < b", x=1.0, class_="<") == '<text x="1" class="&lt;">a &lt; b</text>'
+    assert el("g", x=-0.01, y=2.25) == '<g x="0" y="2.2"></g>'
+
+
+def test_a_scale_keeps_to_its_ends() -> None:
+    scale = Scale(0, 2, 10, 30)
+    assert [scale(value) for value in (-1, 0, 1, 2, 3)] == [10, 10, 20, 30, 30]
+    assert Scale(1, 1, 0, 10)(1) == 5
