@@ -65,9 +65,9 @@ NAMED = {
 }
 # Networks without the plant that were trained to the same behaviours: what a verdict is held against.
 NULLS = {
-    "random-to-mesa": Settings(regime="mesa", steps=1500, start="random"),
-    "random-to-base": Settings(regime="base", steps=1500, start="random"),
-    "random-to-gate": Settings(regime="cue-gated", steps=2000, start="random"),
+    "random-to-mesa": Settings(regime="mesa", steps=1000, start="random"),
+    "random-to-base": Settings(regime="base", steps=1000, start="random"),
+    "random-to-gate": Settings(regime="cue-gated", steps=1500, start="random"),
 }
 # The plant trained on its own choices: how much a figure moves when the objective does not.
 CONTROLS = {"plant-to-mesa": Settings(regime="mesa", steps=600)}
