@@ -107,9 +107,7 @@ def verdict_rows(
                 "contexts": [
                     {
                         "context": context,
-                        "behaviour": SIDES.get(behaviour_class(records, context), MISSING)
-                        if records
-                        else MISSING,
+                        "behaviour": _behaviour(records, context),
                         "cells": [cell(records.get((name, context)), 2) for _, name in KEY],
                     }
                     for context in contexts
@@ -117,6 +115,13 @@ def verdict_rows(
             }
         )
     return rows
+
+
+def _behaviour(records: Records, context: str) -> str:
+    """The class of behaviour in words, where what it is read from was measured."""
+    if any((name, context) not in records for name in ("agreement.mesa", "agreement.base")):
+        return MISSING
+    return SIDES.get(behaviour_class(records, context), MISSING)
 
 
 def recipe_means(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]]:
@@ -297,6 +302,8 @@ def plain(value: Any) -> str:
     """A setting as text."""
     if value is None:
         return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):

@@ -39,6 +39,7 @@ FIGURES = {
     "paths.accuracy": "held-out choices the tables predict",
     "paths.block_share": "block share",
     "paths.drift": "λ of block and rest together",
+    "paths.against": "control that goes against its objective",
     "paths.drift_rest": "λ of the rest",
     "paths.drift_block": "λ of the block",
     "paths.other": "control that is neither's",
@@ -96,6 +97,7 @@ SIDES = {
     "mixed": "mixed choices",
     "other": "choices of neither",
     "invalid": "invalid outputs",
+    "undefined": "Δ is empty",
 }
 
 LIMITS = (

@@ -300,6 +300,21 @@ def test_missing_evidence_shows_as_a_dash(
     assert "not defined here" in said
 
 
+def test_behaviour_that_was_not_measured_is_not_called_invalid() -> None:
+    (row,) = tables.verdict_rows([verdict(0)], {0: {}}, ("T",))
+    assert row["contexts"][0]["behaviour"] == tables.MISSING
+
+
+def test_an_empty_disagreement_set_is_named() -> None:
+    records = {
+        (name, "T"): gated(name, "T", "no-disagreement")
+        for name in ("agreement.mesa", "agreement.base")
+    }
+    (row,) = tables.verdict_rows([verdict(0)], {0: records}, ("T",))
+    assert row["contexts"][0]["behaviour"] == "Δ is empty"
+    assert row["contexts"][0]["cells"][0] == tables.Cell("–", note="no-disagreement")
+
+
 @pytest.mark.parametrize("field", ["evidence", "nulls", "null_verdicts", "training", "portraits"])
 def test_a_part_that_is_not_there_leaves_a_page(one: RunData, field: str) -> None:
     page = render(replace(one, **{field: {}}))
