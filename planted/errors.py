@@ -14,7 +14,6 @@ _EXTRAS = {
     "scipy": "train",
     "sklearn": "train",
     "torch": "torch",
-    "matplotlib": "report",
     "jinja2": "report",
 }
 
