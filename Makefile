@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench calibrate clean
+.PHONY: help demo test lint types imports wheel unit ship bench fates clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -44,8 +44,8 @@ ship: .venv/.demo ## plants every shipped model anew, into planted/models
 bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python tests/bench.py
 
-calibrate: .venv/.demo ## error rates of the verdicts, on models whose fate is known
-	$(BIN)/planted calibrate
+fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
+	$(BIN)/python examples/fates.py
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
