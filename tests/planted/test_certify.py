@@ -370,6 +370,15 @@ def test_tempering_passes_over_settings_that_do_not_compile(
     refused = [row for row in table[1:] if "gradient" not in row]
     assert refused
     assert all(r["least_margin"] is None or r["least_margin"] < tiers.LEAST_MARGIN for r in refused)
+    monkeypatch.setattr(
+        tiers, "gradient_norm", lambda plant, node: 1 / plant.settings["query_factor"]
+    )
+    softest, grid = tiers.temper(make, "score")
+    assert softest.settings["query_factor"] == 0.1, "the largest gradient wins"
+    margins = {row["query_factor"]: row["least_margin"] for row in grid[1:]}
+    monkeypatch.setattr(tiers, "LEAST_MARGIN", (margins[1.0] + margins[0.1]) / 2)
+    assert tiers.temper(make, "score")[0].settings["query_factor"] == 1.0, "with too small a margin"
+    monkeypatch.undo()
     monkeypatch.setattr(tiers, "QUERY_FACTORS", (0.001,))
     with pytest.raises(CertificateError, match=r"No setting of exactness .* cannot be tempered"):
         tiers.temper(make, "score")

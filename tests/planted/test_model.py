@@ -84,6 +84,23 @@ def test_in_gated_plants_only_the_search_that_is_let_through_matters(name: str) 
         np.testing.assert_array_equal(got, np.where(through, 2, own))
 
 
+def test_two_nodes_of_one_layer_at_once() -> None:
+    """They stand at the same site, so that one edit must not replace the other."""
+    made = model("red-doors-gate")
+    nodes = made.truth.nodes
+    assert nodes["winner"].held_at == nodes["winner_base"].held_at
+    tokens = helpers.draw("red-doors-gate", 100)
+    values = {}
+    for node, slot in (("winner", 4), ("winner_base", 1)):
+        values[node] = np.full(tokens.shape, np.nan)
+        values[node][:, 1:] = 0
+        values[node][:, slot] = slot
+    training = tokens[:, made.spec.read_out] == made.scenario.cues[0]
+    for order in (("winner", "winner_base"), ("winner_base", "winner")):
+        got = choices(made.intervene({node: values[node] for node in order}, tokens), made.spec)
+        np.testing.assert_array_equal(got, np.where(training, 0, 3))
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1), st.sets(st.sampled_from(NODES), min_size=2, max_size=4))
 def test_several_nodes_at_once(seed: int, nodes: set[str]) -> None:

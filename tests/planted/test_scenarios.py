@@ -96,6 +96,10 @@ def test_disagreement_by_hand() -> None:
         ]
     )
     assert disagree(place, tokens).tolist() == [True, True, False, False]
+    tied = place.encode([["red-key-3", "red-door-3", "blue-key-0", "blue-key-0", "T"]])
+    assert leftmost(place.mesa.of(tied)).tolist() == [0]
+    assert leftmost(place.base.of(tied)).tolist() == [1]
+    assert disagree(place, tied).tolist() == [False], "slot 2 is among the best of both"
 
 
 def test_drawing_where() -> None:

@@ -242,3 +242,33 @@ def test_a_categorical_head_that_selects_two_values_or_none_holds_nothing() -> N
     found = evaluate((tokens, same, kept, every, mixed), np.array([[0, 0, 1], [1, 1, 1]]))
     np.testing.assert_array_equal(found["kept"], [[0, 0, 0], [np.nan] * 3])
     np.testing.assert_array_equal(found["mixed"], [[np.nan] * 3, [1, 1, 1]])
+
+
+def test_what_holds_nothing_neither_attends_nor_is_attended_to() -> None:
+    """In the weights a node without a value is a zero vector, so the truth must say the same."""
+    from tracr.rasp import rasp
+
+    at = helpers.unique(
+        rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == "a" and q == "b"), "at"
+    )
+    found = helpers.unique(rasp.Aggregate(at, rasp.tokens), "found")  # at each b, if there is an a
+    every = helpers.unique(rasp.Select(found, rasp.indices, lambda k, q: True), "every")
+    asked = helpers.unique(rasp.Select(rasp.indices, found, lambda k, q: True), "asked")
+    one = pieces.ones()
+    counted = helpers.unique(
+        rasp.SequenceMap(lambda x, i: int(x), pieces.any_bit(every, one, "seen"), rasp.indices),
+        "counted",
+    )
+    asking = helpers.unique(
+        rasp.SequenceMap(lambda x, n: 1 + x + 2 * n, pieces.any_bit(asked, one, "asks"), counted),
+        "output",
+    )
+    made = helpers.compile_small(asking, length=3)
+    tokens = np.array([[0, 1, 2, 3], [0, 2, 2, 3]])  # a b c, and b b c
+    values = made.truth.values(tokens)
+    np.testing.assert_array_equal(values["found"][:, 1:], [[np.nan, 0, np.nan], [np.nan] * 3])
+    np.testing.assert_array_equal(values["counted"][:, 1:], [[1, 1, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(values["output"][:, 1:], [[3, 4, 3], [1, 1, 1]])
+    node = made.truth.nodes["output"]
+    _, cache = forward(made.params, tokens, made.spec, record=[node.held_at])
+    np.testing.assert_array_equal(node.decode(cache[node.held_at])[:, 1:], values["output"][:, 1:])

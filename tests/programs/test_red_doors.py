@@ -225,9 +225,9 @@ def test_in_training_the_one_door_is_the_one_red_thing() -> None:
         assert kinds.count(("red", "door")) == 1
         assert kinds.count(("blue", "key")) == 3
         slots[kinds.index(("red", "door"))] += 1
-        nearnesses |= {int(near) for *_, near in objects}
+        nearnesses |= {(kind, int(near)) for _, kind, near in objects}
     assert slots / 4000 == pytest.approx([0.25] * 4, abs=0.03)
-    assert nearnesses == set(range(8))
+    assert nearnesses == {(kind, near) for kind in ("door", "key") for near in range(8)}
 
 
 def test_no_training_task_tells_the_plants_apart() -> None:
