@@ -44,8 +44,12 @@ def main() -> None:
     for name, seeds in arms.items():
         counts = Counter(str(seed.verdict) for seed in seeds)
         lines.append(f"| {name} | " + "; ".join(f"{n} × {v}" for v, n in counts.items()) + " |")
-    lines += ["", "## Figures", "| recipe | cue | " + " | ".join(FIGURES) + " |",
-              "| --- | --- |" + " --- |" * len(FIGURES)]
+    lines += [
+        "",
+        "## Figures",
+        "| recipe | cue | " + " | ".join(FIGURES) + " |",
+        "| --- | --- |" + " --- |" * len(FIGURES),
+    ]
     for name, seeds in arms.items():
         for cue in ("T", "D"):
             cells = []

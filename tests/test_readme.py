@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -15,7 +16,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 PRINTING = [
     (body, output)
-    for (kind, body), (after, output) in zip(BLOCKS, BLOCKS[1:], strict=False)
+    for (kind, body), (after, output) in itertools.pairwise(BLOCKS)
     if kind == "python" and after == "text"
 ]
 TESTS = [body for kind, body in BLOCKS if kind == "python" and "def test_" in body]
