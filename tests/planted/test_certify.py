@@ -187,14 +187,14 @@ def weights_of(plant: Plant, node: str) -> list[tuple[str, tuple[int, ...]]]:
 def test_a_zeroed_weight_of_the_circuit_is_caught(node: str) -> None:
     """Some weights do no work on any input, as those for a share of 1/3; all others are missed."""
     plant = helpers.bare(SMALL)
-    tokens = plant.scenario.enumerate()
+    tokens = plant.scenario.enumerate()[::4]
     places, rng = weights_of(plant, node), np.random.default_rng(0)
     drawn = [places[i] for i in rng.choice(len(places), min(16, len(places)), replace=False)]
     caught = 0
     for tensor, index in drawn:
         broken = changed(plant, tensor, lambda w, at=index: w.__setitem__(at, 0))
         try:
-            check(broken)
+            require_exact(broken, certify(broken, tokens))
         except CertificateError:
             caught += 1
         else:
