@@ -207,7 +207,13 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
         "licence": LICENCE,
     }
     write_bytes(folder / f"{stem}.safetensors", content)
-    write_bytes(folder / f"{stem}.json", _compact(manifest))
+    write_bytes(folder / f"{stem}.json", signed(manifest))
+
+
+def signed(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest's bytes, with the SHA-256 of all the rest in them."""
+    content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return _compact({**content, "manifest_sha256": sha256(_compact(content))})
 
 
 def _compact(manifest: Mapping[str, Any]) -> bytes:
@@ -224,13 +230,19 @@ def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
     """The manifest of a saved plant.
 
     Raises:
-        ArtefactError: If it is missing, not JSON, or of another schema.
+        ArtefactError: If it is missing, not JSON, of another schema, or altered.
     """
     manifest = read_json(folder / f"{stem}.json")
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         raise ArtefactError(
             f"{folder / stem}.json has schema {found!r}, this version reads {SCHEMA}. "
+            "Plant it again."
+        )
+    stated = manifest.pop("manifest_sha256", None)
+    if stated != sha256(_compact(manifest)):
+        raise ArtefactError(
+            f"{folder / stem}.json was altered: its contents are not what its own SHA-256 says. "
             "Plant it again."
         )
     return manifest

@@ -131,7 +131,7 @@ def rewritten(**changes):
 
     def damage(content: bytes) -> bytes:
         manifest = {**json.loads(content), **changes}
-        return json.dumps({k: v for k, v in manifest.items() if v is not None}).encode()
+        return store.signed({k: v for k, v in manifest.items() if v is not None})
 
     return damage
 
@@ -174,6 +174,15 @@ def test_tensors_that_no_longer_fit_their_nodes_are_refused(copied):
     path = copied / MANIFEST
     path.write_bytes(rewritten(sha256=store.sha256(content))(path.read_bytes()))
     with pytest.raises(ArtefactError, match=r"does not describe a plant.*truth\.score"):
+        library.load("red-doors@1")
+
+
+def test_an_edit_that_still_makes_sense_is_refused(copied):
+    path = copied / MANIFEST
+    text = path.read_text()
+    assert text.count('"role":"score"') == 1
+    path.write_text(text.replace('"role":"score"', '"role":"belief"'))
+    with pytest.raises(ArtefactError, match=r"was altered"):
         library.load("red-doors@1")
 
 

@@ -340,7 +340,7 @@ def test_an_altered_manifest_is_refused(
     path = saved / f"{STEM}.json"
     manifest = json.loads(path.read_text())
     edit(manifest)
-    path.write_text(json.dumps(manifest))
+    path.write_bytes(store.signed(manifest))
     with pytest.raises(ArtefactError, match=reason):
         load(saved)
 
