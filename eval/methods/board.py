@@ -1,0 +1,243 @@
+"""A method's score: its figures beside their nulls, what fooled it, and how it prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from planted.errors import VerdictError
+from planted.eval.methods.locate import Mask, Metrics, Scores, positives, units_of, written_by
+from planted.eval.methods.measure import NULLS, PERCENTILE, Cell, Settings, Subject
+from planted.plant import Plant
+
+LEVEL = 0.95  # of the intervals, over redraws
+SHOWN = 3  # units that a failure names
+MOST = 0.5  # a detector is above the threshold on the plant in more than this share of redraws
+
+Row = dict[str, Any]
+
+
+class Failure(NamedTuple):
+    """Units that scored high and compute no score.
+
+    Attributes:
+        kind: "twin" or "plant".
+        model: Name of the network.
+        tier: Its tier.
+        reason: What went wrong.
+        units: The highest of them: key, mean score, and what the compile map says it writes.
+    """
+
+    kind: str
+    model: str
+    tier: str
+    reason: str
+    units: tuple[tuple[str, float, str], ...]
+
+    def __str__(self) -> str:
+        units = "".join(
+            f"\n    {value:8.3f}  {key} writes {what}" for key, value, what in self.units
+        )
+        return f"{self.kind} {self.model} ({self.tier}): {self.reason}{units}"
+
+
+class Failures(tuple[Failure, ...]):
+    """Failures, twins first; prints one below the other."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) or "No failures."
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, repr=False)
+class Scoreboard:
+    """A method's score beside its nulls; prints as a table.
+
+    Attributes:
+        task: "locate".
+        runtime: What the method was handed.
+        settings: How much was asked for.
+        n_redraws: How many redraws there were time for.
+        subject: The method: its name, calls and seconds.
+        cells: The figures of each plant and tier, one a redraw.
+    """
+
+    task: str
+    runtime: str
+    settings: Settings
+    n_redraws: int
+    subject: Subject
+    cells: tuple[Cell, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses figures that do not stand beside their nulls."""
+        for cell in self.cells:
+            missing = [null for null in NULLS if len(cell.nulls.get(null, ())) != self.n_redraws]
+            if cell.twin is not None and not (cell.twin_largest and cell.fresh_largest):
+                missing.append("twin")
+            if not cell.exact:
+                missing.append("exact")
+            if missing:
+                raise VerdictError(
+                    f"A score without its nulls is not printed: {', '.join(missing)} missing for "
+                    f"{cell.plant.name} ({cell.plant.tier})."
+                )
+
+    @property
+    def rows(self) -> list[Row]:
+        """Plain data: a row for each model, metric and tier, tier "mean" first.
+
+        `yours`, `random`, `matched_rank`, `re_init`, `exact` are means over redraws, `..._lo` and
+        `..._hi` the ends of the interval; `twin` and `power` are the shares of redraws in which
+        the twin, and the plant itself, were above the threshold, None without a twin.
+        """
+        found = []
+        for model, cells in self._models():
+            for metric in Metrics._fields:
+                for tier, some in (("mean", cells), *((c.plant.tier, [c]) for c in cells)):
+                    row: Row = {"model": model, "tier": tier, "metric": metric}
+                    columns = {"yours": [c.yours for c in some]}
+                    columns |= {null: [c.nulls[null] for c in some] for null in NULLS}
+                    columns["exact"] = [c.exact for c in some]
+                    for column, values in columns.items():
+                        row |= _interval(column.replace("-", "_"), values, metric)
+                    row["twin"] = _mean(c.share_above(c.twin_largest) for c in some if c.twin)
+                    row["power"] = _mean(c.share_above(c.largest) for c in some if c.twin)
+                    found.append(row)
+        return found
+
+    @property
+    def twins(self) -> list[Row]:
+        """Plain data: a row for each plant with a twin and each tier, with what can be claimed."""
+        return [
+            {
+                "model": cell.plant.name,
+                "twin": cell.twin.name,
+                "tier": cell.plant.tier,
+                "plant_largest": float(np.mean(cell.largest)),
+                "twin_largest": float(np.mean(cell.twin_largest)),
+                "threshold": cell.threshold,
+                "plant_above": cell.share_above(cell.largest),
+                "twin_above": cell.share_above(cell.twin_largest),
+                "claim": claim(cell),
+            }
+            for cell in self.cells
+            if cell.twin is not None
+        ]
+
+    def failures(self) -> Failures:
+        """Twins that fooled the method, then plants where other units outrank the score."""
+        found = []
+        for cell in self.cells:
+            if cell.twin is not None and is_fooled(cell):
+                times = cell.times_above(cell.twin_largest)
+                reason = (
+                    f"it has no score node, and the largest score is above {cell.threshold:.3f}, "
+                    f"the {PERCENTILE}th percentile on {len(cell.fresh_largest)} random networks, "
+                    f"in {times} of {self.n_redraws} redraws"
+                )
+                mean = np.mean(cell.twin_scores, axis=0)
+                found.append(_failure("twin", cell.twin, reason, mean, np.ones_like(mean, bool)))
+        for cell in self.cells:
+            mean, truth = np.mean(cell.scores, axis=0), positives(cell.plant)
+            least = mean[truth].min()
+            wrong = ~truth & (mean >= least)
+            if wrong.any():
+                reason = (
+                    f"{wrong.sum()} of {(~truth).sum()} units that compute no score are at or "
+                    f"above the lowest that does ({least:.3f})"
+                )
+                found.append(_failure("plant", cell.plant, reason, mean, wrong))
+        return Failures(found)
+
+    def to_json(self) -> str:
+        """Everything but the seconds, so that the same request gives the same bytes."""
+        content = {
+            "method": self.subject.name,
+            "task": self.task,
+            "runtime": self.runtime,
+            "settings": self.settings._asdict(),
+            "redraws": self.n_redraws,
+            "calls": dict(self.subject.calls),
+            "rows": self.rows,
+            "twins": self.twins,
+            "failures": [failure._asdict() for failure in self.failures()],
+        }
+        return json.dumps(content, indent=1)
+
+    def __str__(self) -> str:
+        from planted.eval.methods import table
+
+        return table.as_text(self)
+
+    __repr__ = __str__
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from planted.eval.methods import table
+
+        return table.as_rich(self)
+
+    def _models(self) -> Iterator[tuple[str, list[Cell]]]:
+        for name in dict.fromkeys(cell.plant.name for cell in self.cells):
+            yield name, [cell for cell in self.cells if cell.plant.name == name]
+
+
+def is_fooled(cell: Cell) -> bool:
+    """Whether the twin is above the threshold in more redraws than chance allows (binomial, 5 %).
+
+    Where there is nothing to find, a redraw is above the 95th percentile one time in twenty.
+    """
+    n, above, rate = (
+        len(cell.twin_largest),
+        cell.times_above(cell.twin_largest),
+        1 - PERCENTILE / 100,
+    )
+    chance = sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(above, n + 1))
+    return chance < 1 - LEVEL
+
+
+def claim(cell: Cell) -> str:
+    """What a method's largest scores on a plant, its twin and random networks allow to say."""
+    if is_fooled(cell):
+        return "fooled by the twin"
+    if cell.share_above(cell.largest) <= MOST:
+        return "not a detector"
+    return "tells them apart"
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return float(np.mean(found)) if found else None
+
+
+def _interval(column: str, values: Sequence[Sequence[Metrics]], metric: str) -> Row:
+    """Mean over tiers in each redraw, then mean and percentiles over redraws.
+
+    Args:
+        column: Name of the figure.
+        values: Its metrics, [tier][redraw].
+        metric: Which of them.
+    """
+    redraws = np.mean([[getattr(m, metric) for m in tier] for tier in values], axis=0)
+    lo, hi = np.quantile(redraws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {column: float(redraws.mean()), f"{column}_lo": float(lo), f"{column}_hi": float(hi)}
+
+
+def _failure(kind: str, plant: Plant, reason: str, mean: Scores, among: Mask) -> Failure:
+    """A failure with the highest of the units `among`, the first in order where scores tie."""
+    names = units_of(plant)
+    order = np.argsort(np.where(among, -mean, np.inf), axis=None, kind="stable")
+    units = []
+    for place in order[: min(SHOWN, int(among.sum()))]:
+        row, position = np.unravel_index(place, mean.shape)
+        key = f"{names[row]}@{position}"
+        units.append((key, float(mean[row, position]), written_by(plant, key)))
+    return Failure(kind, plant.name, plant.tier, reason, tuple(units))
