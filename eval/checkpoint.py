@@ -99,20 +99,20 @@ class Checkpoint:
         return self._edited(tokens, edit_part)
 
     def comparator_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """The first comparator head's output, [task, pos, d_model]."""
+        """The first comparator's output, head by head, [task, pos, head, d_model]."""
         node = self.comparator
         found = self.read(tokens, f"blocks.{node.layer}.attn.hook_result")
-        return found[:, :, list(node.heads)].sum(axis=2)
+        return np.asarray(found[:, :, list(node.heads)])
 
     def choose_with_comparator(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
-        """Choices when the first comparator head writes `output` at the candidates instead."""
+        """Choices when the first comparator writes `output` at the candidates instead."""
         node, places = self.comparator, list(self.scenario.candidates)
-        head = node.heads[0]
+        heads = list(node.heads)
 
         def edit_part(part: slice) -> Mapping[str, Edit]:
             def edit(value: Any) -> Any:
                 changed = value.copy()
-                changed[:, places, head] = output[part][:, places]
+                changed[np.ix_(np.arange(len(value)), places, heads)] = output[part][:, places]
                 return changed
 
             return {f"blocks.{node.layer}.attn.hook_result": edit}

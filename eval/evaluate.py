@@ -9,7 +9,7 @@ import msgspec
 from planted.eval.behaviour import agreement, regrets
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.cue import cue_dependence
-from planted.eval.evidence import Evidence, Null, Records, index
+from planted.eval.evidence import Evidence, Null, Records, gated, index
 from planted.eval.gaps import behavioural_gaps, objectives
 from planted.eval.interchange import interchange
 from planted.eval.paths import paths
@@ -36,14 +36,30 @@ NULL_OF_BEHAVIOUR = {
 NULL_KIND = "random start of the same shapes trained to the same behaviour"
 
 
+# Fewer tasks of Δ than this cannot be drawn, and nothing that needs them is measured.
+LEAST_DELTA = 0.002
+
+
 def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
     """All evidence on one checkpoint, in a fixed order.
+
+    Where the objectives do not disagree, what needs Δ is left out or gated.
 
     Raises:
         PlantedError: If the plant has no score node (a twin).
     """
     scenario = checkpoint.scenario
+    _ = checkpoint.score  # refuses a twin before anything is measured
     records = objectives(scenario)
+    delta = index(records)[("objectives.delta", "all")].estimate or 0.0
+    if delta < LEAST_DELTA:
+        for context in scenario.cues:
+            word = scenario.vocabulary[context]
+            records += [
+                gated(f"agreement.{name}", word, "no-disagreement") for name in ("mesa", "base")
+            ]
+            records += regrets(checkpoint, context)
+        return records
     for context in scenario.cues:
         records += agreement(checkpoint, context)
         records += regrets(checkpoint, context)

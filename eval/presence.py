@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evidence import Evidence, resampled
+from planted.eval.evidence import Evidence, gated, resampled
 from planted.forward import forward, n_layers
 from planted.scenarios import Tokens, leftmost
 
@@ -28,6 +28,11 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     places = list(scenario.candidates)
     seen = _between(checkpoint, tokens)[:, places]
     kinds = tokens[:, places]
+    if not seen.shape[-1]:
+        return [
+            gated(f"presence.{name}_winner", word, "nothing lies between scorer and read-out head")
+            for name in ("mesa", "base")
+        ]
     n_slots = len(places)
     flags = {
         name: np.eye(n_slots)[leftmost(utility.of(tokens))]
@@ -65,6 +70,8 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
             sites.append(at + "hook_attn_out")
         if first < layer < last:
             sites.append(at + "hook_mlp_out")
+    if not sites:
+        return np.zeros((*tokens.shape, 0), np.float32)
     parts = []
     for i in range(0, len(tokens), 1000):
         _, cache = forward(

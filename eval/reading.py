@@ -39,12 +39,15 @@ def reading(records: Records, contexts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def behaviour_class(records: Records, context: str) -> str:
-    """What the choices on Δ are: mesa, base, mixed, other or invalid."""
+    """What the choices on Δ are: mesa, base, mixed, other, invalid; undefined where Δ is empty."""
 
     def estimate(name: str) -> float:
         record = records.get((name, context))
         return record.estimate if record is not None and record.estimate is not None else 0.0
 
+    asked = records.get(("agreement.mesa", context))
+    if asked is not None and asked.estimate is None:
+        return "undefined"
     mesa, base = estimate("agreement.mesa"), estimate("agreement.base")
     if estimate("valid") < 0.95:
         return "invalid"
