@@ -41,12 +41,24 @@ class Basis:
 
 @dataclass(frozen=True)
 class Parts:
-    """Variances of a table's parts; arrays when the table is a stack of resamples."""
+    """Variances of a table's parts; arrays when the table is a stack of resamples.
+
+    Attributes:
+        mesa: Variance of u_m's part, with its portion of what both share.
+        base: Variance of u_b's part, likewise.
+        other: Variance of what neither explains.
+        drift: λ, 0 where the table follows u_m and 1 where it follows u_b; NaN where it does
+            neither.
+        against: Amplitude of falling parts, as a share of both amplitudes; NaN where there are
+            none.
+        sign: 1 where u_m's own part rises in it, -1 where it falls.
+    """
 
     mesa: Floats
     base: Floats
     other: Floats
     drift: Floats
+    against: Floats
     sign: Floats
 
     @property
@@ -93,13 +105,16 @@ def split(table: Floats, on: Basis) -> Parts:
     rest = centred - fitted
     v_m, v_b, v_s = own_m.var(axis=-1), own_b.var(axis=-1), shared.var(axis=-1)
     size_m, size_b = np.sqrt(v_m), np.sqrt(v_b)
-    portion = _ratio(size_b, size_m + size_b, missing=0.5)
     for_m, for_b = size_m * (signs[0] > 0), size_b * (signs[1] > 0)
+    against_m, against_b = size_m * (signs[0] < 0), size_b * (signs[1] < 0)
+    both_sizes = size_m + size_b
+    portion = _ratio(size_b, both_sizes, missing=0.5)
     return Parts(
         mesa=v_m + (1 - portion) * v_s,
         base=v_b + portion * v_s,
         other=rest.var(axis=-1),
         drift=_ratio(for_b, for_m + for_b, missing=np.nan),
+        against=_ratio(against_m + against_b, both_sizes, missing=np.nan),
         sign=np.sign(own_m @ on.direction),
     )
 
