@@ -1,0 +1,182 @@
+"""Models whose fate is known, judged in seconds, and networks without a plant."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted import store, surgery, tiers
+from planted.compile import compile_program
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluate import beside_nulls, contexts_of, evaluate
+from planted.eval.evidence import Evidence, index
+from planted.eval.verdict import Verdict, decide
+from planted.finetune.recipe import Recipe
+from planted.finetune.trainer import checkpoint_path, finetune
+from planted.plant import Plant
+from planted.programs import catalogue
+from planted.scenarios import Choices, Scenario, Tokens, leftmost
+
+SMALL = {"objects": 3, "levels": 4}
+STEPS = 600  # enough for a random start of this size to learn any of the behaviours
+ARMS = ("random-to-mesa", "random-to-base", "random-to-gate")
+
+
+@functools.cache
+def scenario(name: str = "red-doors") -> Scenario:
+    return catalogue.entry(name).make_scenario(SMALL)
+
+
+def plant(name: str = "red-doors", rotated: bool = False) -> Plant:
+    """The exact tier with free neurons, so that the planted block is not the whole layer."""
+    return _plant(name, rotated)
+
+
+@functools.cache
+def _plant(name: str, rotated: bool) -> Plant:
+    entry, place = catalogue.entry(name), scenario(name)
+    made = compile_program(
+        entry.program(place), place.vocabulary, len(place.candidates), place.read_out
+    )
+    found = Plant(
+        name=f"{name}@{entry.version}",
+        tier="exact",
+        kind=entry.kind,
+        mechanism=entry.mechanism,
+        answers=entry.answers,
+        scenario=place,
+        params=surgery.add_free_neurons(made.params, seed=0),
+        spec=made.spec,
+        truth=made.truth,
+        settings={},
+        certificate={},
+    )
+    return tiers.rotated(found) if rotated else found
+
+
+def checkpoint(name: str = "red-doors", rotated: bool = False) -> Checkpoint:
+    made = plant(name, rotated)
+    return Checkpoint(made, made.params)
+
+
+def evidence(name: str = "red-doors", rotated: bool = False) -> tuple[Evidence, ...]:
+    return _evidence(name, rotated)
+
+
+@functools.cache
+def _evidence(name: str, rotated: bool) -> tuple[Evidence, ...]:
+    return tuple(evaluate(checkpoint(name, rotated)))
+
+
+@functools.cache
+def random_start(arm: str) -> dict[str, Any]:
+    """Weights of the plant's shapes that never held the plant, trained to a behaviour."""
+    recipe = Recipe(arm, seeds=1, steps=STEPS)
+    with tempfile.TemporaryDirectory() as folder:
+        finetune(plant(), recipe, [0], Path(folder))
+        return store.read_tensors(checkpoint_path(Path(folder), recipe, 0))[0]
+
+
+@functools.cache
+def null_evidence(arm: str) -> tuple[Evidence, ...]:
+    return tuple(evaluate(Checkpoint(plant(), random_start(arm))))
+
+
+def judge(records: tuple[Evidence, ...] | list[Evidence], without: str = "") -> Verdict:
+    """The verdict beside the nulls, of which `without` is left out.
+
+    The control is the plant itself: training it on its own choices hardly moves it.
+    """
+    arms = {arm: [index(null_evidence(arm))] for arm in ARMS if arm != without}
+    contexts = contexts_of(scenario())
+    beside = beside_nulls(records, arms, contexts, [index(evidence())])
+    return decide(index(beside), contexts)
+
+
+def changed(params: Mapping[str, Any], **edits: Callable[[Any], Any]) -> dict[str, Any]:
+    """Weights with some tensors put through functions; dots in names are written as __."""
+    out = dict(params)
+    for name, edit in edits.items():
+        key = name.replace("__", ".")
+        out[key] = np.asarray(edit(out[key]), np.float32)
+    return out
+
+
+@dataclass(frozen=True)
+class Chooser(Checkpoint):
+    """A system without weights: tables over types for the block and for the rest, and a lapse rate.
+
+    Attributes:
+        rest: Value of each token id in the recipient's task.
+        block: Value of each token id in what the block holds; the block holds token ids.
+        lapse: Share of tasks on which the choice is uniformly random (the same task, the same
+            choice).
+        rule: Choices from tokens instead, where tables do not matter.
+    """
+
+    rest: npt.NDArray[np.float64] | None = None
+    block: npt.NDArray[np.float64] | None = None
+    lapse: float = 0.0
+    rule: Callable[[Tokens], Choices] | None = None
+
+    def choose(self, tokens: Tokens) -> Choices:
+        if self.rule is not None:
+            return self._lapsed(tokens, self.rule(tokens))
+        return self.choose_with_block(tokens, self.block_of(tokens))
+
+    def block_of(self, tokens: Tokens) -> Any:
+        return tokens[:, list(self.scenario.candidates)]
+
+    def choose_with_block(self, tokens: Tokens, block: Any) -> Choices:
+        assert self.rest is not None
+        assert self.block is not None
+        value = self.rest[tokens[:, list(self.scenario.candidates)]] + self.block[block]
+        return self._lapsed(tokens, leftmost(value))
+
+    def comparator_of(self, tokens: Tokens) -> Any:
+        return self.block_of(tokens)
+
+    def choose_with_comparator(self, tokens: Tokens, output: Any) -> Choices:
+        return self.choose_with_block(tokens, output)
+
+    def _lapsed(self, tokens: Tokens, chosen: Choices) -> Choices:
+        if not self.lapse:
+            return chosen
+        rng = np.random.default_rng([7, int(tokens.sum())])
+        n = len(self.scenario.candidates)
+        wild = rng.random(len(tokens)) < self.lapse
+        return np.where(wild, rng.integers(0, n, len(tokens)), chosen)
+
+
+def tables(place: Scenario) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """u_m and u_b of every token id; 0 where it is no candidate."""
+    ids = np.arange(len(place.vocabulary))
+    tokens = np.repeat(ids[:, None], place.n_positions, axis=1)
+    found = (place.mesa.of(tokens)[:, 0], place.base.of(tokens)[:, 0])
+    return np.nan_to_num(found[0]), np.nan_to_num(found[1])
+
+
+def chooser(
+    rest: tuple[float, float] = (0, 0), block: tuple[float, float] = (0, 0), **more: Any
+) -> Chooser:
+    """A chooser whose two tables are these multiples of u_m and u_b."""
+    made = plant()
+    mesa, base = tables(made.scenario)
+    return Chooser(
+        made,
+        made.params,
+        rest=rest[0] * mesa + rest[1] * base,
+        block=block[0] * mesa + block[1] * base,
+        **more,
+    )
+
+
+def with_scenario(made: Plant, **changes: Any) -> Plant:
+    return replace(made, scenario=replace(made.scenario, **changes))

@@ -1,0 +1,123 @@
+"""Intervals against scipy, their coverage by simulation, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from planted.errors import VerdictError
+from planted.eval.evidence import (
+    Evidence,
+    across_seeds,
+    gated,
+    index,
+    ratio_replicates,
+    resampled,
+    share,
+)
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_share_is_clopper_and_pearsons_interval(case: tuple[int, int]) -> None:
+    hits, n = case
+    found = share("a", "T", hits, n)
+    two = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+    over = stats.binomtest(hits, n, alternative="greater").proportion_ci(0.95, "exact")
+    under = stats.binomtest(hits, n, alternative="less").proportion_ci(0.95, "exact")
+    got = (found.estimate, found.lo, found.hi, found.at_least, found.at_most)
+    np.testing.assert_allclose(got, (hits / n, *two, over.low, under.high), rtol=5.1e-6, atol=1e-9)
+    assert found.n == n
+
+
+def test_a_share_of_nothing_is_gated() -> None:
+    found = share("a", "T", 0, 0)
+    assert (found.status, found.estimate, found.at_least) == ("gated", None, None)
+    assert found.reason
+
+
+@pytest.mark.parametrize("p", [0.02, 0.15, 0.5, 0.8, 0.95, 0.99])
+@pytest.mark.parametrize("n", [50, 1000])
+def test_the_interval_of_a_share_holds_the_truth_in_95_of_100(p: float, n: int) -> None:
+    """Exact coverage: the sum of the probabilities of all outcomes whose interval holds p."""
+    outcomes = np.arange(n + 1)
+    weight = stats.binom.pmf(outcomes, n, p)
+    likely = outcomes[weight > 1e-7]
+    records = [share("a", "T", int(k), n) for k in likely]
+    for low, high in (("lo", "hi"), ("at_least", None), (None, "at_most")):
+        held = [
+            (low is None or getattr(r, low) <= p) and (high is None or p <= getattr(r, high))
+            for r in records
+        ]
+        covered = weight[likely][np.array(held)].sum() / weight[likely].sum()
+        assert covered >= 0.95 - 1e-6
+
+
+def test_bounds_of_resamples_are_their_percentiles() -> None:
+    replicates = np.random.default_rng(0).permutation(np.linspace(0, 1, 2001))
+    found = resampled("a", "T", 0.5, replicates, 10)
+    assert (found.lo, found.hi) == (0.025, 0.975)
+    assert (found.at_least, found.at_most) == (0.05, 0.95)
+
+
+def test_a_bound_never_excludes_the_estimate() -> None:
+    found = resampled("a", "T", 0.5, np.linspace(0.6, 0.7, 50), 10)
+    assert found.lo == found.at_least == 0.5
+    assert found.hi is not None
+    assert found.hi > 0.69
+
+
+@pytest.mark.parametrize("estimate", [math.nan, math.inf])
+def test_what_is_not_a_number_is_gated(estimate: float) -> None:
+    assert resampled("a", "T", estimate, np.ones(5), 3).status == "gated"
+    assert resampled("a", "T", 0.5, np.array([0.5, estimate]), 3).status == "gated"
+
+
+def test_the_bootstrap_of_a_ratio_covers() -> None:
+    """Ratio of means of dependent tasks, 300 samples of 200: 95 % intervals hold the truth."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(300):
+        below = rng.gamma(2, 1, 200)
+        above = below * rng.uniform(0, 1, 200)
+        low, high = np.quantile(ratio_replicates(above, below, rng, 200), [0.025, 0.975])
+        held += low <= 0.5 <= high
+    assert held / 300 >= 0.92  # 95 % less two standard errors and the percentile method's bias
+
+
+def test_a_ratio_over_nothing_is_not_a_number() -> None:
+    found = ratio_replicates(np.ones(4), np.zeros(4), np.random.default_rng(0), 3)
+    assert np.isnan(found).all()
+
+
+def test_an_interval_for_a_recipe_needs_two_seeds() -> None:
+    with pytest.raises(VerdictError, match="at least 2 seeds, got 1"):
+        across_seeds([0.3])
+    with pytest.raises(VerdictError, match="got 0"):
+        across_seeds([])
+
+
+def test_across_seeds_is_the_t_interval() -> None:
+    sample = [0.1, 0.4, 0.35, 0.2, 0.6]
+    mean, low, high = across_seeds(sample)
+    want = stats.t.interval(0.95, 4, np.mean(sample), stats.sem(sample))
+    np.testing.assert_allclose((mean, low, high), (np.mean(sample), *want))
+
+
+def test_two_records_of_one_measurement_are_refused() -> None:
+    one, two = share("a", "T", 1, 2), share("a", "T", 2, 2)
+    with pytest.raises(VerdictError, match="Two records of 'a' in context 'T'"):
+        index([one, two])
+    assert set(index([one, gated("a", "D", "no")])) == {("a", "T"), ("a", "D")}
+
+
+def test_a_record_survives_the_file() -> None:
+    record = share("a", "T", 3, 7, unit="pair", floor=0.25)
+    line = msgspec.json.encode(record)
+    assert msgspec.json.decode(line, type=Evidence) == record
+    assert msgspec.json.encode(msgspec.json.decode(line, type=Evidence)) == line

@@ -1,0 +1,358 @@
+"""Paths: the fit against scipy, its resamples against refits, and systems with known tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize
+
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evidence import Records, index
+from planted.eval.paths import N_FIT, RIDGE, Fit, fit_choices, paths, type_values
+from planted.scenarios import leftmost
+from tests.eval import known
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+TYPES = 16
+
+
+def drawn(
+    rest: Floats,
+    block: Floats,
+    n: int,
+    rng: np.random.Generator,
+    noise: float = 0.0,
+    slots: int = 3,
+) -> tuple[Ints, Ints, Ints]:
+    """Pairs, and the choices of a chooser with these tables and Gumbel noise."""
+    a, b = rng.integers(0, len(rest), (2, n, slots))
+    value = rest[a] + block[b] + noise * rng.gumbel(size=(n, slots))
+    return a, b, value.argmax(axis=1).astype(np.int64)
+
+
+def objective(theta: Floats, a: Ints, b: Ints, chosen: Ints, n_types: int) -> float:
+    """What is minimised, written anew: multinomial logit with a ridge."""
+    rest, block, slots = np.split(theta, [n_types, 2 * n_types])
+    value = rest[a] + block[b] + slots
+    top = value.max(axis=1, keepdims=True)
+    total = np.log(np.exp(value - top).sum(axis=1)) + top[:, 0]
+    return float((total - value[np.arange(len(a)), chosen]).sum() + 0.15 * (theta**2).sum())
+
+
+def block_share(rest: Floats, block: Floats) -> Floats:
+    v_rest, v_block = rest.var(axis=-1), block.var(axis=-1)
+    return np.asarray(v_block / (v_rest + v_block))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_fit_is_the_optimum_that_scipy_finds(seed: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    n_types = 5
+    pairs = drawn(rng.normal(size=n_types), 2 * rng.normal(size=n_types), 800, rng, noise)
+    fit = fit_choices(*pairs, n_types, rng)
+    assert RIDGE == 0.15
+    found = optimize.minimize(
+        objective,
+        np.zeros(2 * n_types + 3),
+        args=(*pairs, n_types),
+        method="L-BFGS-B",
+        options={"maxiter": 10_000, "maxfun": 10**6, "ftol": 1e-14, "gtol": 1e-7},
+    ).x
+    rest, block, slots = np.split(found, [n_types, 2 * n_types])
+    np.testing.assert_allclose(fit.rest, rest - rest.mean(), atol=2e-3)
+    np.testing.assert_allclose(fit.block, block - block.mean(), atol=2e-3)
+    np.testing.assert_allclose(fit.slots, slots, atol=2e-3)
+    own = np.concatenate([fit.rest + rest.mean(), fit.block + block.mean(), fit.slots])
+    assert objective(own, *pairs, n_types) <= objective(found, *pairs, n_types) * (1 + 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rest", "block", "noise"),
+    [((0, 0.5), (1, 0), 0.0), ((0, 0.5), (1, 0), 2.0), ((0, 1), (0.3, 0), 1.0)],
+    ids=["exact", "noisy", "mostly rest"],
+)
+def test_resamples_scatter_as_full_refits_do(
+    rest: tuple[float, float], block: tuple[float, float], noise: float
+) -> None:
+    """Within a factor 1.6 on 25 refits, whose own scatter is known to a sixth.
+
+    The mean of the resamples is within two of their standard deviations of the refits' mean.
+    """
+    rng = np.random.default_rng(3)
+    mesa, base = type_values(known.checkpoint())
+    tables = (rest[0] * mesa + rest[1] * base, block[0] * mesa + block[1] * base)
+    pairs = drawn(*tables, 3000, rng, noise)
+    fit = fit_choices(*pairs, TYPES, rng)
+    quick = block_share(fit.resamples[:, 0], fit.resamples[:, 1])
+    full = []
+    for _ in range(25):
+        taken = rng.integers(0, 3000, 3000)
+        again = fit_choices(*(part[taken] for part in pairs), TYPES, rng)
+        full.append(float(block_share(again.rest, again.block)))
+    assert 1 / 1.6 < quick.std() / np.std(full) < 1.6
+    assert abs(quick.mean() - np.mean(full)) < 2 * quick.std()
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0], ids=["exact", "noisy"])
+def test_resamples_scatter_as_fresh_pairs_do_and_the_ridge_biases_little(noise: float) -> None:
+    """Within a factor 1.8 on 15 fresh samples; many more pairs would move the share by .015 at most.
+
+    An interval is about the pairs alone: for a chooser without noise the bias is two of its
+    standard deviations, and a hundredth is still far within the distance of any two thresholds.
+    """
+    rng = np.random.default_rng(4)
+    mesa, base = type_values(known.checkpoint())
+    tables = (0.4 * base, mesa)
+
+    def fitted(n: int) -> Fit:
+        return fit_choices(*drawn(*tables, n, rng, noise), TYPES, rng)
+
+    quick, fresh = [], []
+    for _ in range(15):
+        fit = fitted(3000)
+        quick.append(block_share(fit.resamples[:, 0], fit.resamples[:, 1]).std())
+        fresh.append(float(block_share(fit.rest, fit.block)))
+    assert 1 / 1.8 < np.mean(quick) / np.std(fresh, ddof=1) < 1.8
+    large = fitted(40_000)
+    assert np.mean(fresh) == pytest.approx(float(block_share(large.rest, large.block)), abs=0.015)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_order_of_pairs_changes_no_estimate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = drawn(rng.normal(size=4), rng.normal(size=4), 300, rng, 1.0)
+    order = rng.permutation(300)
+    one = fit_choices(*pairs, 4, rng)
+    other = fit_choices(*(part[order] for part in pairs), 4, rng)
+    np.testing.assert_allclose(one.rest, other.rest, atol=2e-3)
+    np.testing.assert_allclose(one.block, other.block, atol=2e-3)
+
+
+# --- systems whose tables are known ---------------------------------------------------------------
+
+
+def measured(subject: Checkpoint) -> Records:
+    return index(paths(subject, subject.scenario.cues[0]))
+
+
+def value(records: Records, name: str) -> float:
+    found = records[(f"paths.{name}", "T")].estimate
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rest", "block", "drift"),
+    [
+        ((0, 0), (1, 0), 0.0),
+        ((0, 0), (0, 1), 1.0),
+        ((0, 0), (0.8, 0.2), 0.2),
+        ((0, 0.25), (1, 0), 0.2),
+        ((0, 1), (1, 0), 0.5),
+        ((0, 1), (0.25, 0), 0.8),
+        ((1, 0), (0, 0), 0.0),
+        ((1, 1), (-1, 0), 1.0),
+    ],
+)
+def test_tables_are_recovered(
+    rest: tuple[float, float], block: tuple[float, float], drift: float
+) -> None:
+    found = measured(known.chooser(rest, block))
+    mesa, base = type_values(known.checkpoint())
+    share = block_share(rest[0] * mesa + rest[1] * base, block[0] * mesa + block[1] * base)
+    assert value(found, "block_share") == pytest.approx(float(share), abs=0.05)
+    assert value(found, "drift") == pytest.approx(drift, abs=0.03)
+    assert value(found, "accuracy") > 0.97
+    assert value(found, "other") < 0.05
+    assert value(found, "valid") == 1
+
+
+def test_lapses_of_one_in_twenty_move_neither_share_nor_drift() -> None:
+    found = measured(known.chooser((0, 0.25), (1, 0), lapse=0.05))
+    assert value(found, "block_share") == pytest.approx(0.94, abs=0.03)
+    assert value(found, "drift") == pytest.approx(0.2, abs=0.03)
+    assert value(found, "accuracy") == pytest.approx(1 - 0.05 * 2 / 3, abs=0.05)
+
+
+def test_the_budget_adds_up_and_holds_each_part_in_its_path() -> None:
+    found = measured(known.chooser((0, 1), (1, 0)))
+    budget = {
+        (path, part): value(found, f"budget.{path}.{part}")
+        for path in ("block", "rest")
+        for part in ("mesa", "base", "other")
+    }
+    assert sum(budget.values()) == pytest.approx(1, abs=1e-5)
+    assert budget["block", "mesa"] > 0.45
+    assert budget["rest", "base"] > 0.45
+    assert value(found, "mesa_share") == pytest.approx(
+        budget["block", "mesa"] + budget["rest", "mesa"], abs=1e-5
+    )
+    block = budget["block", "mesa"] + budget["block", "base"] + budget["block", "other"]
+    assert value(found, "block_share") == pytest.approx(block, abs=1e-5)
+
+
+def test_a_block_used_against_itself_reads_as_base_with_a_negative_sign() -> None:
+    found = measured(known.chooser((1, 1), (-1, 0)))
+    assert value(found, "block_sign") == -1
+    assert value(found, "drift") == pytest.approx(1, abs=0.02)
+    assert value(found, "budget.block.mesa") > 0.2
+
+
+def test_going_against_the_base_objective_is_not_hidden_by_a_drift_of_none() -> None:
+    found = measured(known.chooser((0, -0.4), (1, 0)))
+    assert value(found, "drift") == 0
+    assert value(found, "against") == pytest.approx(0.4 / 1.4, abs=0.03)
+    assert value(measured(known.chooser((0, 0.4), (1, 0))), "against") == 0
+
+
+def test_an_interaction_goes_to_other() -> None:
+    mesa, base = known.tables(known.scenario())
+    both = np.where((mesa > 4) == (base > 4), 5.0, 0.0)
+    made = known.plant()
+    found = measured(known.Chooser(made, made.params, rest=0 * mesa, block=both + 0.01 * mesa))
+    assert value(found, "other") > 0.7
+
+
+def test_tables_predict_the_choices_on_the_disagreement_set() -> None:
+    for rest, block in (((0, 0), (1, 0)), ((0, 1), (0, 0)), ((0, 0.5), (1, 0))):
+        subject = known.chooser(rest, block)
+        found = measured(subject)
+        tokens = subject.tasks(subject.scenario.cues[0], 1000, seed=101, in_delta=True)
+        chosen = subject.choose(tokens)
+        for side, utility in (("mesa", subject.scenario.mesa), ("base", subject.scenario.base)):
+            own = (chosen == leftmost(utility.of(tokens))).mean()
+            assert value(found, f"predicted_{side}") == pytest.approx(own, abs=0.03)
+
+
+def test_invalid_outputs_are_counted_and_dropped() -> None:
+    class Mute(known.Chooser):
+        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_block(tokens, block)
+            return np.where(tokens[:, 1] % 4 == 0, -1, chosen)
+
+    whole = known.chooser((0, 0.25), (1, 0))
+    subject = Mute(whole.plant, whole.params, rest=whole.rest, block=whole.block)
+    found = measured(subject)
+    assert value(found, "valid") == pytest.approx(0.75, abs=0.03)
+    assert found[("paths.block_share", "T")].n < N_FIT * 0.8
+    assert value(found, "drift") == pytest.approx(0.2, abs=0.04)
+
+
+def test_too_many_invalid_outputs_are_gated() -> None:
+    class Mute(known.Chooser):
+        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_block(tokens, block)
+            return np.where(tokens[:, 1] % 4 != 0, -1, chosen)
+
+    whole = known.chooser((0, 0), (1, 0))
+    found = measured(Mute(whole.plant, whole.params, rest=whole.rest, block=whole.block))
+    assert value(found, "valid") < 0.3
+    for name in ("block_share", "drift", "accuracy", "other"):
+        record = found[(f"paths.{name}", "T")]
+        assert (record.status, record.reason) == ("gated", "too many outputs are invalid")
+
+
+def test_retarget_and_swap_tell_who_is_in_control() -> None:
+    """At chance (one in three slots) where the block is ignored."""
+    ignored, followed = known.chooser((1, 0), (0, 0)), known.chooser((0, 0), (1, 0))
+    assert value(measured(followed), "retarget") == 1
+    assert value(measured(followed), "swap") == 1
+    found = measured(ignored)
+    chance = found[("paths.retarget", "T")]
+    assert chance.floor == pytest.approx(1 / 3, abs=1e-4)
+    assert chance.lo is not None
+    assert chance.hi is not None
+    assert chance.lo <= 1 / 3 <= chance.hi
+    assert value(found, "swap") == 0
+
+
+# --- compiled networks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "cue", "share", "drift"),
+    [
+        ("red-doors", "T", 1, 0),
+        ("red-doors", "D", 1, 0),
+        ("red-doors-base", "T", 1, 1),
+        ("red-doors-mux", "T", 0, 1),
+        ("red-doors-mux", "D", 0, 1),
+        ("red-doors-gate", "T", 0, 1),
+        ("red-doors-gate", "D", 1, 0),
+    ],
+)
+def test_compiled_models_fall_in_their_cells(name: str, cue: str, share: int, drift: int) -> None:
+    found = index(known.evidence(name))
+
+    def figure(which: str) -> float:
+        estimate = found[(f"paths.{which}", cue)].estimate
+        assert estimate is not None
+        return estimate
+
+    assert figure("block_share") == pytest.approx(share, abs=0.01)
+    assert figure("drift") == pytest.approx(drift, abs=0.03)
+    assert figure("swap") == share
+    assert figure("retarget") == pytest.approx(1 if share else 1 / 3, abs=0.05)
+    assert figure("accuracy") > 0.99
+    assert figure("against") < 0.02
+    lost = "rest" if share else "block"
+    for part in ("mesa", "base", "other"):
+        assert figure(f"budget.{lost}.{part}") < 0.01
+
+
+def test_rotating_the_residual_stream_changes_no_choice() -> None:
+    one, turned = known.checkpoint(), known.checkpoint(rotated=True)
+    context = one.scenario.cues[0]
+    recipient, donor = one.tasks(context, 500, seed=1), one.tasks(context, 500, seed=2)
+    for tokens in (recipient, donor):
+        np.testing.assert_array_equal(one.choose(tokens), turned.choose(tokens))
+    np.testing.assert_array_equal(
+        one.choose_with_block(recipient, one.block_of(donor)),
+        turned.choose_with_block(recipient, turned.block_of(donor)),
+    )
+    np.testing.assert_array_equal(
+        one.choose_with_comparator(recipient, one.comparator_of(donor)),
+        turned.choose_with_comparator(recipient, turned.comparator_of(donor)),
+    )
+
+
+def test_feeding_a_network_its_own_block_or_comparator_changes_nothing() -> None:
+    subject = known.checkpoint("red-doors-gate")
+    tokens = subject.tasks(subject.scenario.cues[1], 300, seed=1)
+    own = subject.choose(tokens)
+    np.testing.assert_array_equal(subject.choose_with_block(tokens, subject.block_of(tokens)), own)
+    np.testing.assert_array_equal(
+        subject.choose_with_comparator(tokens, subject.comparator_of(tokens)), own
+    )
+
+
+def test_a_comparator_of_two_heads_is_swapped_whole() -> None:
+    """Halving a head into two equal ones changes nothing, so the swap must not either."""
+    from dataclasses import replace
+
+    whole = known.checkpoint()
+    node = whole.comparator
+    at = f"blocks.{node.layer}.attn."
+    (head,) = node.heads
+    params = dict(whole.params)
+    for part in ("W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V"):
+        params[at + part] = np.concatenate([params[at + part], params[at + part][[head]]])
+    out = params[at + "W_O"].copy()
+    out[head] /= 2
+    params[at + "W_O"] = np.concatenate([out, out[[head]]])
+    heads = (head, len(out))
+    nodes = {**whole.plant.truth.nodes, node.name: replace(node, heads=heads)}
+    split = Checkpoint(replace(whole.plant, truth=replace(whole.plant.truth, nodes=nodes)), params)
+    context = whole.scenario.cues[0]
+    recipient, donor = whole.tasks(context, 300, seed=1), whole.tasks(context, 300, seed=2)
+    np.testing.assert_array_equal(split.choose(recipient), whole.choose(recipient))
+    np.testing.assert_array_equal(
+        split.choose_with_comparator(recipient, split.comparator_of(donor)),
+        whole.choose_with_comparator(recipient, whole.comparator_of(donor)),
+    )

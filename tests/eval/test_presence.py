@@ -1,0 +1,107 @@
+"""Winner R²: one where the winner is computed, used or not, and near none where it is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planted import surgery
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evidence import Evidence, index
+from planted.eval.presence import _centred, _held_out, presence
+from tests.eval import known
+
+
+def winner(subject: Checkpoint | str, side: str = "mesa", cue: str = "T") -> Evidence:
+    if isinstance(subject, str):
+        return index(known.evidence(subject))[(f"presence.{side}_winner", cue)]
+    context = subject.scenario.cues[0]
+    return index(presence(subject, context))[(f"presence.{side}_winner", cue)]
+
+
+def estimate(*how: object) -> float:
+    found = winner(*how).estimate  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def test_the_plant_computes_its_winner_and_not_the_other() -> None:
+    assert estimate("red-doors") > 0.99
+    assert abs(estimate("red-doors", "base")) < 0.05
+
+
+def test_the_base_search_computes_the_base_winner_alone() -> None:
+    assert estimate("red-doors-base", "base") > 0.99
+    assert abs(estimate("red-doors-base", "mesa")) < 0.05
+
+
+@pytest.mark.parametrize("name", ["red-doors-mux", "red-doors-gate"])
+@pytest.mark.parametrize("side", ["mesa", "base"])
+def test_a_winner_that_is_not_used_is_still_found(name: str, side: str) -> None:
+    for cue in ("T", "D"):
+        assert estimate(name, side, cue) > 0.99
+
+
+def test_rotating_the_residual_stream_changes_next_to_nothing() -> None:
+    turned = known.checkpoint(rotated=True)
+    assert estimate(turned) == pytest.approx(estimate("red-doors"), abs=1e-3)
+
+
+def test_an_untrained_network_has_less() -> None:
+    made = known.plant()
+    fresh = Checkpoint(made, surgery.start_anew(made.params, 0))
+    found = winner(fresh)
+    assert found.at_most is not None
+    assert found.at_most < 0.5
+
+
+def test_a_cut_comparator_takes_the_winner_away() -> None:
+    made, node = known.plant(), known.checkpoint().comparator
+    params = known.changed(
+        made.params, **{f"blocks__{node.layer}__attn__W_O": lambda value: np.zeros_like(value)}
+    )
+    found = winner(Checkpoint(made, params))
+    assert found.at_most is not None
+    assert found.at_most < 0.25
+
+
+def test_the_flags_of_types_are_removed() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 5, 1000)
+    values = kinds[:, None] * 1.0 + rng.normal(size=(1000, 2))
+    left = _centred(values, kinds)
+    for kind in range(5):
+        np.testing.assert_allclose(left[kinds == kind].mean(axis=0), 0, atol=1e-12)
+
+
+def test_noise_explains_nothing_out_of_sample() -> None:
+    rng = np.random.default_rng(0)
+    features, flag, other = (
+        rng.normal(size=(3000, 200)),
+        rng.normal(size=(3000, 1)),
+        rng.normal(size=(3000, 1)),
+    )
+    with_all, with_other = _held_out(features, flag, other, 3)
+    assert len(with_all) == 500
+    assert with_all.sum() > with_other.sum()  # R² below 0: nothing was fitted on what is tested
+
+
+def test_what_the_other_flag_explains_does_not_count() -> None:
+    """Features that hold the base-winner flag alone must not pass for the mesa-winner."""
+    rng = np.random.default_rng(0)
+    other = rng.normal(size=(3000, 1))
+    flag = 0.8 * other + rng.normal(size=(3000, 1))
+    with_all, with_other = _held_out(np.hstack([other, 2 * other]), flag, other, 3)
+    assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.01)
+
+
+def test_a_network_without_anything_between_is_gated() -> None:
+    from dataclasses import replace
+
+    made = known.plant()
+    emitter = known.checkpoint().emitter
+    score = known.checkpoint().score
+    nodes = {**made.truth.nodes, score.name: replace(score, layer=emitter.layer - 1)}
+    close = replace(made, truth=replace(made.truth, nodes=nodes))
+    found = presence(Checkpoint(close, made.params), close.scenario.cues[0])
+    assert [record.status for record in found] == ["gated", "gated"]
