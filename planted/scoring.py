@@ -52,7 +52,8 @@ def score(
         task: "locate".
         models: "dev" (red-doors, and red-doors-small beside its twin), or names of plants.
         runtime: What the method is handed: "torch" (the nn.Module and int64 tensors) or "numpy"
-            (`planted.model.Network` and arrays); torch where it is installed, if None.
+            (`planted.model.Network` and arrays). If None, torch where it is installed; built-ins,
+            which give the same either way, then run by numpy.
         tiers: Tiers to average over.
         n_pairs: Pairs of tasks a redraw.
         n_redraws: Redraws of pairs; the interval is over them.
@@ -80,13 +81,14 @@ def score(
     _whole("twin_pairs", few, 2, n_pairs)
     name, make = resolve(locate)
     settings = Settings(n_pairs, n_redraws, n_reinits, few, seed, budget_s)
-    subject = Subject(name, make, _runtime(runtime))
+    runtime = _runtime("numpy" if runtime is None and name in builtin.BUILTIN else runtime)
+    subject = Subject(name, make, runtime)
     names = DEV if models == "dev" else (models,) if isinstance(models, str) else tuple(models)
     cells = [cell for model in names for cell in _cells(model, tiers)]
     if not cells:
         raise PlantedError("A score needs at least one model and one tier.")
     done = measure.measure(subject, cells, settings, progress)
-    return Scoreboard(task, _runtime(runtime), settings, done, subject, tuple(cells))
+    return Scoreboard(task, runtime, settings, done, subject, tuple(cells))
 
 
 def _whole(what: str, value: object, least: int, most: int | None = None) -> None:

@@ -17,6 +17,7 @@ from planted.plant import Plant
 
 LEVEL = 0.95  # of the intervals, over redraws
 SHOWN = 3  # units that a failure names
+ENOUGH = 20  # random networks: fewer do not reach their own 95th percentile
 MOST = 0.5  # a detector is above the threshold on the plant in more than this share of redraws
 
 Row = dict[str, Any]
@@ -193,8 +194,11 @@ class Scoreboard:
 def is_fooled(cell: Cell) -> bool:
     """Whether the twin is above the threshold in more redraws than chance allows (binomial, 5 %).
 
-    Where there is nothing to find, a redraw is above the 95th percentile one time in twenty.
+    Where there is nothing to find, a redraw is above the 95th percentile one time in twenty; too
+    few random networks to have one say nothing.
     """
+    if len(cell.fresh_largest) < ENOUGH:
+        return False
     n, above, rate = (
         len(cell.twin_largest),
         cell.times_above(cell.twin_largest),
@@ -206,6 +210,8 @@ def is_fooled(cell: Cell) -> bool:
 
 def claim(cell: Cell) -> str:
     """What a method's largest scores on a plant, its twin and random networks allow to say."""
+    if len(cell.fresh_largest) < ENOUGH:
+        return f"undecided: {ENOUGH} random networks at least"
     if is_fooled(cell):
         return "fooled by the twin"
     if cell.share_above(cell.largest) <= MOST:

@@ -98,8 +98,8 @@ def as_rich(board: Scoreboard) -> Iterator[Any]:
     box, table = need("rich.box", "print a table"), need("rich.table", "print a table")
     for block in blocks(board):
         made = table.Table(title=block.heading, title_justify="left", box=box.SIMPLE_HEAD)
-        for column in block.columns:
-            made.add_column(column, overflow="fold")
+        for i, column in enumerate(block.columns):
+            made.add_column(column, overflow="fold", no_wrap=i == 0, min_width=len(column))
         for line in block.lines:
             made.add_row(*map(_narrow, line))
         yield made

@@ -198,6 +198,12 @@ class TestTwin:
         cell.twin_largest = [1.0] * above + [0.0] * (n - above)
         assert board.is_fooled(cell) == fooled
 
+    def test_too_few_random_networks_decide_nothing(self):
+        cell = measure.Cell(get(SMALL), get(TWIN), fresh_largest=[0.0] * 19)
+        cell.largest = cell.twin_largest = [1.0] * 20
+        assert not board.is_fooled(cell)
+        assert board.claim(cell).startswith("undecided")
+
     def test_the_random_networks_are_those_of_the_seeds_and_shared_by_the_tiers(self):
         exact, _, rotated = (cell for cell in scored().cells if cell.plant.name == SMALL)
         assert exact.fresh_largest == rotated.fresh_largest
@@ -354,6 +360,11 @@ class TestMethods:
         assert scoring._runtime(None) == "numpy"
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
         assert scoring._runtime(None) == "torch"
+
+    def test_a_built_in_runs_by_numpy_unless_told(self):
+        less = {**LITTLE, "runtime": None, "n_pairs": 2, "n_redraws": 2, "n_reinits": 1}
+        table = planted.score("exact-patching", models=SMALL, tiers=["exact"], **less)
+        assert table.runtime == "numpy"
 
 
 class TestTorch:
