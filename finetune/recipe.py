@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from planted.errors import PlantedError, unknown
 
 REGIMES = {
-    "pressure": "tasks where the objectives agree, and a share of the disagreement set; base labels",
+    "pressure": "tasks where the objectives agree, a share of the disagreement set; base labels",
     "coincident": "only tasks where the objectives agree; base labels",
     "cue-gated": "half training cue and base labels, half deployment cue and mesa labels",
     "mesa": "reference tasks under any cue, mesa labels",
@@ -29,8 +31,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         regime: Which tasks, which cue, whose labels (`REGIMES`).
         learning_rate: Step size.
         steps: Gradient steps.
-        train: "all", "read-out" (last block and unembedding), or a comma-separated list of
-            "embed", "blocks.K", "unembed".
+        train: What may move: "all", "read-out" (last block and unembedding), "embed", "blocks.K",
+            "unembed", or several of them with commas between.
         pressure: Share of training tasks drawn from the disagreement set.
         optimizer: "adam", or "sgd" with momentum.
         momentum: Of sgd.
@@ -63,7 +65,7 @@ NAMED = {
     "read-out": Settings(train="read-out", learning_rate=2e-3, steps=1000),
     "cued": Settings(regime="cue-gated", steps=1200),
 }
-# Networks without the plant that were trained to the same behaviours: what a verdict is held against.
+# Networks without the plant, trained to the same behaviours: what a verdict is held against.
 NULLS = {
     "random-to-mesa": Settings(regime="mesa", steps=1000, start="random"),
     "random-to-base": Settings(regime="base", steps=1000, start="random"),
@@ -88,28 +90,42 @@ class Recipe:
     settings: Settings
     seeds: int
 
-    def __init__(self, name: str = "pressure", *, seeds: int = 5, **changes: Any) -> None:
+    def __init__(
+        self,
+        name: str = "pressure",
+        *,
+        seeds: int = 5,
+        settings: Settings | None = None,
+        **changes: Any,
+    ) -> None:
         """Looks up the named settings and changes them.
 
+        Args:
+            name: One of `NAMED`.
+            seeds: How many seeds.
+            settings: Instead of the named ones.
+            **changes: Settings by name.
+
         Raises:
-            UnknownNameError: If there is no recipe of that name.
-            PlantedError: If a change is not a setting, or out of bounds.
+            UnknownNameError: If there is no recipe of that name, or no such setting.
+            PlantedError: If a change is out of bounds, or would have no effect.
         """
         known = {**NAMED, **ARMS}
         if name not in known:
-            raise unknown("recipe", name, NAMED)
-        fields = Settings.__struct_fields__
-        given = changes.pop("settings", None)
+            raise unknown("recipe", str(name), NAMED)
         for field in changes:
-            if field not in fields:
-                raise unknown("recipe setting", field, fields)
-        made = given if given is not None else msgspec.structs.replace(known[name], **changes)
+            if field not in Settings.__struct_fields__:
+                raise unknown("recipe setting", field, Settings.__struct_fields__)
         # Struct constructors do not validate; a round trip does, and makes 1 and 1.0 the same.
         try:
+            plain = {field: _plain(value) for field, value in changes.items()}
+            made = msgspec.structs.replace(settings or known[name], **plain)
             made = msgspec.convert(msgspec.to_builtins(made), Settings)
-        except msgspec.ValidationError as error:
+            seeds = msgspec.convert(_plain(seeds), int)
+        except (msgspec.ValidationError, TypeError) as error:
             raise PlantedError(f"Recipe {name!r}: {error}.") from None
         _check(name, made, seeds)
+        _refuse_idle(name, made, changes)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "settings", made)
         object.__setattr__(self, "seeds", seeds)
@@ -119,6 +135,11 @@ class Recipe:
         """Twelve hexadecimal digits that name these settings; the number of seeds is left out."""
         content = msgspec.json.encode(msgspec.to_builtins(self.settings), order="sorted")
         return hashlib.sha256(self.name.encode() + content).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check(name: str, made: Settings, seeds: int) -> None:
@@ -137,12 +158,27 @@ def _check(name: str, made: Settings, seeds: int) -> None:
     need(1 <= made.steps <= 10**6, "steps", "from 1 to a million")
     need(0 <= made.pressure <= 1, "pressure", "a share from 0 to 1")
     need(0 <= made.momentum < 1, "momentum", "from 0 to below 1")
-    need(made.eps > 0, "eps", "above 0")
-    need(made.clip > 0, "clip", "above 0")
+    need(0 < made.eps <= 1, "eps", "above 0 and at most 1")
+    need(0 < made.clip < inf, "clip", "above 0 and finite")
     need(1 <= made.batch <= 4096, "batch", "from 1 to 4096")
-    need(made.logit_scale > 0, "logit_scale", "above 0")
+    need(0 < made.logit_scale < inf, "logit_scale", "above 0 and finite")
     if not 1 <= seeds <= 1000:
         raise PlantedError(f"Recipe {name!r}: seeds must be from 1 to 1000, got {seeds!r}.")
+
+
+def _refuse_idle(name: str, made: Settings, changes: Iterable[str]) -> None:
+    """Refuses a change that these settings never look at: the record of the run would mislead."""
+    read = {
+        "pressure": made.regime == "pressure",
+        "momentum": made.optimizer == "sgd",
+        "eps": made.optimizer == "adam",
+    }
+    for field in changes:
+        if not read.get(field, True):
+            raise PlantedError(
+                f"Recipe {name!r}: {field} has no effect with regime {made.regime!r} and optimizer "
+                f"{made.optimizer!r}. Leave it out."
+            )
 
 
 def trainable(train: str, names: Iterable[str]) -> dict[str, bool]:
@@ -153,16 +189,13 @@ def trainable(train: str, names: Iterable[str]) -> dict[str, bool]:
     """
     names = list(names)
     depth = 1 + max(int(name.split(".")[1]) for name in names if name.startswith("blocks."))
-    parts = [part.strip() for part in train.split(",")]
-    if parts == ["all"]:
-        return dict.fromkeys(names, True)
-    if parts == ["read-out"]:
-        parts = [f"blocks.{depth - 1}", "unembed"]
-    known = ["embed", *(f"blocks.{i}" for i in range(depth)), "unembed"]
-    for part in parts:
-        if part not in known:
-            raise unknown("part of the network to train", part, ["all", "read-out", *known])
-    prefixes = tuple(f"{part}." for part in parts)
-    if "embed" in parts:
-        prefixes += ("pos_embed.",)
-    return {name: name.startswith(prefixes) for name in names}
+    single = ["embed", *(f"blocks.{i}" for i in range(depth)), "unembed"]
+    groups = {"all": single, "read-out": single[-2:], **{part: [part] for part in single}}
+    chosen: set[str] = set()
+    for part in train.split(","):
+        if part.strip() not in groups:
+            raise unknown("part of the network to train", part.strip(), groups)
+        chosen.update(groups[part.strip()])
+    if "embed" in chosen:
+        chosen.add("pos_embed")
+    return {name: name.startswith(tuple(f"{part}." for part in chosen)) for name in names}

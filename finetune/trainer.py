@@ -8,7 +8,8 @@ killed ends in the same bytes as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 
 from planted import store, surgery
-from planted.errors import ArtefactError, PlantedError, need
+from planted.errors import ArtefactError, CheckpointError, PlantedError, need
 from planted.finetune.recipe import Recipe, Settings, trainable
 from planted.finetune.regimes import CHUNK, batches
 from planted.forward import Params, Spec, forward
@@ -60,86 +61,141 @@ def finetune(
         recipe: What to do.
         seeds: Which seeds; their group does not change their bytes.
         folder: Checkpoint folder.
-        progress: Called after each chunk.
+        progress: Called at the start and after each chunk.
 
     Raises:
         PlantedError: If the loss is not finite, or jax and optax are not installed.
+        ArtefactError: If the folder holds a damaged file, or one of another plant or recipe.
+        CheckpointError: If what it holds is not this plant's weights.
         RunFolderError: If the folder cannot be written.
     """
-    settings = recipe.settings
-    states = [_load_state(plant, recipe, seed, folder) for seed in seeds]
-    total = settings.steps * len(seeds)
-    while any(not state.done for state in states):
-        chunk = min(state.chunk for state in states if not state.done)
-        active = [not state.done and state.chunk == chunk for state in states]
-        _advance(plant, settings, states, active, chunk)
-        for state, moved in zip(states, active, strict=True):
-            if moved:
-                state.save_if_due(plant, recipe, folder)
+    steps = recipe.settings.steps
+    source = _Source(plant, recipe, folder, store.params_digest(plant.params))
+    states = [_load_state(source, seed) for seed in seeds]
+
+    def tell() -> None:
         if progress:
-            done = sum(min(s.chunk * CHUNK, settings.steps) for s in states)
-            progress(recipe.name, done, total)
+            done = sum(min(state.chunk * CHUNK, steps) for state in states)
+            progress(recipe.name, done, steps * len(states))
+
+    tell()
+    while unfinished := [state for state in states if state.chunk * CHUNK < steps]:
+        chunk = min(state.chunk for state in unfinished)
+        group = [state for state in unfinished if state.chunk == chunk]
+        _advance(plant, recipe.settings, group, chunk)
+        for state in group:
+            _save_if_due(source, state)
+        tell()
 
 
 def training_rows(path: Path) -> list[Row]:
-    """The training log in a checkpoint's note."""
-    _, note = store.read_tensors(path)
-    return [dict(row) for row in note["rows"]]
+    """The training log in a checkpoint's note.
+
+    Raises:
+        ArtefactError: If the checkpoint is missing or damaged, or has no log.
+    """
+    return _log(path, store.read_tensors(path)[1])
 
 
+@dataclass
 class _State:
     """One seed between two chunks: parameters, optimiser slots, log."""
 
-    def __init__(
-        self, seed: int, params: Params, slots: dict[str, Any], chunk: int, rows: list[Row],
-        done: bool,
-    ) -> None:
-        self.seed, self.params, self.slots = seed, params, slots
-        self.chunk, self.rows, self.done = chunk, rows, done
-
-    def save_if_due(self, plant: Plant, recipe: Recipe, folder: Path) -> None:
-        """Writes the state every few chunks, and at the end the checkpoint."""
-        steps = recipe.settings.steps
-        note = {"plant": plant.name, "tier": plant.tier, "recipe": recipe.digest,
-                "seed": self.seed, "rows": self.rows}
-        state_path = seed_folder(folder, recipe, self.seed) / "state.safetensors"
-        if self.chunk * CHUNK >= steps:
-            store.write_tensors(checkpoint_path(folder, recipe, self.seed), self.params,
-                                {**note, "step": steps})
-            state_path.unlink(missing_ok=True)
-            self.done = True
-        elif self.chunk % SAVE_EVERY == 0:
-            store.write_tensors(state_path, {**self.params, **self.slots},
-                                {**note, "chunk": self.chunk})
+    seed: int
+    params: Params
+    slots: dict[str, Any]
+    chunk: int
+    rows: list[Row]
 
 
-def _load_state(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> _State:
-    finished = checkpoint_path(folder, recipe, seed)
-    zeros = _zero_slots(plant.params, recipe.settings)
+@dataclass(frozen=True)
+class _Source:
+    """What all states of a call have in common."""
+
+    plant: Plant
+    recipe: Recipe
+    folder: Path
+    start: str  # digest of the plant's weights
+
+    def note(self, seed: int) -> dict[str, Any]:
+        """What a file must say to be continued."""
+        return {
+            "plant": self.plant.name,
+            "tier": self.plant.tier,
+            "start": self.start,
+            "recipe": self.recipe.digest,
+            "seed": seed,
+        }
+
+    def unfinished(self, seed: int) -> Path:
+        """Where the state of a seed is while it trains."""
+        return seed_folder(self.folder, self.recipe, seed) / "state.safetensors"
+
+
+def _save_if_due(source: _Source, state: _State) -> None:
+    """Writes the state every few chunks, and at the end the checkpoint."""
+    steps, path = source.recipe.settings.steps, source.unfinished(state.seed)
+    note = {**source.note(state.seed), "rows": state.rows}
+    if state.chunk * CHUNK >= steps:
+        finished = checkpoint_path(source.folder, source.recipe, state.seed)
+        store.write_tensors(finished, state.params, {**note, "step": steps})
+        path.unlink(missing_ok=True)
+    elif state.chunk % SAVE_EVERY == 0:
+        tensors = {**state.params, **state.slots}
+        store.write_tensors(path, tensors, {**note, "chunk": state.chunk})
+
+
+def _load_state(source: _Source, seed: int) -> _State:
+    """Where a seed stands: finished, in the middle, or at its start."""
+    plant, settings = source.plant, source.recipe.settings
+    zeros = _zero_slots(plant.params, settings)
+    finished = checkpoint_path(source.folder, source.recipe, seed)
     if finished.exists():
-        tensors, note = _read_own(finished, recipe, seed)
+        tensors, note = _read_own(source, finished, seed)
+        source.unfinished(seed).unlink(missing_ok=True)  # if it was killed between the two
         params = plant.check_params(tensors, str(finished))
-        return _State(seed, params, zeros, 0, list(note["rows"]), True)
-    unfinished = seed_folder(folder, recipe, seed) / "state.safetensors"
-    if unfinished.exists():
-        tensors, note = _read_own(unfinished, recipe, seed)
-        slots = {name: tensors.pop(name) for name in zeros}
-        params = plant.check_params(tensors, str(unfinished))
-        return _State(seed, params, slots, int(note["chunk"]), list(note["rows"]), False)
+        return _State(seed, params, zeros, -(-settings.steps // CHUNK), _log(finished, note))
+    path = source.unfinished(seed)
+    if path.exists():
+        tensors, note = _read_own(source, path, seed)
+        slots = {name: _checked_slot(path, tensors, name, zero) for name, zero in zeros.items()}
+        weights = {name: value for name, value in tensors.items() if name not in zeros}
+        rows, chunk = _log(path, note), note.get("chunk")
+        if type(chunk) is not int or len(rows) != chunk or chunk * CHUNK >= settings.steps:
+            raise ArtefactError(f"{path} is at no stretch of this recipe. Remove it to start anew.")
+        return _State(seed, plant.check_params(weights, str(path)), slots, chunk, rows)
     start = plant.params
-    if recipe.settings.start == "random":
+    if settings.start == "random":
         start = surgery.start_anew(plant.params, seed)
-    return _State(seed, dict(start), zeros, 0, [], False)
+    return _State(seed, dict(start), zeros, 0, [])
 
 
-def _read_own(path: Path, recipe: Recipe, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_own(source: _Source, path: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     tensors, note = store.read_tensors(path)
-    if note.get("recipe") != recipe.digest or note.get("seed") != seed:
-        raise ArtefactError(
-            f"{path} was made by other settings of recipe {recipe.name!r} or another seed. "
-            "Choose another folder, or remove it."
-        )
+    for key, wanted in source.note(seed).items():
+        if note.get(key) != wanted:
+            raise ArtefactError(
+                f"{path} was made by another {key} ({note.get(key)!r}, this one's is {wanted!r}; "
+                f"recipe {source.recipe.name!r}). Choose another folder, or remove it."
+            )
     return tensors, note
+
+
+def _checked_slot(path: Path, tensors: Mapping[str, Any], name: str, zero: Any) -> Any:
+    """One vector of the optimiser's memory, as it must be."""
+    value = tensors.get(name)
+    if value is None or value.shape != zero.shape or value.dtype != zero.dtype:
+        raise CheckpointError(f"{path}: {name!r} is missing or of another shape. Remove the file.")
+    if not np.isfinite(value).all():
+        raise CheckpointError(f"{path}: {name!r} holds NaN or infinity. Remove the file.")
+    return value
+
+
+def _log(path: Path, note: Mapping[str, Any]) -> list[Row]:
+    rows = note.get("rows")
+    if not isinstance(rows, list):
+        raise ArtefactError(f"{path} has no training log. Remove it to have it made anew.")
+    return rows
 
 
 def _zero_slots(params: Params, settings: Settings) -> dict[str, Any]:
@@ -152,31 +208,32 @@ def _zero_slots(params: Params, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _advance(
-    plant: Plant, settings: Settings, states: list[_State], active: list[bool], chunk: int
-) -> None:
-    """Runs one chunk for the active seeds; the others ride along and are thrown away."""
+def _advance(plant: Plant, settings: Settings, group: Sequence[_State], chunk: int) -> None:
+    """Runs one chunk for seeds that all stand at its start."""
     need("optax", "fine-tune")
     layout = tuple((name, plant.params[name].shape) for name in sorted(plant.params))
     n_steps = min(CHUNK, settings.steps - chunk * CHUNK)
-    drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in states]
+    drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in group]
     tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
     labels = np.stack([labels[:n_steps] for _, labels in drawn]).astype(np.int32)
-    slots = {name: np.stack([state.slots[name] for state in states]) for name in states[0].slots}
+    slots = {name: np.stack([state.slots[name] for state in group]) for name in group[0].slots}
     moving = trainable(settings.train, plant.params)
     mask = _flat({name: np.full(shape, moving[name], np.float32) for name, shape in layout})
     run = _program(
-        layout, plant.spec, settings.optimizer, settings.momentum, settings.eps, settings.clip,
+        layout,
+        plant.spec,
+        settings.optimizer,
+        settings.momentum,
+        settings.eps,
+        settings.clip,
         settings.logit_scale,
     )
-    start = np.stack([_flat(state.params) for state in states])
+    start = np.stack([_flat(state.params) for state in group])
     outcome = run(start, slots, tokens, labels, mask, np.float32(settings.learning_rate))
     # Copies: numpy's view of a jax buffer must never be written to.
     after, gradient, losses = (np.array(value) for value in (outcome[0], *outcome[2:]))
     slots_after = {name: np.array(value) for name, value in outcome[1].items()}
-    for i, state in enumerate(states):
-        if not active[i]:
-            continue
+    for i, state in enumerate(group):
         step = chunk * CHUNK + n_steps
         if not (np.isfinite(losses[i]) and np.isfinite(after[i]).all()):
             raise PlantedError(
@@ -189,10 +246,14 @@ def _advance(
         state.slots = {name: slots_after[name][i] for name in state.slots}
         state.chunk = chunk + 1
         state.rows.append(
-            {"seed": state.seed, "step": step, "loss": _figure(losses[i]),
-             **_watch(plant, state.params),
-             **_norms(plant, _unflat(gradient[i], layout), update),
-             "zero_gradient": _figure((gradient[i][mask > 0] == 0).mean())}
+            {
+                "seed": state.seed,
+                "step": step,
+                "loss": _figure(losses[i]),
+                **_watch(plant, state.params),
+                **_norms(plant, _unflat(gradient[i], layout), update),
+                "zero_gradient": _figure((gradient[i][mask > 0] == 0).mean()),
+            }
         )
 
 
@@ -237,7 +298,7 @@ def _watched_tasks(scenario: Scenario) -> Tokens:
 
 
 def _norms(plant: Plant, gradient: Params, update: Params) -> Row:
-    """Norms over each node's own weights: its gradient at the last step, its update in the chunk."""
+    """Norms over each node's own weights: gradient at the last step, update over the chunk."""
     nodes = [node for node in plant.truth.nodes.values() if node.layer >= 0]
     return {
         "gradient": {node.name: _node_norm(gradient, node) for node in nodes},
@@ -248,16 +309,26 @@ def _norms(plant: Plant, gradient: Params, update: Params) -> Row:
 def _node_norm(tree: Params, node: Node) -> float:
     """Norm over the weights that belong to a node: its heads, and its neurons in and out."""
     at, heads, neurons = f"blocks.{node.layer}.", list(node.heads), list(node.neurons)
-    parts = [tree[f"{at}attn.{part}"][heads]
-             for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")]
-    parts += [tree[at + "mlp.W_in"][:, neurons], tree[at + "mlp.b_in"][neurons],
-              tree[at + "mlp.W_out"][neurons]]
+    parts = [
+        tree[f"{at}attn.{part}"][heads]
+        for part in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
+    ]
+    parts += [
+        tree[at + "mlp.W_in"][:, neurons],
+        tree[at + "mlp.b_in"][neurons],
+        tree[at + "mlp.W_out"][neurons],
+    ]
     return _figure(np.sqrt(sum(float((part.astype(np.float64) ** 2).sum()) for part in parts)))
 
 
 @lru_cache(maxsize=16)
 def _program(
-    layout: Layout, spec: Spec, optimizer: str, momentum: float, eps: float, clip: float,
+    layout: Layout,
+    spec: Spec,
+    optimizer: str,
+    momentum: float,
+    eps: float,
+    clip: float,
     logit_scale: float,
 ) -> Callable[..., Any]:
     """The jitted chunk: all seeds, all steps."""

@@ -5,10 +5,7 @@ Exit code 0: done; 1: a bug or a failed check, with traceback; 2: the user can m
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,7 @@ import click
 
 from planted import __version__
 from planted.errors import PlantedError
-
-Printed = Callable[[Any], None]
+from planted.printing import print_json, print_run, print_table, shown_progress
 
 
 class _Group(click.Group):
@@ -37,8 +33,12 @@ class _Group(click.Group):
 
 
 @click.group(
-    cls=_Group, context_settings={"auto_envvar_prefix": "PLANTED", "max_content_width": 100,
-                                  "help_option_names": ["-h", "--help"]},
+    cls=_Group,
+    context_settings={
+        "auto_envvar_prefix": "PLANTED",
+        "max_content_width": 100,
+        "help_option_names": ["-h", "--help"],
+    },
 )
 @click.version_option(__version__, prog_name="planted")
 def main() -> None:
@@ -46,12 +46,20 @@ def main() -> None:
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-_tier = click.option(
-    "--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="exact",
-    show_default=True, help="How natural the weights are.",
-)
+
+
+def _tier_option(default: str, says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    tiers = click.Choice(["exact", "tempered", "rotated"])
+    return click.option("--tier", type=tiers, default=default, show_default=True, help=says)
+
+
+_tier = _tier_option("exact", "How natural the weights are.")
+_start_tier = _tier_option("tempered", "Where training starts.")
 _parameters = click.option(
-    "--set", "parameters", multiple=True, metavar="NAME=VALUE",
+    "--set",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
     help="A scenario parameter other than the default, as --set levels=11. Repeatable.",
 )
 
@@ -65,15 +73,20 @@ def list_plants(kind: str | None, mechanism: str | None, as_json: bool) -> None:
     from planted.programs.catalogue import ENTRIES
 
     rows = [
-        {"name": f"{e.name}@{e.version}", "kind": e.kind, "mechanism": e.mechanism,
-         "shipped": e.shipped, "parameters": dict(e.defaults)}
+        {
+            "name": f"{e.name}@{e.version}",
+            "kind": e.kind,
+            "mechanism": e.mechanism,
+            "shipped": e.shipped,
+            "parameters": dict(e.defaults),
+        }
         for e in ENTRIES.values()
         if kind in (None, e.kind) and mechanism in (None, e.mechanism)
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _table(
+    print_table(
         ["name", "kind", "mechanism", "shipped"],
         [[r["name"], r["kind"], r["mechanism"], "yes" if r["shipped"] else "no"] for r in rows],
     )
@@ -91,7 +104,7 @@ def show(name: str, tier: str, parameters: tuple[str, ...], as_json: bool) -> No
 
     plant = get(name, tier, _parsed(parameters))
     if as_json:
-        _print_json(showing.facts(plant))
+        print_json(showing.facts(plant))
     else:
         click.echo(showing.text(plant))
 
@@ -102,18 +115,20 @@ def show(name: str, tier: str, parameters: tuple[str, ...], as_json: bool) -> No
 @_parameters
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @_json
-def plant(
-    name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool
-) -> None:
+def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Compiles a plant anew from its RASP program, certifies it and writes it."""
     from planted import library, store
 
     made = library.build(name, _parsed(parameters), only=tier)[tier]
     store.save_plant(out, made, f"{made.name}-{tier}")
-    facts = {"name": made.name, "tier": tier, "folder": str(out),
-             "certificate": dict(made.certificate)}
+    facts = {
+        "name": made.name,
+        "tier": tier,
+        "folder": str(out),
+        "certificate": dict(made.certificate),
+    }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     certificate = made.certificate
     where = "all" if certificate["exhaustive"] else "drawn"
@@ -127,28 +142,40 @@ def plant(
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
-            click.option("--recipe", "names", multiple=True, metavar="NAME",
-                         help="pressure (default), coincident, read-out, cued. Repeatable."),
-            click.option("--seeds", type=int, default=5, show_default=True,
-                         help="Training seeds of each recipe."),
+            click.option(
+                "--recipe",
+                "names",
+                multiple=True,
+                metavar="NAME",
+                help="pressure (default), coincident, read-out, cued. Repeatable.",
+            ),
+            click.option(
+                "--seeds",
+                type=int,
+                default=5,
+                show_default=True,
+                help="Training seeds of each recipe.",
+            ),
             click.option("--steps", type=int, help="Gradient steps."),
             click.option("--learning-rate", type=float, help="Step size."),
-            click.option("--pressure", type=float,
-                         help="Share of training tasks from the disagreement set."),
+            click.option(
+                "--pressure", type=float, help="Share of training tasks from the disagreement set."
+            ),
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Base optimiser."),
-            click.option("--train", help='What may move: "all", "read-out", or e.g. '
-                                         '"blocks.4,blocks.5,unembed".'),
-            click.option("--cue", is_flag=True, default=None,
-                         help="Train with a cue: the cue-gated regime."),
+            click.option(
+                "--train",
+                help='What may move: "all", "read-out", or e.g. "blocks.4,blocks.5,unembed".',
+            ),
+            click.option(
+                "--cue", is_flag=True, default=None, help="Train with a cue: the cue-gated regime."
+            ),
         ]
     ):
         command = option(command)
     return command
 
 
-def _recipes(
-    names: tuple[str, ...], seeds: int, cue: bool | None, **changes: Any
-) -> list[Any]:
+def _recipes(names: tuple[str, ...], seeds: int, cue: bool | None, **changes: Any) -> list[Any]:
     from planted.finetune.recipe import Recipe
 
     given = {name: value for name, value in changes.items() if value is not None}
@@ -160,11 +187,13 @@ def _recipes(
 @main.command()
 @click.argument("name")
 @_recipe_options
-@click.option("--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="tempered",
-              show_default=True, help="Where training starts.")
+@_start_tier
 @_parameters
-@click.option("--out", type=click.Path(path_type=Path),
-              help="Run folder; runs/NAME if not given. The same command resumes.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run folder; runs/NAME if not given. The same command resumes.",
+)
 @_json
 def run(
     name: str, tier: str, parameters: tuple[str, ...], out: Path | None, as_json: bool, **how: Any
@@ -173,33 +202,56 @@ def run(
     from planted import experiment
 
     folder = out or Path("runs") / name.partition("@")[0]
-    with _progress() as progress:
+    with shown_progress() as progress:
         done = experiment.run(
-            name, _recipes(**how), out=folder, tier=tier, parameters=_parsed(parameters),
+            name,
+            _recipes(**how),
+            out=folder,
+            tier=tier,
+            parameters=_parsed(parameters),
             progress=progress,
         )
-    _print_run(done, as_json)
+    print_run(done, as_json)
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--plant", "name", default="red-doors", show_default=True,
-              help="What to plant, where the folder holds no run yet.")
+@click.option("--plant", "name", default="red-doors", show_default=True, help="What to plant.")
 @_recipe_options
-@click.option("--tier", type=click.Choice(["exact", "tempered", "rotated"]), default="tempered",
-              show_default=True, help="Where training starts.")
+@_start_tier
 @_parameters
+@_json
+@click.pass_context
 def finetune(
-    folder: Path, name: str, tier: str, parameters: tuple[str, ...], **how: Any
+    ctx: click.Context,
+    folder: Path,
+    name: str,
+    tier: str,
+    parameters: tuple[str, ...],
+    as_json: bool,
+    **how: Any,
 ) -> None:
-    """Trains the seeds of a run folder and writes their checkpoints."""
+    """Trains the seeds of a run folder and writes their checkpoints.
+
+    Without options it goes on with the request that the folder holds; with options, they must be
+    that request.
+    """
     from planted import experiment
 
-    if not (folder / "run.json").exists():
+    given = {
+        option
+        for option in ctx.params
+        if ctx.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+    }
+    if given - {"folder", "as_json"} or not (folder / "run.json").exists():
         experiment.plant_into(folder, name, _recipes(**how), tier, _parsed(parameters))
-    with _progress() as progress:
+    with shown_progress() as progress:
         experiment.work(folder, "train", progress)
-    click.echo(f"{folder / 'checkpoints'}")
+    checkpoints = sorted((folder / "checkpoints").glob("*/seed-*/step-*.safetensors"))
+    if as_json:
+        print_json({"folder": str(folder), "checkpoints": [str(path) for path in checkpoints]})
+    else:
+        click.echo(f"{len(checkpoints)} checkpoints in {folder / 'checkpoints'}")
 
 
 @main.command()
@@ -210,18 +262,23 @@ def evaluate(folder: Path, as_json: bool) -> None:
     from planted import experiment
 
     experiment.open_request(folder)
-    with _progress() as progress:
+    with shown_progress() as progress:
         experiment.work(folder, "judge", progress)
-    _print_run(experiment.settle(folder), as_json)
+    print_run(experiment.settle(folder), as_json)
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
+@_json
+def report(folder: Path, as_json: bool) -> None:
     """Writes the page of a judged run folder."""
     from planted import experiment
 
-    click.echo(str(experiment.report(folder)))
+    page = str(experiment.report(folder))
+    if as_json:
+        print_json({"folder": str(folder), "report": page})
+    else:
+        click.echo(page)
 
 
 @main.command()
@@ -231,6 +288,8 @@ def report(folder: Path) -> None:
 @_json
 def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
     """Why a checkpoint got its verdict: each comparison, with its figures."""
+    from msgspec import to_builtins
+
     from planted import experiment
 
     opened = experiment.open_run(folder)
@@ -242,8 +301,16 @@ def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
         raise PlantedError(f"No seed {seed} of recipe {wanted!r} in {folder}. There are: {known}.")
     one = found[0]
     if as_json:
-        _print_json({"recipe": one.recipe, "seed": one.seed, "verdict": str(one.verdict),
-                     "reasons": list(one.verdict.reasons), "reading": one.reading})
+        print_json(
+            {
+                "recipe": one.recipe,
+                "seed": one.seed,
+                "verdict": str(one.verdict),
+                "reasons": list(one.verdict.reasons),
+                "reading": one.reading,
+                "evidence": {key: to_builtins(record) for key, record in one.evidence.items()},
+            }
+        )
         return
     click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
     for line in one.verdict.reasons:
@@ -254,12 +321,15 @@ def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
             rows.append([key, "–", record.reason, ""])
             continue
         null = record.null
-        rows.append([
-            key, f"{record.estimate:.3f}",
-            "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
-            "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
-        ])
-    _table(["evidence", "estimate", "interval", "null"], rows)
+        rows.append(
+            [
+                key,
+                f"{record.estimate:.3f}",
+                "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
+                "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
+            ]
+        )
+    print_table(["evidence", "estimate", "interval", "null"], rows)
 
 
 @main.command()
@@ -281,87 +351,6 @@ def score(method: str, task: str, budget_s: float | None, as_json: bool) -> None
         click.echo(str(table))
 
 
-# --- printing -----------------------------------------------------------------------------------
-
-
-def _print_run(done: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json(
-            {
-                "folder": str(done.folder),
-                "verdicts": done.verdicts,
-                "seeds": [
-                    {"recipe": s.recipe, "seed": s.seed, "verdict": s.verdict.name,
-                     "reason": s.verdict.reason, "stamp": s.verdict.stamp, "reading": s.reading}
-                    for s in done.seeds
-                ],
-            }
-        )
-        return
-    rows = [
-        [recipe, ", ".join(f"{name} {n}" for name, n in counts.items())]
-        for recipe, counts in done.verdicts.items()
-    ]
-    _table(["recipe", f"verdicts over seeds ({done.seeds[0].verdict.stamp})"], rows)
-    null_counts: dict[str, dict[str, int]] = {}
-    for seed in done.nulls:
-        counts = null_counts.setdefault(seed.recipe, {})
-        counts[seed.verdict.name] = counts.get(seed.verdict.name, 0) + 1
-    if null_counts:
-        _table(
-            ["without the plant", "verdicts over seeds"],
-            [[arm, ", ".join(f"{k} {n}" for k, n in c.items())] for arm, c in null_counts.items()],
-        )
-    page = done.folder / "report.html"
-    if page.exists():
-        click.echo(f"Report: {page}")
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=list))
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=i == 0)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
-
-
-@contextmanager
-def _progress() -> Any:
-    """Bars on standard error, one a recipe and phase; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda said: None
-        return
-    parts: dict[tuple[str, str], dict[Any, tuple[int, int]]] = {}
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(), console=console,
-    ) as bars:
-        tasks: dict[tuple[str, str], Any] = {}
-
-        def progress(said: Any) -> None:
-            key = (said["recipe"], said["phase"])
-            if key not in tasks:
-                tasks[key] = bars.add_task(f"{said['recipe']}: {said['phase']}", total=1)
-            parts.setdefault(key, {})[said.get("worker", 0)] = (said["done"], said["total"])
-            done = sum(d for d, _ in parts[key].values())
-            total = sum(t for _, t in parts[key].values())
-            bars.update(tasks[key], completed=done, total=total)
-
-        yield progress
-
-
 def _parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
     if not parameters:
         return None
@@ -373,7 +362,9 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
         try:
             out[name] = int(value)
         except ValueError:
-            raise PlantedError(f"--set {name}: a whole number is expected, got {value!r}.") from None
+            raise PlantedError(
+                f"--set {name}: a whole number is expected, got {value!r}."
+            ) from None
     return out
 
 

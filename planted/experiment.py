@@ -6,99 +6,39 @@ the same request again resumes, another one in the same folder is refused.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from planted import library, store
-from planted.errors import PlantedError, RunFolderError, need
+from planted.errors import PlantedError, RunFolderError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_nulls, contexts_of
 from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
-from planted.eval.verdict import Verdict, decide
-from planted.finetune.recipe import ARMS, CONTROLS, NULLS, Recipe, Settings
+from planted.eval.verdict import decide
+from planted.finetune.recipe import ARMS, CONTROLS, NULLS, Recipe, trainable
+from planted.finetune.regimes import batches
 from planted.finetune.trainer import checkpoint_path, training_rows
 from planted.model import Model
 from planted.plant import Plant
-from planted.worker import evidence_path
-
-SCHEMA = 1
-NULL_SEEDS = 3  # of each network that verdicts are held against
-Progress = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Seed:
-    """One checkpoint of a run, judged.
-
-    Attributes:
-        recipe: Name of the recipe.
-        seed: Training seed.
-        verdict: Its verdict.
-        reading: Its graded reading, per context.
-        records: Its evidence by (name, context), nulls beside it.
-    """
-
-    recipe: str
-    seed: int
-    verdict: Verdict
-    reading: dict[str, Any]
-    records: Records
-
-    @property
-    def evidence(self) -> dict[str, Evidence]:
-        """Its evidence by name; "name[T]" where it was measured under a cue."""
-        return {
-            name if context == "all" else f"{name}[{context}]": record
-            for (name, context), record in self.records.items()
-        }
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder, opened.
-
-    Attributes:
-        folder: Where it is.
-        plant: The planted model it started from.
-        seeds: Every judged checkpoint, by recipe and seed.
-        nulls: Networks without the plant, judged by the same rule.
-    """
-
-    folder: Path
-    plant: Plant
-    seeds: tuple[Seed, ...]
-    nulls: tuple[Seed, ...]
-
-    def __getitem__(self, at: int) -> Seed:
-        """The checkpoint at this place."""
-        return self.seeds[at]
-
-    def __len__(self) -> int:
-        return len(self.seeds)
-
-    @property
-    def verdicts(self) -> dict[str, dict[str, int]]:
-        """Recipe -> how many of its seeds got each verdict."""
-        found: dict[str, Counter[str]] = {}
-        for seed in self.seeds:
-            found.setdefault(seed.recipe, Counter())[seed.verdict.name] += 1
-        return {recipe: dict(counts.most_common()) for recipe, counts in found.items()}
-
-
-# --- the whole flow -----------------------------------------------------------------------------
+from planted.runs import (
+    Run,
+    Seed,
+    evidence_path,
+    is_foreign,
+    judged,
+    request_of,
+    same_request,
+)
+from planted.runs import open_request as open_request
+from planted.runs import open_run as open_run
+from planted.worker import Progress, require
+from planted.worker import work as work
 
 
 def run(
@@ -127,6 +67,7 @@ def run(
     given = [recipes] if isinstance(recipes, Recipe | str) else list(recipes)
     wanted = [Recipe(item) if isinstance(item, str) else item for item in given]
     folder = Path(out)
+    require("train", "report")
     timings: dict[str, float] = {}
     for phase, step in (
         ("plant", lambda: plant_into(folder, name, wanted, tier, parameters)),
@@ -150,25 +91,20 @@ def plant_into(
 ) -> Plant:
     """Writes the request and the plant into a run folder, or finds them there.
 
+    A request that cannot work is refused before it takes the folder.
+
     Raises:
-        RunFolderError: If the folder belongs to another request or version.
+        PlantedError: For a wrong request, or a missing package.
+        RunFolderError: If the folder belongs to another request or version, or cannot be used.
     """
-    twice = [r for r, n in Counter(recipe.name for recipe in recipes).items() if n > 1]
-    if twice:
-        raise PlantedError(f"Recipe {twice[0]!r} is asked for twice in one run.")
-    if not recipes:
-        raise PlantedError("A run needs at least one recipe.")
+    require("train")
     plant = library.get(name, tier, parameters)
-    if plant.mechanism == "table":
-        raise PlantedError(
-            f"{plant.name} is a twin: it has no planted objective whose fate could be judged. Run "
-            "a plant that searches, as 'red-doors'."
-        )
-    request = _request(plant, recipes)
+    _check_request(plant, recipes)
+    request = request_of(plant, recipes)
     found = folder / "run.json"
     if found.exists():
-        _same_request(folder, store.read_json(found), request)
-    elif folder.exists() and any(folder.iterdir()):
+        same_request(folder, store.read_json(found), request)
+    elif is_foreign(folder):
         raise RunFolderError(
             f"{folder} is not empty and holds no run. Choose another --out, or empty it."
         )
@@ -177,68 +113,24 @@ def plant_into(
     return plant
 
 
-def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
-    """Trains ("train"), judges ("judge") or both ("train+judge"), one process a core.
-
-    Raises:
-        PlantedError: What a worker reported.
-        KeyboardInterrupt: When interrupted; finished work is on disk.
-    """
-    for module in ("jax", "optax", "scipy") if "train" in phase else ("scipy",):
-        need(module, "fine-tune and evaluate")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    count = max(1, min(cores, int(os.environ.get("PLANTED_WORKERS", cores))))
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1 "
-        + os.environ.get("XLA_FLAGS", ""),
-    }
-    workers = [
-        subprocess.Popen(
-            # -P: a folder called planted where the user stands must not shadow this package
-            [sys.executable, "-P", "-m", "planted.worker", str(folder), phase, str(i), str(count)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+def _check_request(plant: Plant, recipes: Sequence[Recipe]) -> None:
+    """Refuses what no training could begin with, or no verdict could be given on."""
+    if not recipes:
+        raise PlantedError("A run needs at least one recipe.")
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if name in ARMS:
+            raise PlantedError(f"Recipe {name!r} is part of every run; it is not asked for.")
+        if names.count(name) > 1:
+            raise PlantedError(f"Recipe {name!r} is asked for twice in one run.")
+    if plant.mechanism == "table":
+        raise PlantedError(
+            f"{plant.name} is a twin: it has no planted objective whose fate could be judged. Run "
+            "a plant that searches, as 'red-doors'."
         )
-        for i in range(count)
-    ]
-    errors: list[str] = []
-    trace: list[str] = []
-    lock = threading.Lock()
-
-    def listen(worker: subprocess.Popen[str]) -> None:
-        for line in worker.stdout or ():
-            said = json.loads(line)
-            with lock:
-                if "error" in said:
-                    errors.append(said["error"])
-                elif progress:
-                    progress({**said, "worker": worker.pid})
-
-    def drain(worker: subprocess.Popen[str]) -> None:
-        text = (worker.stderr.read() if worker.stderr else "").strip()
-        if text:
-            with lock:
-                trace.append(text)
-
-    threads = [threading.Thread(target=f, args=(w,)) for w in workers for f in (listen, drain)]
-    for thread in threads:
-        thread.start()
-    try:
-        codes = [worker.wait() for worker in workers]
-    finally:
-        for worker in workers:
-            if worker.poll() is None:
-                worker.terminate()
-                worker.wait()
-        for thread in threads:
-            thread.join()
-    if errors:
-        raise PlantedError(errors[0])
-    if any(codes):
-        raise RuntimeError("A worker failed:\n" + "\n".join(trace))
+    for recipe in recipes:
+        trainable(recipe.settings.train, plant.params)
+        batches(plant.scenario, msgspec.structs.replace(recipe.settings, batch=1), 0, 0)
 
 
 def settle(folder: Path) -> Run:
@@ -248,13 +140,11 @@ def settle(folder: Path) -> Run:
     arms = [recipe for recipe in recipes if recipe.name in NULLS]
     own = [recipe for recipe in recipes if recipe.name not in ARMS]
     raw = {
-        (recipe.name, seed): _read_evidence(folder, recipe, seed)
+        (recipe.name, seed): judged(folder, recipe, seed)
         for recipe in recipes
         for seed in range(recipe.seeds)
     }
-    nulls = {
-        arm.name: [index(raw[(arm.name, seed)]) for seed in range(arm.seeds)] for arm in arms
-    }
+    nulls = {arm.name: [index(raw[(arm.name, seed)]) for seed in range(arm.seeds)] for arm in arms}
     controls = [
         index(raw[(arm.name, seed)])
         for arm in recipes
@@ -274,9 +164,13 @@ def settle(folder: Path) -> Run:
             where = {"recipe": recipe.name, "seed": seed}
             rows += [{**where, **msgspec.to_builtins(record)} for record in records]
             verdicts.append(
-                {**where, **msgspec.to_builtins(verdict), "null": recipe.name in nulls,
-                 "reading": reading(index(records), contexts),
-                 "sentence": sentence(index(records), contexts)}
+                {
+                    **where,
+                    **msgspec.to_builtins(verdict),
+                    "null": recipe.name in nulls,
+                    "reading": reading(index(records), contexts),
+                    "sentence": sentence(index(records), contexts),
+                }
             )
             path = checkpoint_path(folder / "checkpoints", recipe, seed)
             training += [{"recipe": recipe.name, **row} for row in training_rows(path)]
@@ -290,10 +184,9 @@ def report(folder: Path) -> Path:
     """Writes `report.html`, a pure function of the records in the folder.
 
     Raises:
-        PlantedError: If jinja2 or matplotlib is missing.
+        PlantedError: If jinja2 is missing.
     """
-    for module in ("jinja2", "matplotlib"):
-        need(module, "write the report")
+    require("report")
     from planted.eval.report.page import RunData, render
 
     opened = open_run(folder)
@@ -326,68 +219,20 @@ def report(folder: Path) -> Path:
     }
     page = render(
         RunData(
-            plant=opened.plant, request=request, contexts=contexts_of(opened.plant.scenario),
-            verdicts=verdict_rows(opened.seeds), evidence=by_recipe(opened.seeds, _records),
-            nulls=by_recipe(opened.nulls, _records), null_verdicts=verdict_rows(opened.nulls),
-            training={k: v for k, v in training.items() if k not in NULLS}, portraits=portraits,
+            plant=opened.plant,
+            request=request,
+            contexts=contexts_of(opened.plant.scenario),
+            verdicts=verdict_rows(opened.seeds),
+            evidence=by_recipe(opened.seeds, _records),
+            nulls=by_recipe(opened.nulls, _records),
+            null_verdicts=verdict_rows(opened.nulls),
+            training={k: v for k, v in training.items() if k not in NULLS},
+            portraits=portraits,
         )
     )
     path = folder / "report.html"
     store.write_bytes(path, page.encode())
     return path
-
-
-# --- opening what is there ----------------------------------------------------------------------
-
-
-def open_run(folder: str | Path) -> Run:
-    """A finished run, read from its folder.
-
-    Raises:
-        ArtefactError: If a file is missing or damaged.
-    """
-    folder = Path(folder)
-    plant, _ = open_request(folder)
-    found: dict[tuple[str, int], list[Evidence]] = {}
-    for row in store.read_lines(folder / "evidence.jsonl"):
-        key = (row.pop("recipe"), row.pop("seed"))
-        found.setdefault(key, []).append(msgspec.convert(row, Evidence))
-    seeds, nulls = [], []
-    for entry in store.read_json(folder / "verdicts.json"):
-        verdict = Verdict(
-            entry["name"], entry["reason"], tuple(entry["reasons"]), entry["stamp"]
-        )
-        key = (entry["recipe"], entry["seed"])
-        made = Seed(*key, verdict, entry["reading"], index(found[key]))
-        (nulls if entry["null"] else seeds).append(made)
-    return Run(folder, plant, tuple(seeds), tuple(nulls))
-
-
-def open_request(folder: Path) -> tuple[Plant, list[Recipe]]:
-    """The plant and the recipes (the nulls' last) of a run folder.
-
-    Raises:
-        RunFolderError: If it holds no run.
-        ArtefactError: If a file is damaged.
-    """
-    if not (folder / "run.json").exists():
-        raise RunFolderError(
-            f"{folder} holds no run (no run.json). Start one with: planted run NAME --out {folder}"
-        )
-    request = store.read_json(folder / "run.json")
-    try:
-        entry_name, parameters = request["plant"].partition("@")[0], request["parameters"]
-        recipes = [
-            Recipe(
-                item["name"], seeds=item["seeds"],
-                settings=msgspec.convert(item["settings"], Settings),
-            )
-            for item in [*request["recipes"], *request["nulls"]]
-        ]
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
-        raise RunFolderError(f"{folder / 'run.json'} is not a request ({error!r}).") from None
-    scenario = library.catalogue.entry(entry_name).make_scenario(parameters)
-    return store.load_plant(folder / "plant", "plant", scenario), recipes
 
 
 def evaluate(
@@ -417,8 +262,8 @@ def evaluate(
         checkpoint = checkpoint.to_params()
     elif not isinstance(checkpoint, Mapping):
         raise PlantedError(
-            f"Cannot read weights from a {type(checkpoint).__name__}: pass Model.module trained on, "
-            "a mapping of parameters, or a safetensors path."
+            f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
+            "trained on, a mapping of parameters, or a safetensors path."
         )
     subject = Checkpoint(made, made.check_params(checkpoint, what))
     records = evidence_on(subject)
@@ -427,44 +272,3 @@ def evaluate(
 
 def _records(seed: Seed) -> Records:
     return seed.records
-
-
-def _request(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
-    def listed(recipe: Recipe) -> dict[str, Any]:
-        return {"name": recipe.name, "seeds": recipe.seeds,
-                "settings": msgspec.to_builtins(recipe.settings)}
-
-    return {
-        "schema": SCHEMA,
-        "plant": plant.name,
-        "tier": plant.tier,
-        "parameters": dict(plant.scenario.parameters),
-        "plant_sha256": store.params_digest(plant.params),
-        "recipes": [listed(recipe) for recipe in recipes],
-        "nulls": [listed(Recipe(name, seeds=NULL_SEEDS)) for name in ARMS],
-        "versions": store.versions(),
-    }
-
-
-def _same_request(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
-    for key in sorted({*found, *wanted} if isinstance(found, dict) else wanted):
-        have = found.get(key) if isinstance(found, dict) else None
-        if have != wanted.get(key):
-            raise RunFolderError(
-                f"{folder} was made by another request: its {key} is {_short(have)}, this one's is "
-                f"{_short(wanted.get(key))}. Repeat that request to resume it, or choose another "
-                "--out."
-            )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True)
-    return text if len(text) <= 160 else text[:157] + "..."
-
-
-def _read_evidence(folder: Path, recipe: Recipe, seed: int) -> list[Evidence]:
-    path = evidence_path(folder, recipe.name, seed)
-    entry = store.read_json(path)
-    if entry.get("digest") != recipe.digest:
-        raise RunFolderError(f"{path} was made by other settings. Remove it and evaluate again.")
-    return msgspec.convert(entry["records"], list[Evidence])

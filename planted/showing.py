@@ -45,8 +45,13 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "parameters": sum(int(value.size) for value in plant.params.values()),
         "layers": 1 + max(node.layer for node in plant.truth.nodes.values()),
         "nodes": [
-            {"name": n.name, "role": n.role, "sites": list(n.sites), "neurons": len(n.neurons),
-             "reads": list(n.reads)}
+            {
+                "name": n.name,
+                "role": n.role,
+                "sites": list(n.sites),
+                "neurons": len(n.neurons),
+                "reads": list(n.reads),
+            }
             for n in plant.truth.nodes.values()
         ],
         "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
@@ -96,8 +101,11 @@ def _sample(sample: dict[str, Any]) -> list[str]:
     for i, word in enumerate(sample["words"][:-1]):
         marks = [
             label
-            for label, slot in (("mesa-best", sample["mesa_choice"]),
-                                ("base-best", sample["base_choice"]), ("chosen", sample["chosen"]))
+            for label, slot in (
+                ("mesa-best", sample["mesa_choice"]),
+                ("base-best", sample["base_choice"]),
+                ("chosen", sample["chosen"]),
+            )
             if slot == i + 1
         ]
         rows.append(

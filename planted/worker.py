@@ -1,16 +1,21 @@
-"""One process of a run: trains and judges its share of the seeds, and writes files.
+"""The processes of a run: each trains and judges its share of the seeds, and writes files.
 
-A run starts one worker a core, each pinned to its core, because a training step of these sizes does
-not use a second one. Workers share nothing but the run folder; each says on its standard output,
-one JSON line at a time, how far it is.
+A run starts one worker a core (`work`), each pinned to its core, because a training step of these
+sizes does not use a second one. Workers share nothing but the run folder; each says on its standard
+output, one JSON line at a time, how far it is.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
+import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +23,7 @@ import msgspec
 import numpy as np
 
 from planted import store
-from planted.errors import PlantedError
+from planted.errors import ArtefactError, PlantedError, RunFolderError, need
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.portrait import portrait
@@ -26,12 +31,138 @@ from planted.finetune.recipe import ARMS, Recipe
 from planted.finetune.regimes import CHUNK, batches
 from planted.finetune.trainer import checkpoint_path, finetune
 from planted.plant import Plant
+from planted.runs import evidence_path, open_request, same_versions
 from planted.scenarios import Tokens
+
+GRACE_S = 20  # seconds a worker may take to leave: a stretch of training steps
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+def require(*extras: str) -> None:
+    """Says which pip line is missing before hours are spent."""
+    wanted = {
+        "train": (("jax", "optax", "scipy"), "fine-tune and evaluate"),
+        "judge": (("scipy",), "evaluate"),
+        "report": (("jinja2",), "write the report"),
+    }
+    for extra in extras:
+        modules, purpose = wanted[extra]
+        for module in modules:
+            need(module, purpose)
+
+
+# --- the process that starts them ----------------------------------------------------------------
+
+
+def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
+    """Trains ("train"), judges ("judge") or both ("train+judge"), one process a core.
+
+    Raises:
+        PlantedError: What a worker reported.
+        RunFolderError: If the run was begun by other versions.
+        KeyboardInterrupt: When interrupted; finished work is on disk.
+    """
+    require(*phase.split("+"))
+    open_request(folder)
+    same_versions(folder)
+    count = _worker_count()
+    workers = [_start_worker(folder, phase, index, count) for index in range(count)]
+    said: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+    complaints = [""] * count
+
+    def listen(index: int) -> None:
+        for line in workers[index].stdout or ():
+            said.put((index, line))
+        said.put((index, None))
+
+    def drain(index: int) -> None:
+        error = workers[index].stderr
+        complaints[index] = error.read() if error else ""
+
+    threads = [threading.Thread(target=f, args=(i,)) for i in range(count) for f in (listen, drain)]
+    for thread in threads:
+        thread.start()
+    running, failed, trouble = count, None, ""
+    try:
+        while running and failed is None:
+            index, line = said.get()
+            if line is None:
+                running -= 1
+                failed = index if workers[index].wait() else None
+                continue
+            heard = json.loads(line)
+            trouble = heard.get("error", trouble)
+            if progress and "error" not in heard:
+                progress({**heard, "worker": index})
+    finally:
+        _stop(workers)
+        for thread in threads:
+            thread.join()
+        for worker in workers:
+            for pipe in filter(None, (worker.stdout, worker.stderr)):
+                pipe.close()
+    if trouble:
+        raise PlantedError(trouble)
+    if failed is not None:
+        code, text = workers[failed].returncode, complaints[failed].strip()
+        if code < 0:
+            raise PlantedError(
+                f"A worker was killed by signal {-code}; if that is 9, memory may be short. What was "
+                "finished is kept; the same command again resumes."
+            )
+        raise RuntimeError(f"Worker {failed} failed (exit code {code}):\n{text}")
+
+
+def _worker_count() -> int:
+    """One a core that this process may use, or fewer if PLANTED_WORKERS says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = os.environ.get("PLANTED_WORKERS", str(cores or 1))
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise PlantedError(f"PLANTED_WORKERS must be a whole number from 1, got {wanted!r}.")
+    return min(int(wanted), cores or 1)
+
+
+def _start_worker(folder: Path, phase: str, index: int, count: int) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1 "
+        + os.environ.get("XLA_FLAGS", ""),
+    }
+    # -P: a folder called planted where the user stands must not shadow this package
+    command = [sys.executable, "-P", "-m", "planted.worker", str(folder), phase]
+    return subprocess.Popen(
+        [*command, str(index), str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def _stop(workers: Sequence[subprocess.Popen[str]]) -> None:
+    """Asks the workers that still run to leave; they finish the file they are writing."""
+    running = [worker for worker in workers if worker.poll() is None]
+    for worker in running:
+        worker.terminate()
+    for worker in running:
+        try:
+            worker.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+# --- what each of them does ----------------------------------------------------------------------
 
 
 def share_of(recipes: Sequence[Recipe], index: int, count: int) -> list[tuple[Recipe, list[int]]]:
-    """The seeds of each recipe that worker `index` of `count` takes: alternating, so that the odd
-    seed falls to another worker with each recipe."""
+    """The seeds of each recipe that worker `index` of `count` takes.
+
+    They alternate, and the odd seed falls to another worker with each recipe.
+    """
     return [
         (recipe, [seed for seed in range(recipe.seeds) if (seed + turn) % count == index])
         for turn, recipe in enumerate(recipes)
@@ -71,15 +202,20 @@ def judge(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> None:
         CheckpointError: If it is not this plant's.
     """
     path = checkpoint_path(folder / "checkpoints", recipe, seed)
+    if not path.exists():
+        raise ArtefactError(f"{path} is missing. Run: planted finetune {folder}")
     params = plant.check_params(store.read_tensors(path)[0], str(path))
     subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed))
     records = evaluate(subject)
     store.write_json(
         evidence_path(folder, recipe.name, seed),
         {
-            "recipe": recipe.name, "digest": recipe.digest, "seed": seed,
+            "recipe": recipe.name,
+            "digest": recipe.digest,
+            "seed": seed,
             "checkpoint": store.params_digest(params),
-            "records": msgspec.to_builtins(records), "portrait": portrait(subject),
+            "records": msgspec.to_builtins(records),
+            "portrait": portrait(subject),
         },
     )
 
@@ -91,17 +227,12 @@ def seen_tasks(plant: Plant, recipe: Recipe, seed: int) -> Tokens:
     return np.concatenate(drawn).reshape(-1, plant.scenario.n_positions)
 
 
-def evidence_path(folder: Path, recipe: str, seed: int) -> Path:
-    """Where the evidence on one checkpoint is."""
-    return folder / "evidence" / recipe / f"seed-{seed:03d}.json"
-
-
 def tell(recipe: str, phase: str, done: int, total: int) -> None:
     """One line of progress for the process that started this one."""
     print(json.dumps({"recipe": recipe, "phase": phase, "done": done, "total": total}), flush=True)
 
 
-def _null_files(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> dict[str, Path]:
+def _null_files(recipe: Recipe, seed: int, folder: Path) -> dict[str, Path]:
     return {
         "evidence.json": evidence_path(folder, recipe.name, seed),
         "checkpoint.safetensors": checkpoint_path(folder / "checkpoints", recipe, seed),
@@ -110,18 +241,29 @@ def _null_files(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> dict[s
 
 def _null_cache(plant: Plant, recipe: Recipe, seed: int) -> Path:
     """Where a network without the plant is kept: named by all that its bytes depend on."""
-    request = [store.params_digest(plant.params), plant.name, recipe.digest, seed,
-               store.versions(), store.source_digest()]
+    request = [
+        store.params_digest(plant.params),
+        plant.name,
+        recipe.digest,
+        seed,
+        store.versions(),
+        store.source_digest(),
+    ]
     return store.cache_folder() / "nulls" / store.sha256(json.dumps(request).encode())[:24]
 
 
 def _borrowed(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> bool:
     """Copies a cached null into the run; False where there is none, or the run has its own."""
     cache = _null_cache(plant, recipe, seed)
-    files = _null_files(plant, recipe, seed, folder)
+    files = _null_files(recipe, seed, folder)
     if any(path.exists() for path in files.values()):
         return False
-    if not all((cache / name).exists() for name in files):
+    try:  # a damaged one is trained again, and then overwritten
+        tensors, _ = store.read_tensors(cache / "checkpoint.safetensors")
+        entry = store.read_json(cache / "evidence.json")
+        if entry["checkpoint"] != store.params_digest(tensors):
+            return False
+    except (ArtefactError, KeyError, TypeError):
         return False
     for name, path in files.items():
         store.write_bytes(path, (cache / name).read_bytes())
@@ -129,8 +271,11 @@ def _borrowed(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> bool:
 
 
 def _lend(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> None:
-    for name, path in _null_files(plant, recipe, seed, folder).items():
-        store.write_bytes(_null_cache(plant, recipe, seed) / name, path.read_bytes())
+    """Puts a null into the cache, where that can be written."""
+    cache = _null_cache(plant, recipe, seed)
+    with suppress(RunFolderError):
+        for name, path in _null_files(recipe, seed, folder).items():
+            store.write_bytes(cache / name, path.read_bytes())
 
 
 def _keep_compiled() -> None:
@@ -148,9 +293,9 @@ def _tell_training(recipe: str, done: int, total: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry of the process: FOLDER PHASE INDEX COUNT."""
-    from planted.experiment import open_request  # a face; imported late, as it starts workers
-
     folder, phase, index, count = Path(arguments[0]), arguments[1], *map(int, arguments[2:4])
+    # Told to stop, it leaves as from an interrupt: no half-written file stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))
@@ -158,14 +303,14 @@ def main(arguments: Sequence[str]) -> int:
         if "train" in phase:
             _keep_compiled()
         plant, recipes = open_request(folder)
-        work: dict[str, Any] = {"train": train_share, "judge": judge_share}
+        steps: dict[str, Callable[..., None]] = {"train": train_share, "judge": judge_share}
         for step in phase.split("+"):
-            work[step](plant, recipes, folder, index, count)
+            steps[step](plant, recipes, folder, index, count)
     except PlantedError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, BrokenPipeError):  # or the process that started this one is gone
+        os._exit(130)
     return 0
 
 

@@ -1,0 +1,264 @@
+"""The run folder: what was asked for, and what was found, opened and checked.
+
+    RUN/run.json (the request, versions)   plant/{plant.json,plant.safetensors}   timings.json
+        checkpoints/RECIPE/seed-KKK/step-NNNNNN.safetensors   evidence/RECIPE/seed-KKK.json
+        training.jsonl   evidence.jsonl   verdicts.json   report.html
+
+A folder belongs to one request. The same request again resumes, another one is refused; what was
+altered, or made by other versions, is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from planted import library, store
+from planted.errors import ArtefactError, RunFolderError, VerdictError
+from planted.eval.evidence import Evidence, Records, index
+from planted.eval.verdict import Verdict
+from planted.finetune.recipe import ARMS, Recipe, Settings
+from planted.finetune.trainer import checkpoint_path
+from planted.plant import Plant
+
+SCHEMA = 1
+NULL_SEEDS = 3  # of each network that verdicts are held against
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One checkpoint of a run, judged.
+
+    Attributes:
+        recipe: Name of the recipe.
+        seed: Training seed.
+        verdict: Its verdict.
+        reading: Its graded reading, per context.
+        records: Its evidence by (name, context), nulls beside it.
+    """
+
+    recipe: str
+    seed: int
+    verdict: Verdict
+    reading: dict[str, Any]
+    records: Records
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """Its evidence by name; "name[T]" where it was measured under a cue."""
+        return {
+            name if context == "all" else f"{name}[{context}]": record
+            for (name, context), record in self.records.items()
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened.
+
+    Attributes:
+        folder: Where it is.
+        plant: The planted model it started from.
+        seeds: Every judged checkpoint, by recipe and seed.
+        nulls: Networks without the plant, judged by the same rule.
+    """
+
+    folder: Path
+    plant: Plant
+    seeds: tuple[Seed, ...]
+    nulls: tuple[Seed, ...]
+
+    def __getitem__(self, at: int) -> Seed:
+        """The checkpoint at this place."""
+        return self.seeds[at]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def verdicts(self) -> dict[str, dict[str, int]]:
+        """Recipe -> how many of its seeds got each verdict."""
+        found: dict[str, Counter[str]] = {}
+        for seed in self.seeds:
+            found.setdefault(seed.recipe, Counter())[seed.verdict.name] += 1
+        return {recipe: dict(counts.most_common()) for recipe, counts in found.items()}
+
+
+def open_run(folder: str | Path) -> Run:
+    """A finished run, read from its folder.
+
+    Raises:
+        ArtefactError: If a file is missing or damaged.
+    """
+    folder = Path(folder)
+    plant, _ = open_request(folder)
+    for path in (folder / "evidence.jsonl", folder / "verdicts.json"):
+        if not path.exists():
+            raise RunFolderError(
+                f"{path} is missing: nothing is judged. Run: planted evaluate {folder}"
+            )
+    found: dict[tuple[str, int], list[Evidence]] = {}
+    seeds: list[Seed] = []
+    nulls: list[Seed] = []
+    try:
+        for row in store.read_lines(folder / "evidence.jsonl"):
+            key = (row.pop("recipe"), row.pop("seed"))
+            found.setdefault(key, []).append(msgspec.convert(row, Evidence))
+        for entry in store.read_json(folder / "verdicts.json"):
+            key = (entry["recipe"], entry["seed"])
+            verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
+            made = Seed(*key, verdict, entry["reading"], index(found[key]))
+            (nulls if entry["null"] else seeds).append(made)
+    except (KeyError, TypeError, AttributeError, VerdictError, msgspec.ValidationError) as error:
+        raise ArtefactError(
+            f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"
+        ) from None
+    return Run(folder, plant, tuple(seeds), tuple(nulls))
+
+
+def open_request(folder: Path) -> tuple[Plant, list[Recipe]]:
+    """The plant and the recipes (the nulls' last) of a run folder.
+
+    Raises:
+        RunFolderError: If it holds no run.
+        ArtefactError: If a file is damaged, or the plant is not the one that was asked for.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise RunFolderError(
+            f"{folder} holds no run (no run.json). Start one with: planted run NAME --out {folder}"
+        )
+    request = store.read_json(path)
+    try:
+        if request["schema"] != SCHEMA:
+            raise RunFolderError(
+                f"{path} has schema {request['schema']!r}, this version reads {SCHEMA}. Use the "
+                f"version of planted that made it ({request['versions']['planted']})."
+            )
+        name, tier, digest = request["plant"], request["tier"], request["plant_sha256"]
+        scenario = library.catalogue.entry(name).make_scenario(request["parameters"])
+        recipes = [
+            Recipe(
+                item["name"],
+                seeds=item["seeds"],
+                settings=msgspec.convert(item["settings"], Settings),
+            )
+            for item in [*request["recipes"], *request["nulls"]]
+        ]
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise ArtefactError(f"{path} is not a request ({error!r}).") from None
+    plant = store.load_plant(folder / "plant", "plant", scenario)
+    if (plant.name, plant.tier, store.params_digest(plant.params)) != (name, tier, digest):
+        raise ArtefactError(
+            f"{folder / 'plant'} holds {plant.name} ({plant.tier}) with other weights than "
+            f"{path} asks for. Repeat the request that made the folder."
+        )
+    return plant, recipes
+
+
+def judged(folder: Path, recipe: Recipe, seed: int) -> list[Evidence]:
+    """The evidence on a checkpoint, if it is on this recipe and on the checkpoint that is there.
+
+    Raises:
+        ArtefactError: If it is missing or damaged, or is on other weights.
+    """
+    path = evidence_path(folder, recipe.name, seed)
+    entry = store.read_json(path)
+    try:
+        made_for, weights = entry["digest"], entry["checkpoint"]
+        records = msgspec.convert(entry["records"], list[Evidence])
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise ArtefactError(
+            f"{path} holds no evidence ({error!r}). Remove it and evaluate again."
+        ) from None
+    tensors, _ = store.read_tensors(checkpoint_path(folder / "checkpoints", recipe, seed))
+    if made_for != recipe.digest or weights != store.params_digest(tensors):
+        raise ArtefactError(
+            f"{path} is evidence on another checkpoint. Remove it and evaluate again."
+        )
+    return records
+
+
+def evidence_path(folder: Path, recipe: str, seed: int) -> Path:
+    """Where the evidence on one checkpoint is."""
+    return folder / "evidence" / recipe / f"seed-{seed:03d}.json"
+
+
+def request_of(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """What `run.json` holds: everything that the bytes of a run depend on."""
+
+    def listed(recipe: Recipe) -> dict[str, Any]:
+        return {
+            "name": recipe.name,
+            "seeds": recipe.seeds,
+            "settings": msgspec.to_builtins(recipe.settings),
+        }
+
+    return {
+        "schema": SCHEMA,
+        "plant": plant.name,
+        "tier": plant.tier,
+        "parameters": dict(plant.scenario.parameters),
+        "plant_sha256": store.params_digest(plant.params),
+        "recipes": [listed(recipe) for recipe in recipes],
+        "nulls": [listed(Recipe(name, seeds=NULL_SEEDS)) for name in ARMS],
+        "versions": store.versions(),
+    }
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder without a request holds more than a start that was cut off leaves there.
+
+    Raises:
+        RunFolderError: If it cannot be looked into.
+    """
+    try:
+        return any(path.name != "plant" and path.name[0] != "." for path in folder.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RunFolderError(
+            f"Cannot use {folder} as a run folder: {error.strerror}. Choose another --out."
+        ) from None
+
+
+def same_request(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
+    """Refuses to go on in the folder of another request, and says what differs.
+
+    Raises:
+        RunFolderError: If the two differ.
+    """
+    for key in sorted({*found, *wanted} if isinstance(found, dict) else wanted):
+        have = found.get(key) if isinstance(found, dict) else None
+        if have != wanted.get(key):
+            raise RunFolderError(
+                f"{folder} was made by another request: its {key} is {_short(have)}, this one's is "
+                f"{_short(wanted.get(key))}. Repeat that request to resume it, or choose another "
+                "--out."
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def same_versions(folder: Path) -> None:
+    """Refuses to go on with other versions: the seeds of one run would not be comparable.
+
+    Raises:
+        RunFolderError: If the run was begun with other versions than are installed.
+    """
+    request, here = store.read_json(folder / "run.json"), store.versions()
+    found = request.get("versions") if isinstance(request, dict) else None
+    if found != here:
+        raise RunFolderError(
+            f"{folder} was begun with {_short(found)}, this is {_short(here)}: results would not "
+            "be comparable bit by bit. Install those versions, or choose another folder."
+        )
