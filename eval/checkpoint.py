@@ -112,7 +112,8 @@ class Checkpoint:
         def edit_part(part: slice) -> Mapping[str, Edit]:
             def edit(value: Any) -> Any:
                 changed = value.copy()
-                changed[np.ix_(np.arange(len(value)), places, heads)] = output[part][:, places]
+                where = np.ix_(np.arange(len(value)), np.array(places), np.array(heads))
+                changed[where] = output[part][:, places]
                 return changed
 
             return {f"blocks.{node.layer}.attn.hook_result": edit}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -81,7 +81,7 @@ def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
 
 def beside_nulls(
     records: Iterable[Evidence],
-    null_arms: dict[str, Sequence[Records]],
+    null_arms: Mapping[str, Sequence[Records]],
     contexts: tuple[str, ...],
     controls: Sequence[Records] = (),
 ) -> list[Evidence]:

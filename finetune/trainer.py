@@ -364,7 +364,8 @@ def _program(
             # By tensor, then joined: the gradient of slicing would pad each one to full length.
             loss, parts = jax.value_and_grad(loss_of)(_unflat(vector, layout), *task)
             joined = jnp.concatenate([parts[name].ravel() for name, _ in layout])
-            gradient = jax.lax.optimization_barrier(joined) * mask
+            whole: Any = jax.lax.optimization_barrier(joined)  # type: ignore[no-untyped-call]
+            gradient = whole * mask
             clipped, _ = clipping.update(gradient, clipping.init(vector))
             update, state = rule.update(clipped, state)
             return (vector - rate * mask * update, state, gradient), loss
@@ -378,4 +379,5 @@ def _program(
     def run(vectors: Any, slots: Any, tokens: Any, labels: Any, mask: Any, rate: Any) -> Any:
         return jax.lax.map(lambda job: one_seed(job, mask, rate), (vectors, slots, tokens, labels))
 
-    return run  # type: ignore[no-any-return]
+    compiled: Callable[..., Any] = run
+    return compiled

@@ -88,7 +88,10 @@ def list_plants(kind: str | None, mechanism: str | None, as_json: bool) -> None:
         return
     print_table(
         ["name", "kind", "mechanism", "shipped"],
-        [[r["name"], r["kind"], r["mechanism"], "yes" if r["shipped"] else "no"] for r in rows],
+        [
+            [str(r["name"]), str(r["kind"]), str(r["mechanism"]), "yes" if r["shipped"] else "no"]
+            for r in rows
+        ],
     )
 
 
@@ -224,6 +227,7 @@ def run(
 @click.pass_context
 def finetune(
     ctx: click.Context,
+    /,
     folder: Path,
     name: str,
     tier: str,

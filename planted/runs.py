@@ -19,13 +19,14 @@ from typing import Any
 
 import msgspec
 
-from planted import library, store
+from planted import store
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict import Verdict
 from planted.finetune.recipe import ARMS, Recipe, Settings
 from planted.finetune.trainer import checkpoint_path
 from planted.plant import Plant
+from planted.programs import catalogue
 
 SCHEMA = 1
 NULL_SEEDS = 3  # of each network that verdicts are held against
@@ -142,7 +143,7 @@ def open_request(folder: Path) -> tuple[Plant, list[Recipe]]:
                 f"version of planted that made it ({request['versions']['planted']})."
             )
         name, tier, digest = request["plant"], request["tier"], request["plant_sha256"]
-        scenario = library.catalogue.entry(name).make_scenario(request["parameters"])
+        scenario = catalogue.entry(name).make_scenario(request["parameters"])
         recipes = [
             Recipe(
                 item["name"],

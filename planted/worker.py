@@ -107,8 +107,8 @@ def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
         code, text = workers[failed].returncode, complaints[failed].strip()
         if code < 0:
             raise PlantedError(
-                f"A worker was killed by signal {-code}; if that is 9, memory may be short. What was "
-                "finished is kept; the same command again resumes."
+                f"A worker was killed by signal {-code}; if that is 9, memory may be short. What "
+                "was finished is kept; the same command again resumes."
             )
         raise RuntimeError(f"Worker {failed} failed (exit code {code}):\n{text}")
 
@@ -282,9 +282,13 @@ def _keep_compiled() -> None:
     """Keeps XLA's compiled programs in the cache folder: a few seconds a process, same numbers."""
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(store.cache_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    settings: dict[str, Any] = {
+        "jax_compilation_cache_dir": str(store.cache_folder() / "xla"),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 def _tell_training(recipe: str, done: int, total: int) -> None:

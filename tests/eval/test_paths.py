@@ -100,7 +100,7 @@ def test_resamples_scatter_as_full_refits_do(
 
 @pytest.mark.parametrize("noise", [0.0, 2.0], ids=["exact", "noisy"])
 def test_resamples_scatter_as_fresh_pairs_do_and_the_ridge_biases_little(noise: float) -> None:
-    """Within a factor 1.8 on 15 fresh samples; many more pairs would move the share by .015 at most.
+    """Within a factor 1.8 on 15 fresh samples; many more pairs move the share by at most .015.
 
     An interval is about the pairs alone: for a chooser without noise the bias is two of its
     standard deviations, and a hundredth is still far within the distance of any two thresholds.
