@@ -318,9 +318,10 @@ def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
         return
     click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
     click.echo(
-        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state is who\n"
-        "  controls the choice, P planted block, R the rest, X both, and for what: m mesa, b base,\n"
-        "  d between. λ (paths.drift) runs from 0, the mesa-objective, to 1, the base objective.\n"
+        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state says\n"
+        "  who controls the choice, P planted block, R the rest, X both, and for what: m mesa,\n"
+        "  b base, d between. λ (paths.drift) runs from 0, the mesa-objective, to 1, the base\n"
+        "  objective.\n"
         f"  The page explains every figure: {folder / 'report.html'}"
     )
     for line in one.verdict.reasons:
