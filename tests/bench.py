@@ -205,9 +205,9 @@ def main() -> None:
         *(f"| {a} | {b} | {c} |" for a, b, c in rows),
         "",
         "The products run alone have no softmax, ReLU, residual sums, gathers or copies between",
-        "them; a forward pass of these sizes spends the rest there, for its tensors are 84 wide and",
-        "each product is followed by passes over memory. Training adds the backward pass of these and",
-        "Adam over every parameter.",
+        "them; a forward pass of these sizes spends the rest there, for its tensors are 84 wide",
+        "and each product is followed by passes over memory. Training adds the backward pass of",
+        "these, and Adam over every parameter.",
     ]
     Path("docs/benchmark.md").write_text("\n".join(page) + "\n")
     print("\n".join(page))
