@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,6 +130,8 @@ def _signs(table: Floats, on: Basis) -> tuple[int, int]:
 
 def _monotone(table: Floats, on: Basis, signs: tuple[int, int]) -> tuple[Floats, float]:
     """Least-squares sum of one monotone function of each objective, and what it leaves."""
+    from scipy import optimize  # in the train extra; the records alone are read without it
+
     turned = on.steps.copy()
     turned[:, : on.n_mesa] *= signs[0]
     turned[:, on.n_mesa :] *= signs[1]
