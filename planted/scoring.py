@@ -79,8 +79,8 @@ def score(
     _whole("seed", seed, 0)
     few = max(2, n_pairs // 4) if twin_pairs is None else twin_pairs
     _whole("twin_pairs", few, 2, n_pairs)
-    if budget_s is not None and not budget_s > 0:
-        raise PlantedError(f"budget_s must be above 0 seconds, got {budget_s!r}.")
+    if budget_s is not None and not budget_s >= 0:
+        raise PlantedError(f"budget_s must be at least 0 seconds, got {budget_s!r}.")
     name, make = resolve(locate)
     settings = Settings(n_pairs, n_redraws, n_reinits, few, seed, budget_s)
     runtime = _runtime("numpy" if runtime is None and name in builtin.BUILTIN else runtime)

@@ -106,7 +106,7 @@ def tensors_to_bytes(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> byt
     """Safetensors bytes; the one metadata key holds JSON, because two keys make the bytes vary."""
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
+    arrays = {name: np.asarray(value, order="C") for name, value in sorted(tensors.items())}
     content: bytes = save(arrays, metadata={"planted": json.dumps(note, sort_keys=True)})
     return content
 
