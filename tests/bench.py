@@ -204,10 +204,11 @@ def main() -> None:
         "| --- | --- | --- |",
         *(f"| {a} | {b} | {c} |" for a, b, c in rows),
         "",
-        "The products run alone each read operands of their own; in the network they share them, so",
-        "that a forward pass can come out above 100 %. The rest goes to softmax, ReLU, residual sums",
-        "and copies, for the tensors are 84 wide and each product is followed by passes over memory;",
-        "training adds the backward pass of these, and Adam over every parameter.",
+        "The products run alone each read operands of their own; in the network they share",
+        "them, so that a forward pass can come out above 100 %. The rest goes to softmax, ReLU,",
+        "residual sums and copies, for the tensors are 84 wide and each product is followed by",
+        "passes over memory; training adds the backward pass of these, and Adam over every",
+        "parameter.",
     ]
     Path("docs/benchmark.md").write_text("\n".join(page) + "\n")
     print("\n".join(page))
