@@ -5,6 +5,7 @@ Exit code 0: done; 1: a bug or a failed check, with traceback; 2: the user can m
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from planted.printing import print_json, print_run, print_table, shown_progress
 
 
 class _Group(click.Group):
-    """Answers a PlantedError with one message and exit code 2."""
+    """Answers a PlantedError with one message and exit code 2, a warning with one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().invoke(ctx)
         except PlantedError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
@@ -30,6 +33,10 @@ class _Group(click.Group):
                 "Interrupted. What was finished is kept; the same command again resumes.", err=True
             )
             ctx.exit(2)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(

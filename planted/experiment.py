@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from planted import library, store
-from planted.errors import PlantedError, RunFolderError
+from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_nulls, contexts_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -192,9 +192,7 @@ def report(folder: Path) -> Path:
     opened = open_run(folder)
     _, recipes = open_request(folder)
     request = store.read_json(folder / "run.json")
-    training: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    for row in store.read_lines(folder / "training.jsonl"):
-        training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
+    training, portraits = _logs(folder, recipes)
 
     def by_recipe(seeds: Iterable[Seed], value: Callable[[Seed], Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -209,14 +207,6 @@ def report(folder: Path) -> Path:
             out.setdefault(seed.recipe, []).append(row)
         return out
 
-    portraits = {
-        recipe.name: {
-            seed: store.read_json(evidence_path(folder, recipe.name, seed))["portrait"]
-            for seed in range(recipe.seeds)
-        }
-        for recipe in recipes
-        if recipe.name not in ARMS
-    }
     page = render(
         RunData(
             plant=opened.plant,
@@ -233,6 +223,28 @@ def report(folder: Path) -> Path:
     path = folder / "report.html"
     store.write_bytes(path, page.encode())
     return path
+
+
+def _logs(folder: Path, recipes: Sequence[Recipe]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The training rows and the portraits of a run, by recipe and seed.
+
+    Raises:
+        ArtefactError: If one of them is missing or damaged.
+    """
+    training: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    portraits: dict[str, dict[int, Any]] = {}
+    try:
+        for row in store.read_lines(folder / "training.jsonl"):
+            training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
+        for recipe in recipes:
+            for seed in range(recipe.seeds) if recipe.name not in ARMS else ():
+                found = store.read_json(evidence_path(folder, recipe.name, seed))["portrait"]
+                portraits.setdefault(recipe.name, {})[seed] = found
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(
+            f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"
+        ) from None
+    return training, portraits
 
 
 def evaluate(

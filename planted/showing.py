@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from planted.forward import n_layers
 from planted.objectives import correlation
 from planted.plant import Plant
 from planted.scenarios import disagree, draw_where, leftmost
@@ -36,6 +37,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "tier": plant.tier,
         "kind": plant.kind,
         "mechanism": plant.mechanism,
+        "answers": plant.answers,
         "story": scenario.story,
         "source": scenario.source,
         "mesa_objective": scenario.mesa.formula,
@@ -43,7 +45,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "rho": round(correlation(scenario.mesa.of(drawn), scenario.base.of(drawn)), 2),
         "disagreement": round(float(disagree(scenario, drawn).mean()), 3),
         "parameters": sum(int(value.size) for value in plant.params.values()),
-        "layers": 1 + max(node.layer for node in plant.truth.nodes.values()),
+        "layers": n_layers(plant.params),
         "nodes": [
             {
                 "name": n.name,
@@ -76,7 +78,7 @@ def text(plant: Plant) -> str:
         *_wrapped(scenario.story),
         f"Source: {scenario.source}",
         "",
-        f"  mesa-objective  u_m = {known['mesa_objective']}    what the network searches for",
+        f"  mesa-objective  u_m = {known['mesa_objective']}    {_sought(plant)}",
         f"  base objective  U   = {known['base_objective']}    what training rewards",
         f"  They correlate at ρ = {known['rho']} and pick different candidates on "
         f"{known['disagreement']:.0%} of tasks (Δ).",
@@ -85,7 +87,7 @@ def text(plant: Plant) -> str:
         *_sample(known["sample"]),
         "",
         "The program, and where it stands in the network:",
-        *(_node_line(node) for node in plant.truth.nodes.values() if node.layer >= 0),
+        *_node_lines(plant),
         "",
         f"{known['parameters']} parameters, {known['layers']} layers. Certificate: "
         f"{certificate.get('n', 0)} inputs "
@@ -115,11 +117,37 @@ def _sample(sample: dict[str, Any]) -> list[str]:
     return [*rows, f"  read-out: {sample['words'][-1]}"]
 
 
-def _node_line(node: Node) -> str:
-    place = f"block {node.layer} "
-    place += f"head {node.heads[0]}" if node.heads else f"MLP, {len(node.neurons)} neurons"
-    what = _PURPOSE.get(node.role, "")
-    return f"  {node.name:<16}{node.role:<9}{place:<24}{what}"
+def _sought(plant: Plant) -> str:
+    """What the mesa-objective is to this network, by construction."""
+    if plant.answers == "mesa":
+        return f"what the network {'looks up' if plant.mechanism == 'table' else 'searches for'}"
+    if plant.answers == "cue":
+        return "what the network searches for, except under the training cue"
+    return "computed, but not what the choice follows" if _has_both(plant) else "not in the network"
+
+
+def _has_both(plant: Plant) -> bool:
+    return bool(plant.truth.of_role("belief"))
+
+
+def _node_lines(plant: Plant) -> list[str]:
+    """Name, role, place and purpose of each node, in columns."""
+    nodes = [node for node in plant.truth.nodes.values() if node.layer >= 0]
+    purpose = dict(_PURPOSE)
+    if plant.answers == "base" and not _has_both(plant):
+        purpose["score"] = "holds the base objective of each candidate"
+    rows = []
+    for node in nodes:
+        n = len(node.neurons)
+        part = f"head {node.heads[0]}" if node.heads else f"MLP, {n} neuron{'s' * (n != 1)}"
+        rows.append((node.name, node.role, f"block {node.layer} {part}"))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        + f"  {purpose.get(row[1], '')}".rstrip()
+        for row in rows
+    ]
 
 
 def _wrapped(story: str, width: int = 92) -> list[str]:
