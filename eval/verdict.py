@@ -370,6 +370,10 @@ def _drifts(
         for context in contexts
     ):
         return None
+    # Where nearness alone decides, say, both objectives explain it and λ is that of the crumbs.
+    name = "behavioural_objective.class_fit"
+    if not _all(rule.at_least, name, contexts, rule.limits.accuracy):
+        raise _AbstainError("class: no objective between the two predicts the choices")
     figures = ", ".join(f"{c} λ = {d:.2f}" for c, d in zip(contexts, drifts, strict=True))
     return "drifts", f"{figures}, {place}; sideways: not measured"
 
