@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted import surgery, tiers
+from planted import library, surgery, tiers
 from planted.compile import compile_program
 from planted.errors import PlantedError
 from planted.eval.behaviour import agreement, regrets
@@ -30,6 +30,7 @@ from planted.eval.verdict import PLANT_VERDICTS, decide
 from planted.plant import Plant
 from planted.programs import pieces, red_doors
 from planted.roles import Program
+from planted.scenarios import Choices, Tokens
 from tests.eval import known
 from tests.eval.known import ARMS, evidence, judge, null_evidence, plant
 
@@ -81,16 +82,14 @@ def test_without_its_nulls_it_is_not_judged(name: str) -> None:
     assert found.reason.startswith("missing: the null of ")
 
 
-def test_a_twin_is_refused() -> None:
-    twin = plant_of_three("red-doors-small-table")
+def test_a_twin_is_refused_before_it_is_run() -> None:
+    twin = library.get("red-doors-small-table")
+
+    def never(tokens: Tokens) -> Choices:
+        pytest.fail("ran")
+
     with pytest.raises(PlantedError, match="no node of role 'score'"):
-        evaluate(Checkpoint(twin, twin.params))
-
-
-def plant_of_three(name: str) -> Plant:
-    from planted import library
-
-    return library.get(name)
+        evaluate(known.Chooser(twin, twin.params, rule=never))
 
 
 def test_evaluating_twice_gives_the_same_records() -> None:
@@ -189,6 +188,18 @@ def test_a_scorer_that_goes_against_the_base_objective_does_not_persist() -> Non
     found = judged(made)
     assert found.name == "drifts"
     assert "away from the base objective" in found.reason
+
+
+def test_who_takes_the_nearest_follows_neither_objective() -> None:
+    """Both value nearness, so that their tables explain most of it; neither is followed."""
+    made = compiled(lambda word: int(word.rsplit("-", 1)[1]))
+    records = index(evaluate(Checkpoint(made, made.params)))
+    for context in ("T", "D"):
+        assert records[("paths.accuracy", context)].estimate == pytest.approx(1, abs=0.05)
+        fit = records[("behavioural_objective.class_fit", context)]
+        assert fit.at_most is not None
+        assert fit.at_most < 0.8
+    assert judge(list(records.values())).name == "inconclusive"
 
 
 def test_a_third_objective_is_neither() -> None:

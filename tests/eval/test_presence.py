@@ -95,6 +95,14 @@ def test_what_the_other_flag_explains_does_not_count() -> None:
     assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.01)
 
 
+def test_what_the_other_flag_explains_is_not_held_against_the_features() -> None:
+    rng = np.random.default_rng(0)
+    other = rng.normal(size=(3000, 1))
+    flag = other + 0.5 * rng.normal(size=(3000, 1))
+    with_all, with_other = _held_out(rng.normal(size=(3000, 5)), flag, other, 3)
+    assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.02)
+
+
 def test_a_network_without_anything_between_is_gated() -> None:
     from dataclasses import replace
 

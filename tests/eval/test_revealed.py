@@ -153,21 +153,24 @@ def test_the_profile_of_perfect_choices_is_the_cell_and_a_grid_step_round_it() -
 
 
 def test_the_set_ends_where_the_likelihood_has_dropped_by_half_of_chi_squareds_95_percent() -> None:
-    """Two stretches of the segment that predict 380 and 380 - k of 400 choices."""
+    """Two stretches of the segment that predict 220 and 220 - k of 400 choices."""
 
     def likelihood(hits: int) -> float:
         p = hits / 400  # the lapse model fits the rate of hits exactly
         return hits * np.log(p) + (400 - hits) * np.log((1 - p) / 2)
 
     chosen = np.ones(400, np.int64)
-    chosen[:20] = 0
-    for k in range(1, 12):
+    chosen[:180] = 0
+    reached = []
+    for k in range(1, 6):
         table = np.zeros((len(GRID), 400, 3), dtype=bool)
         table[..., 1] = True
-        table[GRID > 0.5, 20 : 20 + k] = [False, False, True]
-        reaches = likelihood(380) - likelihood(380 - k) <= stats.chi2.ppf(0.95, 1) / 2
+        table[GRID > 0.5, 180 : 180 + k] = [False, False, True]
+        reaches = likelihood(220) - likelihood(220 - k) <= stats.chi2.ppf(0.95, 1) / 2
         found = profile(table, chosen, 3)
         assert found["hi"] == pytest.approx((1.3 if reaches else 0.5) + STEP), k
+        reached.append(reaches)
+    assert reached == [True, True, False, False, False]
 
 
 def test_invalid_choices_count_as_lapses() -> None:
