@@ -10,7 +10,6 @@ from planted.forward import n_layers
 from planted.objectives import correlation
 from planted.plant import Plant
 from planted.scenarios import disagree, draw_where, leftmost
-from planted.truth import Node
 
 _PURPOSE = {
     "score": "holds the mesa-objective of each candidate",
