@@ -235,6 +235,8 @@ def _logs(folder: Path, recipes: Sequence[Recipe]) -> tuple[dict[str, Any], dict
     portraits: dict[str, dict[int, Any]] = {}
     try:
         for row in store.read_lines(folder / "training.jsonl"):
+            if missing := {"step", "loss", "gradient", "update"} - set(row):
+                raise KeyError(min(missing))
             training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
         for recipe in recipes:
             for seed in range(recipe.seeds) if recipe.name not in ARMS else ():

@@ -23,7 +23,7 @@ from planted import store
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict import Verdict
-from planted.finetune.recipe import ARMS, Recipe, Settings
+from planted.finetune.recipe import ARMS, CONTROLS, Recipe, Settings
 from planted.finetune.trainer import checkpoint_path
 from planted.plant import Plant
 from planted.programs import catalogue
@@ -98,7 +98,7 @@ def open_run(folder: str | Path) -> Run:
         ArtefactError: If a file is missing or damaged.
     """
     folder = Path(folder)
-    plant, _ = open_request(folder)
+    plant, recipes = open_request(folder)
     for path in (folder / "evidence.jsonl", folder / "verdicts.json"):
         if not path.exists():
             raise RunFolderError(
@@ -116,6 +116,9 @@ def open_run(folder: str | Path) -> Run:
             verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
             made = Seed(*key, verdict, entry["reading"], index(found[key]))
             (nulls if entry["null"] else seeds).append(made)
+        expected = {(r.name, k) for r in recipes if r.name not in CONTROLS for k in range(r.seeds)}
+        if {(seed.recipe, seed.seed) for seed in (*seeds, *nulls)} != expected:
+            raise VerdictError("not every checkpoint has a verdict")
     except (KeyError, TypeError, AttributeError, VerdictError, msgspec.ValidationError) as error:
         raise ArtefactError(
             f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"

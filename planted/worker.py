@@ -66,7 +66,8 @@ def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
     open_request(folder)
     same_versions(folder)
     count = _worker_count()
-    workers = [_start_worker(folder, phase, index, count) for index in range(count)]
+    workers: list[subprocess.Popen[str]] = []
+    threads: list[threading.Thread] = []
     said: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
     complaints = [""] * count
 
@@ -79,11 +80,13 @@ def work(folder: Path, phase: str, progress: Progress | None = None) -> None:
         error = workers[index].stderr
         complaints[index] = error.read() if error else ""
 
-    threads = [threading.Thread(target=f, args=(i,)) for i in range(count) for f in (listen, drain)]
-    for thread in threads:
-        thread.start()
     running, failed, trouble = count, None, ""
     try:
+        for index in range(count):
+            workers.append(_start_worker(folder, phase, index, count))
+            for hear in (listen, drain):
+                threads.append(threading.Thread(target=hear, args=(index,)))
+                threads[-1].start()
         while running and failed is None:
             index, line = said.get()
             if line is None:
@@ -227,8 +230,25 @@ def seen_tasks(plant: Plant, recipe: Recipe, seed: int) -> Tokens:
     return np.concatenate(drawn).reshape(-1, plant.scenario.n_positions)
 
 
+_told_to_stop = False
+
+
+def _told(number: int, frame: object) -> None:
+    """Leaves as from an interrupt, so that no half-written file stays behind."""
+    global _told_to_stop
+    _told_to_stop = True
+    raise KeyboardInterrupt
+
+
 def tell(recipe: str, phase: str, done: int, total: int) -> None:
-    """One line of progress for the process that started this one."""
+    """One line of progress for the process that started this one.
+
+    Raises:
+        KeyboardInterrupt: If this process was told to stop. Raised while a module is imported, the
+            first one can get lost.
+    """
+    if _told_to_stop:
+        raise KeyboardInterrupt
     print(json.dumps({"recipe": recipe, "phase": phase, "done": done, "total": total}), flush=True)
 
 
@@ -298,8 +318,8 @@ def _tell_training(recipe: str, done: int, total: int) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Entry of the process: FOLDER PHASE INDEX COUNT."""
     folder, phase, index, count = Path(arguments[0]), arguments[1], *map(int, arguments[2:4])
-    # Told to stop, it leaves as from an interrupt: no half-written file stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _told)
     try:
         if hasattr(os, "sched_setaffinity"):
             cores = sorted(os.sched_getaffinity(0))

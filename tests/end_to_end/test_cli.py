@@ -1,0 +1,596 @@
+"""The command line: what each command prints, and how each mistake of the user ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from planted import library, showing, store, worker
+from planted.cli import main
+from planted.errors import PlantedError
+from planted.finetune.recipe import Recipe
+from planted.finetune.trainer import checkpoint_path
+from planted.plant import Plant
+from planted.programs import catalogue
+from tests.end_to_end.conftest import REQUEST, SCRIPT
+
+RECIPE = Recipe("pressure", steps=250)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def ok(*arguments: Any) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def data(*arguments: Any) -> Any:
+    return json.loads(ok(*arguments, "--json"))
+
+
+def refused(*arguments: Any) -> str:
+    """The message of a command that ended as what the user can mend: one line, code 2."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+# --- what is printed ---
+
+
+def test_list_is_the_catalogue() -> None:
+    rows = data("list")
+    assert [row["name"] for row in rows] == [f"{e.name}@1" for e in catalogue.ENTRIES.values()]
+    text = ok("list")
+    for row in rows:
+        assert row["name"] in text
+    twins = data("list", "--mechanism", "table")
+    assert [row["name"] for row in twins] == ["red-doors-small-table@1"]
+    assert data("list", "--kind", "deceptive")[0]["mechanism"] == "gated search"
+    assert data("list", "--kind", "no such") == []
+
+
+@pytest.mark.parametrize("name", ["red-doors", "red-doors-aligned", "red-doors-small-table"])
+def test_show_explains_a_plant(name: str) -> None:
+    facts, text = data("show", name), ok("show", name)
+    place = catalogue.entry(name).make_scenario()
+    assert facts["mesa_objective"] == place.mesa.formula
+    for said in (facts["name"], place.mesa.formula, place.base.formula, place.source):
+        assert said in text
+    assert f"{facts['parameters']} parameters, 6 layers" in text
+    for node in facts["nodes"]:
+        assert node["name"] in text or node["name"] in ("tokens", "indices")
+    sample = facts["sample"]
+    slot, values = sample["chosen"] - 1, sample["mesa"]
+    assert values[slot] == max(values)
+    assert values.index(max(values)) == slot, "leftmost on ties"
+
+
+def test_show_keeps_its_columns_apart_and_says_whose_objective_it_is() -> None:
+    plant = library.get("red-doors")
+    both = Plant(**{**vars(plant), "answers": "cue"})
+    assert "what the network searches for, except under the training cue" in showing.text(both)
+    assert "u_m = 9·red + near    what the network searches for\n" in showing.text(plant)
+    base = Plant(**{**vars(plant), "answers": "base"})
+    assert "not in the network" in showing.text(base)
+    lines = showing.text(plant).splitlines()
+    rows = lines[lines.index("The program, and where it stands in the network:") + 1 :][:9]
+    starts = {row.index("block ") for row in rows}
+    assert len(starts) == 1
+    assert all("  " in row.split("block ")[1] for row in rows)
+    assert "1 neuron " in rows[1]
+
+
+def test_plant_writes_what_show_and_load_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = data("plant", "red-doors", "--out", tmp_path)
+    assert facts["certificate"]["mismatches"] == 0
+    shipped = library.get("red-doors")
+    made = store.load_plant(tmp_path, "red-doors@1-exact", shipped.scenario)
+    assert store.params_digest(made.params) == store.params_digest(shipped.params)
+    monkeypatch.setattr(library, "build", lambda *_, **__: {"exact": made})  # once is enough
+    text = ok("plant", "red-doors", "--out", tmp_path / "again")
+    assert Path(text.splitlines()[-1]).exists()
+    assert "(drawn), 0 mismatches, least margin" in text
+
+
+def test_run_ends_in_verdicts_and_a_page(made: Path) -> None:
+    text = (made / "whole.txt").read_text()
+    assert "verdicts over seeds (UNCALIBRATED)" in text
+    assert "pressure" in text
+    assert "random-to-base" in text
+    assert text.splitlines()[-1] == f"Report: {made / 'whole' / 'report.html'}"
+
+
+def test_run_again_prints_the_same_and_as_json(copy: Path) -> None:
+    printed = data("run", *REQUEST, "--out", copy)
+    assert printed["folder"] == str(copy)
+    assert [(seed["recipe"], seed["seed"]) for seed in printed["seeds"]] == [
+        ("pressure", 0),
+        ("pressure", 1),
+    ]
+    assert sum(printed["verdicts"]["pressure"].values()) == 2
+    assert {seed["stamp"] for seed in printed["seeds"]} == {"UNCALIBRATED"}
+
+
+def test_evaluate_gives_the_verdicts_of_the_run(copy: Path) -> None:
+    before = (copy / "verdicts.json").read_bytes(), (copy / "evidence.jsonl").read_bytes()
+    for name in ("verdicts.json", "evidence.jsonl", "training.jsonl"):
+        (copy / name).unlink()
+    printed = data("evaluate", copy)
+    assert ((copy / "verdicts.json").read_bytes(), (copy / "evidence.jsonl").read_bytes()) == before
+    entries = [entry for entry in json.loads(before[0]) if not entry["null"]]
+    assert [seed["verdict"] for seed in printed["seeds"]] == [entry["name"] for entry in entries]
+
+
+def test_report_writes_the_page_of_the_run(copy: Path) -> None:
+    page = copy / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert data("report", copy) == {"folder": str(copy), "report": str(page)}
+    assert page.read_bytes() == before
+    assert ok("report", copy).strip() == str(page)
+
+
+def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
+    facts = data("explain", whole, "--seed", "1")
+    assert (facts["recipe"], facts["seed"]) == ("pressure", 1)
+    entry = json.loads((whole / "verdicts.json").read_text())[1]
+    assert facts["reasons"] == entry["reasons"]
+    assert facts["verdict"].startswith(entry["name"])
+    text = ok("explain", whole, "--seed", "1")
+    assert facts["verdict"] in text
+    for reason in facts["reasons"]:
+        assert reason in text
+    for key in facts["evidence"]:
+        assert key in text
+    null = data("explain", whole, "--recipe", "random-to-base")
+    assert null["recipe"] == "random-to-base"
+
+
+def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
+    found = sorted(str(path) for path in (copy / "checkpoints").rglob("step-*"))
+    assert data("finetune", copy) == {"folder": str(copy), "checkpoints": found}
+    text = ok("finetune", copy, "--recipe", "pressure", "--steps", "250", "--seeds", "2")
+    assert text == f"4 checkpoints in {copy / 'checkpoints'}\n"
+
+
+@pytest.mark.slow
+def test_score_prints_a_method_beside_its_nulls() -> None:
+    found = data("score", "exact-patching", "--budget-s", "1")
+    assert found
+    assert "exact-patching" in json.dumps(found)
+
+
+def test_help_names_every_command() -> None:
+    text = ok("--help")
+    for name in ("list", "show", "plant", "finetune", "evaluate", "explain", "report", "run",
+                 "score"):  # fmt: skip
+        assert f"\n  {name} " in text
+        assert ok(name, "--help").startswith("Usage: ")
+    assert "planted, version" in ok("--version")
+
+
+def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
+    command = [sys.executable, "-P", "-m", "planted.cli", "explain", str(whole), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["recipe"] == "pressure"
+    assert done.stderr == ""
+
+
+# --- names and values ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("show", "red-door"), "Unknown plant 'red-door'. Did you mean 'red-doors'"),
+        (("plant", "read-doors", "--out", "x"), "Did you mean 'red-doors'"),
+        (("run", "blue-doors"), "Unknown plant 'blue-doors'"),
+        (("show", "red-doors@7"), "no version '7'; this release has red-doors@1"),
+        (("show", "red-doors", "--set", "levels=99"), "levels must be a whole number from 2 to 16"),
+        (("show", "red-doors", "--set", "levels=1"), "levels must be a whole number from 2"),
+        (("show", "red-doors", "--set", "objects=9"), "objects must be a whole number from 2 to 8"),
+        (("plant", "red-doors", "--set", "objects=1", "--out", "x"), "objects must be"),
+        (("run", "red-doors", "--set", "levels=99"), "levels must be"),
+        (("show", "red-doors", "--set", "level=3"), "no parameter 'level'; it has objects"),
+        (("show", "red-doors", "--set", "levels"), "--set wants NAME=VALUE, got 'levels'"),
+        (("show", "red-doors", "--set", "levels=two"), "a whole number is expected, got 'two'"),
+        (("run", "red-doors", "--recipe", "presure"), "Did you mean 'pressure'"),
+        (("run", "red-doors", "--seeds", "0"), "seeds must be from 1 to 1000, got 0"),
+        (("run", "red-doors", "--steps", "0"), "steps must be from 1"),
+        (("run", "red-doors", "--learning-rate", "-1"), "learning_rate must be above 0"),
+        (("run", "red-doors", "--learning-rate", "nan"), "learning_rate must be above 0"),
+        (("run", "red-doors", "--pressure", "2"), "pressure must be a share"),
+        (("run", "red-doors", "--recipe", "coincident", "--pressure", ".3"), "has no effect"),
+        (("run", "red-doors", "--train", "blocks.9"), "Unknown part of the network to train"),
+        (("run", "red-doors", "--recipe", "cued", "--recipe", "cued"), "asked for twice"),
+        (("run", "red-doors", "--recipe", "random-to-mesa"), "Unknown recipe|part of every run"),
+        (("run", "red-doors-small-table"), "is a twin: it has no planted objective"),
+        (("run", "red-doors-aligned"), "in the disagreement set"),
+        (("finetune", "x", "--seeds", "0"), "seeds must be from 1"),
+        (("finetune", "x", "--plant", "red-door"), "Did you mean 'red-doors'"),
+        (("score", "exact-patchin"), "Did you mean 'exact-patching'"),
+        (("score", "no.such.module:f"), "no.such.module"),
+        (("score", "exact-patching", "--task", "recover"), "Unknown task 'recover'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_name_or_value_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    import re
+
+    monkeypatch.chdir(tmp_path)
+    assert re.search(message, refused(*arguments))
+    left = [path for path in tmp_path.iterdir() if path.name != "cache"]
+    assert left == [], "what is refused leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("show",), ("shw", "red-doors"), ("run", "red-doors", "--seeds", "two"),
+     ("run", "red-doors", "--tier", "warm"), ("run", "red-doors", "--optimizer", "lion")],
+)  # fmt: skip
+def test_what_click_refuses_ends_in_code_2_too(arguments: tuple[str, ...]) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_workers_from_the_environment_are_checked(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wrong in ("0", "two", "-1"):
+        monkeypatch.setenv("PLANTED_WORKERS", wrong)
+        assert "PLANTED_WORKERS must be a whole number from 1" in refused("evaluate", copy)
+
+
+def test_a_warning_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    def get(*_: Any, **__: Any) -> Plant:
+        warnings.warn("It is planted again now.", stacklevel=2)
+        return plant
+
+    plant = library.get("red-doors")
+    monkeypatch.setattr(library, "get", get)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = invoke("show", "red-doors")
+    assert result.exit_code == 0
+    assert result.stderr == "Warning: It is planted again now.\n"
+
+
+# --- folders ---
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explain", "report"])
+def test_a_folder_that_holds_no_run_is_named(tmp_path: Path, command: str) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for folder in (tmp_path, tmp_path / "none", tmp_path / "notes.txt"):
+        message = refused(command, folder)
+        assert f"{folder} holds no run" in message
+        assert "planted run NAME --out" in message
+
+
+@pytest.mark.parametrize("command", [("run", "red-doors", "--out"), ("finetune",)])
+def test_a_folder_with_other_things_is_not_taken(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert "is not empty and holds no run" in refused(*command, tmp_path / "mine")
+    assert os.listdir(tmp_path / "mine") == ["notes.txt"]
+
+
+@pytest.mark.parametrize("command", [("run", "red-doors", "--out"), ("finetune",)])
+def test_a_file_where_the_folder_should_be_is_named(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert "Not a directory" in refused(*command, file)
+    assert "Not a directory" in refused(*command, file / "below")
+    assert "Cannot write" in refused("plant", "red-doors", "--out", file / "below")
+    assert file.read_text() == "mine"
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = refused("run", "red-doors", "--out", tmp_path / "run")
+    assert "No space left on device" in message
+    assert "Free some space" in message
+    assert [p for p in (tmp_path / "run").rglob("*") if p.is_file()] == []
+    monkeypatch.undo()
+
+
+def small_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
+    # a real write that fails, in the worker: files may not grow beyond 50 kB
+    for path in (copy / "checkpoints" / "pressure").rglob("*.safetensors"):
+        path.unlink()
+    done = subprocess.run(
+        [sys.executable, "-P", str(SCRIPT), "finetune", str(copy)],
+        capture_output=True, text=True, preexec_fn=small_files, check=False,
+        env={**os.environ, "PLANTED_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: Cannot write")
+    assert "File too large" in lines[0]
+    assert not [p for p in (copy / "checkpoints" / "pressure").rglob("*") if p.is_file()]
+
+
+def change_request(folder: Path, **changes: Any) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--seeds", "3"),
+        ("--learning-rate", "1e-4"),
+        ("--tier", "exact"),
+        ("--recipe", "coincident"),
+        ("--set", "levels=7"),
+    ],
+)
+@pytest.mark.parametrize("command", [("run", *REQUEST, "--out"), ("finetune", *REQUEST[1:])])
+def test_a_folder_of_other_settings_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    plant = library.get("red-doors", "tempered")
+
+    def get(name: str, tier: str, parameters: Any = None) -> Plant:
+        place = catalogue.entry(name).make_scenario(parameters)
+        return Plant(**{**vars(plant), "tier": tier, "scenario": place})
+
+    monkeypatch.setattr(library, "get", get)  # planting seven levels takes its time
+    before = (copy / "run.json").read_bytes()
+    assert "was made by another request" in refused(*command, copy, *more)
+    assert (copy / "run.json").read_bytes() == before
+
+
+def test_a_run_of_another_version_is_refused(copy: Path) -> None:
+    versions = {**store.versions(), "jax": "0.0.1"}
+    change_request(copy, versions=versions)
+    assert "its versions is" in refused("run", *REQUEST, "--out", copy)
+    for command in ("evaluate", "finetune"):
+        message = refused(command, copy)
+        assert "was begun with" in message
+        assert "0.0.1" in message
+    assert ok("explain", copy), "what is written can still be read"
+    change_request(copy, schema=99)
+    assert "has schema 99, this version reads 1" in refused("explain", copy)
+    change_request(copy, schema=1, plant="red-doors@7")
+    assert "has no version '7'" in refused("explain", copy)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "null", '{"schema": 1}', "{broken", '{"schema": 1, "plant": 3}']
+)
+def test_a_damaged_request_is_named(copy: Path, content: str) -> None:
+    (copy / "run.json").write_text(content)
+    for command in ("evaluate", "explain", "report", "finetune"):
+        assert "run.json" in refused(command, copy)
+
+
+# --- damaged artefacts ---
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def alter(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [truncate, alter, Path.unlink])
+@pytest.mark.parametrize("name", ["plant.safetensors", "plant.json"])
+def test_a_damaged_plant_is_named(copy: Path, damage: Callable[[Path], None], name: str) -> None:
+    damage(copy / "plant" / name)
+    for command in ("evaluate", "explain", "report", "finetune"):
+        assert f"plant/{name}" in refused(command, copy)
+
+
+def test_another_plant_in_the_folder_is_named(copy: Path) -> None:
+    store.save_plant(copy / "plant", library.get("red-doors", "exact"), "plant")
+    assert "holds red-doors@1 (exact) with other weights" in refused("explain", copy)
+    ok("run", *REQUEST, "--out", copy)
+    ok("explain", copy)
+
+
+def first(copy: Path) -> Path:
+    return checkpoint_path(copy / "checkpoints", RECIPE, 0)
+
+
+@pytest.mark.parametrize("judged", [True, False])
+@pytest.mark.parametrize("damage", [truncate, Path.unlink])
+def test_a_damaged_checkpoint_is_named(
+    copy: Path, damage: Callable[[Path], None], judged: bool
+) -> None:
+    if not judged:
+        (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+    damage(first(copy))
+    assert str(first(copy)) in refused("evaluate", copy)
+
+
+def shaped(params: dict[str, Any]) -> None:
+    params["unembed.W_U"] = params["unembed.W_U"][:, :-1]
+
+
+def broken(params: dict[str, Any]) -> None:
+    params["unembed.W_U"] = np.full_like(params["unembed.W_U"], np.nan)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(shaped, "'unembed.W_U' has shape"), (broken, "'unembed.W_U' holds NaN or infinity")],
+)
+def test_a_checkpoint_that_is_not_this_plants_is_named(
+    copy: Path, spoil: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+    params, note = store.read_tensors(first(copy))
+    spoil(params)
+    store.write_tensors(first(copy), params, note)
+    for command in ("evaluate", "finetune"):
+        said = refused(command, copy)
+        assert message in said
+        assert str(first(copy)) in said
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"digest": 1, "checkpoint": 2}'])
+def test_damaged_evidence_is_named(copy: Path, content: str) -> None:
+    path = copy / "evidence" / "pressure" / "seed-001.json"
+    path.write_text(content)
+    said = refused("evaluate", copy)
+    assert str(path) in said
+    assert "Remove it" in said
+
+
+@pytest.mark.parametrize("content", ["{", "[3]\n", "{}\n", '{"recipe": "pressure", "seed": 0}\n'])
+@pytest.mark.parametrize("name", ["evidence.jsonl", "verdicts.json", "training.jsonl"])
+def test_damaged_records_are_named(copy: Path, name: str, content: str) -> None:
+    (copy / name).write_text(content)
+    said = refused("report", copy)
+    assert name in said or "records" in said
+    ok("evaluate", copy)
+    ok("report", copy)
+
+
+def test_an_unjudged_folder_says_what_to_do(copy: Path) -> None:
+    (copy / "verdicts.json").unlink()
+    assert f"Run: planted evaluate {copy}" in refused("explain", copy)
+    first(copy).unlink()
+    (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+    assert f"Run: planted finetune {copy}" in refused("evaluate", copy)
+
+
+def test_explain_names_the_seeds_there_are(whole: Path) -> None:
+    said = refused("explain", whole, "--seed", "7")
+    assert "No seed 7 of recipe 'pressure'" in said
+    assert "pressure 0, pressure 1, random-to-base 0" in said
+
+
+# --- bugs, and workers that fail ---
+
+
+def test_a_bug_keeps_its_traceback_and_ends_in_code_1() -> None:
+    code = (
+        "import planted.showing as showing; showing.text = lambda plant: 1 / 0\n"
+        "from planted.cli import main; main(['show', 'red-doors'])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert done.stdout == ""
+
+
+def fake_workers(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[subprocess.Popen[str]]:
+    """Workers that run these programs instead."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path, phase: str, index: int, count: int) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", sources[index]],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    monkeypatch.setattr(worker, "_start_worker", start)
+    monkeypatch.setattr(worker, "_worker_count", lambda: len(sources))
+    return started
+
+
+ENDLESS = "import time\nwhile True: time.sleep(1)"
+SAYS = "import json; print(json.dumps({}), flush=True)\n"
+
+
+def test_a_bug_in_a_worker_is_shown_with_its_traceback(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = fake_workers(monkeypatch, ENDLESS, "raise ZeroDivisionError('in the worker')")
+    result = invoke("evaluate", str(whole))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, RuntimeError)
+    assert "Traceback" in str(result.exception)
+    assert "in the worker" in str(result.exception)
+    assert all(process.returncode is not None for process in started), "none is left running"
+
+
+def test_one_workers_trouble_ends_the_others_at_once(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = SAYS.format('{"error": "Seed 3 is mad."}') + "raise SystemExit(2)"
+    started = fake_workers(monkeypatch, ENDLESS, trouble)
+    begun = time.monotonic()
+    assert refused("evaluate", whole) == "Error: Seed 3 is mad."
+    assert time.monotonic() - begun < 60
+    assert all(process.returncode is not None for process in started)
+
+
+def test_a_killed_worker_is_the_users_to_mend(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_workers(monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    assert "killed by signal 9" in refused("evaluate", whole)
+
+
+def test_what_a_progress_callback_raises_ends_the_workers_and_reaches_the_caller(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = '{"recipe": "pressure", "phase": "judge", "done": 1, "total": 2}'
+    started = fake_workers(monkeypatch, SAYS.format(line) + ENDLESS, ENDLESS)
+    heard: list[Any] = []
+
+    def progress(said: Any) -> None:
+        heard.append(said)
+        raise LookupError("the user's own")
+
+    with pytest.raises(LookupError, match="the user's own"):
+        worker.work(whole, "judge", progress)
+    assert heard == [{**json.loads(line), "worker": 0}]
+    assert all(process.returncode is not None for process in started)
+
+
+def test_every_planted_error_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise PlantedError("Mend this.")
+
+    monkeypatch.setattr(library, "get", fail)
+    assert refused("show", "red-doors") == "Error: Mend this."
