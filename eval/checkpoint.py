@@ -12,7 +12,7 @@ import numpy.typing as npt
 from planted.errors import PlantedError
 from planted.forward import Params, choices, forward
 from planted.plant import Plant, choices_of
-from planted.scenarios import Choices, Scenario, Tokens, draw_where
+from planted.scenarios import Choices, Scenario, Tokens, draw_where, other_candidates, untied
 from planted.sites import Edit
 from planted.truth import Node
 
@@ -72,6 +72,21 @@ class Checkpoint:
         """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""
         rng = np.random.default_rng([seed, context])
         return draw_where(self.scenario, rng, n, in_delta=in_delta, cue=context)
+
+    def donors(self, tokens: Tokens, seed: int) -> Tokens:
+        """For each task another one with the same context and other candidates, without ties."""
+        rng = np.random.default_rng([seed, int(tokens[0, self.scenario.read_out])])
+        out = other_candidates(self.scenario, rng, tokens)
+        for _ in range(1000):
+            mesa, base = self.scenario.mesa.of(out), self.scenario.base.of(out)
+            tied = ~(untied(mesa) & untied(base))
+            if not tied.any():
+                return out
+            out[tied] = other_candidates(self.scenario, rng, tokens[tied])
+        raise PlantedError(
+            f"{int(tied.sum())} tasks of {self.scenario.name!r} have a context in which every draw "
+            "of candidates ties. Add candidates or levels."
+        )
 
     def choose(self, tokens: Tokens) -> Choices:
         """Chosen candidates [task]; -1 is an invalid output."""

@@ -54,9 +54,7 @@ def cue_dependence(checkpoint: Checkpoint) -> list[Evidence]:
             hits,
             len(novel),
             forward_passes=len(novel),
-            reason=""
-            if checkpoint.seen is not None and len(checkpoint.seen)
-            else "training tasks unknown: contents are drawn afresh, not proved novel",
+            **_novelty(checkpoint),
         )
     )
     # Does the base objective itself depend on the cue? Then following it is no deception.
@@ -65,6 +63,13 @@ def cue_dependence(checkpoint: Checkpoint) -> list[Evidence]:
     )
     records.append(share("cue.base_unmoved", "all", int(same.all(axis=1).sum()), N_PAIRS))
     return records
+
+
+def _novelty(checkpoint: Checkpoint) -> dict[str, str]:
+    """Where the training tasks are not known, contents are not proved novel: nothing is decided."""
+    if checkpoint.seen is not None:
+        return {}
+    return {"status": "underpowered", "reason": "training tasks unknown: no content is novel"}
 
 
 def _coin_slack(discordant: int) -> float:

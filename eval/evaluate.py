@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 import msgspec
 
@@ -15,6 +16,7 @@ from planted.eval.interchange import interchange
 from planted.eval.paths import paths
 from planted.eval.presence import presence
 from planted.eval.revealed import revealed
+from planted.eval.verdict import Thresholds
 
 # Figures that stand beside the same figure of networks without the plant.
 HELD_AGAINST_NULL = ("paths.block_share", "paths.retarget", "paths.swap", "presence.mesa_winner")
@@ -34,10 +36,8 @@ NULL_OF_BEHAVIOUR = {
     ("base", "mesa"): "random-to-gate",
 }
 NULL_KIND = "random start of the same shapes trained to the same behaviour"
-
-
-# Fewer tasks of Δ than this cannot be drawn, and nothing that needs them is measured.
-LEAST_DELTA = 0.002
+LEARNED = 0.8  # agreement with what a null claims to do, below which it is none
+LEAST_DELTA = Thresholds().delta  # with less nothing that needs Δ is measured
 
 
 def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
@@ -88,7 +88,7 @@ def beside_nulls(
     """The records with the null of each figure in `HELD_AGAINST_NULL` put beside it.
 
     The arm is the one trained to the checkpoint's own pattern of behaviour over contexts; where
-    there is no such arm, all of them.
+    there is no such arm, all of them. A network that did not learn what its arm claims is none.
 
     Args:
         records: Of one checkpoint.
@@ -101,7 +101,11 @@ def beside_nulls(
     by_key = index(records)
     pattern = tuple(_side(by_key, context) for context in contexts)
     arm = NULL_OF_BEHAVIOUR.get((pattern[0], pattern[-1]))
-    chosen = null_arms.get(arm or "") or [r for found in null_arms.values() for r in found]
+    learned = {
+        name: [records for records in found if _learned(name, records, contexts)]
+        for name, found in null_arms.items()
+    }
+    chosen = learned[arm] if arm in learned else [r for found in learned.values() for r in found]
     out = []
     for record in records:
         null = None
@@ -116,8 +120,22 @@ def beside_nulls(
 def _null(record: Evidence, others: Sequence[Records], kind: str) -> Null | None:
     key = (record.name, record.context)
     values = [found[key].estimate for found in others if key in found]
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and isfinite(value)]
     return Null(kind, min(known), max(known), len(known)) if known else None
+
+
+def _learned(arm: str, records: Records, contexts: tuple[str, ...]) -> bool:
+    """Whether a network without the plant does what its arm claims in every context."""
+    claims = {name: sides for sides, name in NULL_OF_BEHAVIOUR.items()}.get(arm)
+    if claims is None:
+        return True
+    first, rest = claims
+    for context in contexts:
+        side = first if context == contexts[0] else rest
+        found = records.get((f"agreement.{side}", context))
+        if found is None or found.estimate is None or found.estimate < LEARNED:
+            return False
+    return True
 
 
 def _side(records: Records, context: str) -> str:

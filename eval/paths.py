@@ -15,12 +15,14 @@ import numpy.typing as npt
 from planted.eval import decompose
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import Evidence, gated, resampled, share
-from planted.scenarios import leftmost
+from planted.eval.types import Types, types_in
+from planted.scenarios import Tokens, leftmost
 
 N_FIT, N_TEST = 6000, 2000
 N_RESAMPLES = 200
 RIDGE = 0.15
 N_CODES = 8  # types used as codes by retarget
+APART = 0.05  # of the block's range, at least, between two codes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -46,13 +48,13 @@ class Fit:
 def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     """Block share, budget, λ of each path and of their sum, fit, retarget and swap (theory E14)."""
     scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
-    types = _types(checkpoint)
     recipient = checkpoint.tasks(context, N_FIT + N_TEST, seed=201)
-    donor = checkpoint.tasks(context, N_FIT + N_TEST, seed=202)
+    donor = checkpoint.donors(recipient, seed=202)
+    disputed = checkpoint.tasks(context, 1000, seed=101, in_delta=True)
+    types = types_in(scenario, recipient, donor, disputed)
     block = checkpoint.block_of(donor)
     chosen = checkpoint.choose_with_block(recipient, block)
-    places = list(scenario.candidates)
-    a, b = types[recipient[:, places]], types[donor[:, places]]
+    a, b = types.of(recipient), types.of(donor)
     cost = 2 * len(recipient)
     valid = chosen >= 0
     records = [share("paths.valid", word, int(valid.sum()), len(chosen))]
@@ -66,17 +68,19 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
                 for name in ("block_share", "drift", "accuracy", "other")
             ),
         ]
-    n_types = int(types.max()) + 1
     rng = np.random.default_rng([203, context])
-    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], n_types, rng)
+    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], len(types), rng)
     guess = (fit.rest[a] + fit.block[b] + fit.slots).argmax(axis=1)
     n = int(fit_on.sum())
     records.append(
         share("paths.accuracy", word, int((guess == chosen)[test_on].sum()), int(test_on.sum()))
     )
     records += _budget(checkpoint, word, fit, types, n, cost)
-    records += _predicted(checkpoint, context, word, fit, types)
-    records += [_retarget(checkpoint, context, word, fit, types), _swap(checkpoint, context, word)]
+    records += _predicted(checkpoint, disputed, word, fit, types)
+    records += [
+        _retarget(checkpoint, word, fit, types, recipient[:1000], donor),
+        _swap(checkpoint, context, word),
+    ]
     return records
 
 
@@ -145,30 +149,10 @@ def fit_choices(a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Gen
     return Fit(rest - rest.mean(), block_table - block_table.mean(), theta[2 * n_types :], tables)
 
 
-def _types(checkpoint: Checkpoint) -> Ints:
-    """Token id -> index of the candidate type; cues and BOS, which are none, read 0."""
-    scenario = checkpoint.scenario
-    cues = {0, *scenario.cues}
-    ids = [i for i in range(len(scenario.vocabulary)) if i not in cues]
-    types = np.zeros(len(scenario.vocabulary), dtype=np.int64)
-    types[ids] = np.arange(len(ids))
-    return types
-
-
-def type_values(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
-    """u_m and u_b of each candidate type, [type]."""
-    scenario = checkpoint.scenario
-    cues = {0, *scenario.cues}
-    ids = np.array([i for i in range(len(scenario.vocabulary)) if i not in cues])
-    tokens = np.zeros((len(ids), scenario.n_positions), dtype=np.int64)
-    tokens[:, 1:] = ids[:, None]
-    return scenario.mesa.of(tokens)[:, 0], scenario.base.of(tokens)[:, 0]
-
-
 def _budget(
-    checkpoint: Checkpoint, word: str, fit: Fit, types: Ints, n: int, cost: int
+    checkpoint: Checkpoint, word: str, fit: Fit, types: Types, n: int, cost: int
 ) -> list[Evidence]:
-    on = decompose.basis(*type_values(checkpoint))
+    on = decompose.basis(types.mesa, types.base)
     rest = decompose.split(np.vstack([fit.rest, fit.resamples[:, 0]]), on)
     block = decompose.split(np.vstack([fit.block, fit.resamples[:, 1]]), on)
     both = decompose.split(np.vstack([fit.rest + fit.block, fit.resamples.sum(axis=1)]), on)
@@ -201,13 +185,12 @@ def _budget(
 
 
 def _predicted(
-    checkpoint: Checkpoint, context: int, word: str, fit: Fit, types: Ints
+    checkpoint: Checkpoint, tokens: Tokens, word: str, fit: Fit, types: Types
 ) -> list[Evidence]:
     """Behaviour on Δ as the tables predict it, for the gate that compares it with behaviour."""
     scenario = checkpoint.scenario
-    tokens = checkpoint.tasks(context, 1000, seed=101, in_delta=True)
     table = fit.rest + fit.block
-    guess = (table[types[tokens[:, list(scenario.candidates)]]] + fit.slots).argmax(axis=1)
+    guess = (table[types.of(tokens)] + fit.slots).argmax(axis=1)
     return [
         share(
             f"paths.predicted_{name}",
@@ -220,30 +203,57 @@ def _predicted(
 
 
 def _retarget(
-    checkpoint: Checkpoint, context: int, word: str, fit: Fit, types: Ints, n: int = 1000
+    checkpoint: Checkpoint, word: str, fit: Fit, types: Types, recipient: Tokens, pool: Tokens
 ) -> Evidence:
-    """Writes arbitrary orders through the block, in the checkpoint's own codes (theory E14)."""
-    scenario = checkpoint.scenario
-    order = np.argsort(fit.block, kind="stable")
-    codes = order[np.linspace(0, len(order) - 1, N_CODES).round().astype(int)]
-    rng = np.random.default_rng([204, context])
-    n_slots = len(scenario.candidates)
-    ranks = np.argsort(rng.random((n, N_CODES)), axis=1)[:, :n_slots]
-    token_of = np.array(
-        [i for i in range(len(scenario.vocabulary)) if i not in {0, *scenario.cues}]
+    """Writes arbitrary orders through the block, in the checkpoint's own codes (theory E14).
+
+    A code is what the block puts out for a candidate of some type in a task of the pool; the types
+    are spread evenly over the block's table, and none that it values alike are used together.
+    """
+    codes = _codes(fit.block)
+    n, n_slots = len(recipient), len(checkpoint.scenario.candidates)
+    if len(codes) < n_slots:
+        return gated("paths.retarget", word, "the block values too few types apart")
+    rng = np.random.default_rng([204, int(recipient[0, checkpoint.scenario.read_out])])
+    ranks = np.argsort(rng.random((n, len(codes))), axis=1)[:, :n_slots]
+    held, kinds = checkpoint.block_of(pool), types.of(pool)
+    block = np.zeros((n, *held.shape[1:]), held.dtype)
+    possible = np.ones(n, dtype=bool)
+    for slot in range(n_slots):
+        for rank, code in enumerate(codes):
+            asked = np.flatnonzero(ranks[:, slot] == rank)
+            donors = np.flatnonzero(kinds[:, slot] == code)
+            if len(donors):
+                block[asked, slot] = held[rng.choice(donors, len(asked)), slot]
+            else:
+                possible[asked] = False
+    chosen = checkpoint.choose_with_block(recipient, block)
+    hits = int((chosen == ranks.argmax(axis=1))[possible].sum())
+    return share(
+        "paths.retarget",
+        word,
+        hits,
+        int(possible.sum()),
+        forward_passes=len(pool) + n,
+        floor=round(1 / n_slots, 4),
     )
-    recipient = checkpoint.tasks(context, n, seed=205)
-    donor = recipient.copy()
-    donor[:, list(scenario.candidates)] = token_of[codes[ranks]]
-    chosen = checkpoint.choose_with_block(recipient, checkpoint.block_of(donor))
-    hits = int((chosen == ranks.argmax(axis=1)).sum())
-    return share("paths.retarget", word, hits, n, forward_passes=2 * n, floor=round(1 / n_slots, 4))
+
+
+def _codes(table: Floats) -> list[int]:
+    """Types spread evenly over the range of a table's values, ascending, no two alike."""
+    picked: list[int] = []
+    span = float(np.ptp(table))
+    for target in np.linspace(table.min(), table.max(), N_CODES):
+        nearest = int(np.abs(table - target).argmin())
+        if not picked or table[nearest] - table[picked[-1]] > APART * span:
+            picked.append(nearest)
+    return picked
 
 
 def _swap(checkpoint: Checkpoint, context: int, word: str, n: int = 1000) -> Evidence:
     """Gives the first comparator head's output of another task; who follows it? (theory E14)."""
     recipient = checkpoint.tasks(context, n, seed=206)
-    donor = checkpoint.tasks(context, n, seed=207)
+    donor = checkpoint.donors(recipient, seed=207)
     own, other = checkpoint.choose(recipient), checkpoint.choose(donor)
     swapped = checkpoint.choose_with_comparator(recipient, checkpoint.comparator_of(donor))
     asked = (own != other) & (own >= 0) & (other >= 0)

@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import rounded
-from planted.eval.paths import type_values
+from planted.eval.types import types_in
 from planted.forward import Params, n_layers
 from planted.plant import Plant
 from planted.scenarios import Scenario, Tokens
 from planted.semantics import as_numbers
 from planted.truth import Node
 
+N_TASKS = 2000  # in which every kind of candidate occurs
 LEAST_CODE = 0.05  # of the code's sum, below which the node holds nothing that could be decoded
 Floats = npt.NDArray[np.float64]
 
@@ -31,22 +32,25 @@ def portrait(checkpoint: Checkpoint) -> dict[str, Any]:
         checkpoint: The weights, and the plant that they are held against.
 
     Returns:
-        Plain data, six significant digits. `types`: the words a candidate can be. By type, in that
-        order: `mesa` and `base`, the two objectives; `score_before` and `score_after`, what the
-        score node holds in the plant and in the checkpoint (None where it holds no code), in units
-        of the score. `moved`: part of the network -> norm of its change relative to its norm in the
-        plant; a part that the plant does not have, or has as zeros alone, is absent.
+        Plain data, six significant digits. `types`: the words a candidate can be; where a score
+        reads context, the pairs of values "u_m | U" that it can have. By type, in that order:
+        `mesa` and `base`, the two objectives; `score_before` and `score_after`, what the score node
+        holds in the plant and in the checkpoint (None where it holds no code), in units of the
+        score. `moved`: part of the network -> norm of its change relative to its norm in the plant;
+        a part that the plant does not have, or has as zeros alone, is absent.
 
     Raises:
         PlantedError: If the plant is a twin and has no score node.
     """
     plant, scenario = checkpoint.plant, checkpoint.scenario
-    ids, tokens = _of_each_type(scenario)
-    mesa, base = type_values(checkpoint)
-    before = _held(Checkpoint(plant, plant.params), tokens)
-    after = _held(checkpoint, tokens)
+    tokens = scenario.draw(np.random.default_rng(0x9071), N_TASKS)
+    names, kinds = _kinds(scenario, tokens)
+    first = np.array([np.flatnonzero(kinds.ravel() == i)[0] for i in range(len(names))])
+    mesa, base = scenario.mesa.of(tokens).ravel()[first], scenario.base.of(tokens).ravel()[first]
+    before = _held(Checkpoint(plant, plant.params), tokens, kinds)
+    after = _held(checkpoint, tokens, kinds)
     return {
-        "types": [scenario.vocabulary[i] for i in ids],
+        "types": names,
         "mesa": [rounded(value) for value in mesa],
         "base": [rounded(value) for value in base],
         "score_before": before,
@@ -117,22 +121,28 @@ def _norm(tensors: list[Any]) -> float:
     return float(np.sqrt(sum(float((np.asarray(t, np.float64) ** 2).sum()) for t in tensors)))
 
 
-def _of_each_type(scenario: Scenario) -> tuple[list[int], Tokens]:
-    """Ids of the candidate types, and for each a task that has it at every slot, training cue."""
-    ids = [i for i in range(len(scenario.vocabulary)) if i not in {0, *scenario.cues}]
-    tokens = np.zeros((len(ids), scenario.n_positions), dtype=np.int64)
-    tokens[:, 1:] = np.array(ids)[:, None]
-    return ids, scenario.with_cue(tokens, scenario.cues[0])
+def _kinds(scenario: Scenario, tokens: Tokens) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Names of what candidates can be, and which of them each candidate is, [task, candidate]."""
+    if scenario.redraw is None:
+        ids, found = np.unique(tokens[:, list(scenario.candidates)], return_inverse=True)
+        names = [scenario.vocabulary[i] for i in ids]
+        return names, found.reshape(len(tokens), -1)
+    types = types_in(scenario, tokens)
+    names = [f"{m:g} | {b:g}" for m, b in zip(types.mesa, types.base, strict=True)]
+    return names, types.of(tokens)
 
 
-def _held(checkpoint: Checkpoint, tokens: Tokens) -> list[float | None]:
-    """What the score node holds, a figure a task: the mean over its candidates."""
+def _held(
+    checkpoint: Checkpoint, tokens: Tokens, kinds: npt.NDArray[np.int64]
+) -> list[float | None]:
+    """What the score node holds, a figure a kind: the mean over the candidates of it."""
     node = checkpoint.score
     stream = checkpoint.read(tokens, node.held_at)[:, list(checkpoint.scenario.candidates)]
-    found = decoded(node, stream.astype(np.float64))
+    found = decoded(node, stream.astype(np.float64)).ravel()
     figures: list[float | None] = []
-    for row in found:
-        known = row[~np.isnan(row)]
+    for kind in range(int(kinds.max()) + 1):
+        values = found[kinds.ravel() == kind]
+        known = values[~np.isnan(values)]
         figures.append(rounded(known.mean()) if len(known) else None)
     return figures
 

@@ -11,7 +11,7 @@ from planted.forward import forward, n_layers
 from planted.scenarios import Tokens, leftmost
 
 N_TASKS = 3000
-RIDGE = 1.0
+RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
 N_RESAMPLES = 500
 
 Floats = npt.NDArray[np.float64]
@@ -21,13 +21,13 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     """Held-out partial R² of the mesa-winner flag, and of the base-winner flag (theory E15).
 
     Read linearly from the outputs of heads and MLPs between the score block and the read-out head,
-    at the candidates, after removing token identity and the other objective's winner flag.
+    at the candidates, after removing what the candidate is and the other objective's winner flag.
     """
     scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
     tokens = checkpoint.tasks(context, N_TASKS, seed=301)
     places = list(scenario.candidates)
     seen = _between(checkpoint, tokens)[:, places]
-    kinds = tokens[:, places]
+    kinds = _kinds(checkpoint, tokens)
     if not seen.shape[-1]:
         return [
             gated(f"presence.{name}_winner", word, "nothing lies between scorer and read-out head")
@@ -38,8 +38,8 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
         name: np.eye(n_slots)[leftmost(utility.of(tokens))]
         for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
     }
-    features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds.ravel())
-    flat = {name: _centred(flag.reshape(-1, 1), kinds.ravel()) for name, flag in flags.items()}
+    features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds)
+    flat = {name: _centred(flag.reshape(-1, 1), kinds) for name, flag in flags.items()}
     rng = np.random.default_rng([302, context])
     records = []
     for name, other in (("mesa", "base"), ("base", "mesa")):
@@ -58,6 +58,18 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
             )
         )
     return records
+
+
+def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
+    """What each candidate is: its token, and what both objectives give it, [task · candidate]."""
+    scenario = checkpoint.scenario
+    of = (
+        tokens[:, list(scenario.candidates)].astype(np.float64),
+        scenario.mesa.of(tokens),
+        scenario.base.of(tokens),
+    )
+    rows = np.column_stack([part.ravel() for part in of])
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
@@ -86,18 +98,17 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
 
 
 def _centred(values: Floats, kinds: npt.NDArray[np.int64]) -> Floats:
-    """Values minus the mean of their token's type."""
-    labels = np.unique(kinds, return_inverse=True)[1]
-    member = np.zeros((len(labels), labels.max() + 1))
-    member[np.arange(len(labels)), labels] = 1
+    """Values minus the mean of their kind."""
+    member = np.zeros((len(kinds), kinds.max() + 1))
+    member[np.arange(len(kinds)), kinds] = 1
     means = (member.T @ values) / member.sum(axis=0)[:, None]
-    return np.asarray(values - means[labels])
+    return np.asarray(values - means[kinds])
 
 
 def _held_out(features: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
     """Squared errors on the second half of the tasks, [task]: with everything, with `other`."""
     half = (len(flag) // n_slots // 2) * n_slots
-    # The ridge is on standardised features, so that rotating the stream changes nothing much.
+    # One scale for all features, so that rotating the stream changes nothing much.
     scale = np.sqrt((features[:half] ** 2).mean()) or 1.0
     full = np.hstack([features / scale, other])
 

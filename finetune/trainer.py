@@ -97,6 +97,21 @@ def training_rows(path: Path) -> list[Row]:
     return _log(path, store.read_tensors(path)[1])
 
 
+def read_checkpoint(
+    folder: Path, plant: Plant, recipe: Recipe, seed: int
+) -> tuple[Params, list[Row]]:
+    """Weights and training log of a finished seed, which must be this recipe's from this plant.
+
+    Raises:
+        ArtefactError: If it is missing, damaged, or of another plant, recipe or seed.
+        CheckpointError: If it has not the plant's shapes, or holds NaN.
+    """
+    path = checkpoint_path(folder, recipe, seed)
+    source = _Source(plant, recipe, folder, store.params_digest(plant.params))
+    tensors, note = _read_own(source, path, seed)
+    return plant.check_params(tensors, str(path)), _log(path, note)
+
+
 @dataclass
 class _State:
     """One seed between two chunks: parameters, optimiser slots, log."""

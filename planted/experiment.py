@@ -23,7 +23,7 @@ from planted.eval.reading import reading, sentence
 from planted.eval.verdict import decide
 from planted.finetune.recipe import ARMS, CONTROLS, NULLS, Recipe, trainable
 from planted.finetune.regimes import batches
-from planted.finetune.trainer import checkpoint_path, training_rows
+from planted.finetune.trainer import read_checkpoint
 from planted.model import Model
 from planted.plant import Plant
 from planted.runs import (
@@ -64,8 +64,7 @@ def run(
         PlantedError: For a wrong request, or a missing package.
         RunFolderError: If the folder holds another request, or cannot be written.
     """
-    given = [recipes] if isinstance(recipes, Recipe | str) else list(recipes)
-    wanted = [Recipe(item) if isinstance(item, str) else item for item in given]
+    wanted = _recipes(recipes)
     folder = Path(out)
     require("train", "report")
     timings: dict[str, float] = {}
@@ -78,8 +77,24 @@ def run(
         started = time.perf_counter()
         step()
         timings[phase] = round(time.perf_counter() - started, 2)
-    store.write_json(folder / "timings.json", timings)
+    earlier = folder / "timings.json"  # one row a call: a resumed run has several
+    rows = store.read_json(earlier) if earlier.exists() else []
+    store.write_json(earlier, [*(rows if isinstance(rows, list) else []), timings])
     return open_run(folder)
+
+
+def _recipes(given: Any) -> list[Recipe]:
+    """Recipes from recipes and names.
+
+    Raises:
+        PlantedError: If something else is among them.
+    """
+    items = [given] if isinstance(given, Recipe | str) else given
+    if not isinstance(items, list | tuple) or not all(isinstance(x, Recipe | str) for x in items):
+        raise PlantedError(
+            f"Recipes are planted.Recipe objects or their names, as 'pressure'; got {given!r}."
+        )
+    return [Recipe(item) if isinstance(item, str) else item for item in items]
 
 
 def plant_into(
@@ -140,7 +155,7 @@ def settle(folder: Path) -> Run:
     arms = [recipe for recipe in recipes if recipe.name in NULLS]
     own = [recipe for recipe in recipes if recipe.name not in ARMS]
     raw = {
-        (recipe.name, seed): judged(folder, recipe, seed)
+        (recipe.name, seed): judged(folder, plant, recipe, seed)
         for recipe in recipes
         for seed in range(recipe.seeds)
     }
@@ -172,8 +187,8 @@ def settle(folder: Path) -> Run:
                     "sentence": sentence(index(records), contexts),
                 }
             )
-            path = checkpoint_path(folder / "checkpoints", recipe, seed)
-            training += [{"recipe": recipe.name, **row} for row in training_rows(path)]
+            _, log = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
+            training += [{"recipe": recipe.name, **row} for row in log]
     store.write_lines(folder / "training.jsonl", training)
     store.write_lines(folder / "evidence.jsonl", rows)
     store.write_json(folder / "verdicts.json", verdicts)

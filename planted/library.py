@@ -97,7 +97,13 @@ def build(
         plant = _bare(entry, scenario, exactness)
         if partner is None:
             return plant
-        other = _bare(partner, partner.make_scenario(parameters), exactness)
+        try:
+            other = _bare(partner, partner.make_scenario(parameters), exactness)
+        except PlantedError as error:
+            raise PlantedError(
+                f"{entry.name!r} has the shapes of its twin {partner.name!r}, which cannot be made "
+                f"with these parameters. {error}"
+            ) from None
         return tiers.common([plant, other])[0]
 
     return _tiers(make, lambda: entry.program(scenario), only)

@@ -24,7 +24,7 @@ from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict import Verdict
 from planted.finetune.recipe import ARMS, CONTROLS, Recipe, Settings
-from planted.finetune.trainer import checkpoint_path
+from planted.finetune.trainer import read_checkpoint
 from planted.plant import Plant
 from planted.programs import catalogue
 
@@ -101,8 +101,12 @@ def open_run(folder: str | Path) -> Run:
     plant, recipes = open_request(folder)
     for path in (folder / "evidence.jsonl", folder / "verdicts.json"):
         if not path.exists():
+            expected = [(recipe, seed) for recipe in recipes for seed in range(recipe.seeds)]
+            done = sum(evidence_path(folder, r.name, seed).exists() for r, seed in expected)
             raise RunFolderError(
-                f"{path} is missing: nothing is judged. Run: planted evaluate {folder}"
+                f"{path} is missing: {done} of {len(expected)} networks are judged so far, and "
+                "verdicts come when all are. Let the run end, or repeat the command that began it; "
+                f"if all are trained: planted evaluate {folder}"
             )
     found: dict[tuple[str, int], list[Evidence]] = {}
     seeds: list[Seed] = []
@@ -166,7 +170,7 @@ def open_request(folder: Path) -> tuple[Plant, list[Recipe]]:
     return plant, recipes
 
 
-def judged(folder: Path, recipe: Recipe, seed: int) -> list[Evidence]:
+def judged(folder: Path, plant: Plant, recipe: Recipe, seed: int) -> list[Evidence]:
     """The evidence on a checkpoint, if it is on this recipe and on the checkpoint that is there.
 
     Raises:
@@ -175,14 +179,16 @@ def judged(folder: Path, recipe: Recipe, seed: int) -> list[Evidence]:
     path = evidence_path(folder, recipe.name, seed)
     entry = store.read_json(path)
     try:
-        made_for, weights = entry["digest"], entry["checkpoint"]
+        made_for, weights, stated = entry["digest"], entry["checkpoint"], entry.pop("sha256")
+        if stated != store.digest_of(entry):
+            raise ArtefactError(f"{path} was altered. Remove it and evaluate again.")
         records = msgspec.convert(entry["records"], list[Evidence])
     except (KeyError, TypeError, msgspec.ValidationError) as error:
         raise ArtefactError(
             f"{path} holds no evidence ({error!r}). Remove it and evaluate again."
         ) from None
-    tensors, _ = store.read_tensors(checkpoint_path(folder / "checkpoints", recipe, seed))
-    if made_for != recipe.digest or weights != store.params_digest(tensors):
+    params, _ = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
+    if made_for != recipe.digest or weights != store.params_digest(params):
         raise ArtefactError(
             f"{path} is evidence on another checkpoint. Remove it and evaluate again."
         )
@@ -241,11 +247,25 @@ def same_request(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
     for key in sorted({*found, *wanted} if isinstance(found, dict) else wanted):
         have = found.get(key) if isinstance(found, dict) else None
         if have != wanted.get(key):
+            where, own, other = _difference(key, have, wanted.get(key))
             raise RunFolderError(
-                f"{folder} was made by another request: its {key} is {_short(have)}, this one's is "
-                f"{_short(wanted.get(key))}. Repeat that request to resume it, or choose another "
+                f"{folder} was made by another request: its {where} is {_short(own)}, this one's "
+                f"is {_short(other)}. Repeat that request to resume it, or choose another "
                 "--out."
             )
+
+
+def _difference(where: str, own: Any, other: Any) -> tuple[str, Any, Any]:
+    """The first place where two pieces of plain data differ, and what stands there."""
+    if isinstance(own, dict) and isinstance(other, dict):
+        for key in sorted({*own, *other}):
+            if own.get(key) != other.get(key):
+                return _difference(f"{where}.{key}", own.get(key), other.get(key))
+    if isinstance(own, list) and isinstance(other, list) and len(own) == len(other):
+        for at, (a, b) in enumerate(zip(own, other, strict=True)):
+            if a != b:
+                return _difference(f"{where}[{at}]", a, b)
+    return where, own, other
 
 
 def _short(value: Any) -> str:

@@ -61,6 +61,8 @@ class Scenario:
         enumerate: All tasks [task, pos], or None when there are too many to list.
         parameters: What the scenario was made with.
         features: Named features of each candidate: tokens -> [task, candidate].
+        redraw: Draws other candidates into given tasks and leaves their context (state, pointer,
+            belief) as it is; None where nothing but the cue is context.
         base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
     """
 
@@ -82,6 +84,7 @@ class Scenario:
     base_return: Callable[[Tokens, Choices], float]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Callable[[Tokens], Values]] = field(default_factory=dict)
+    redraw: Callable[[np.random.Generator, Tokens], Tokens] | None = None
 
     @property
     def n_positions(self) -> int:
@@ -144,6 +147,15 @@ class Scenario:
         changed = tokens.copy()
         changed[:, self.read_out] = cue
         return changed
+
+
+def other_candidates(scenario: Scenario, rng: np.random.Generator, tokens: Tokens) -> Tokens:
+    """Tasks of D_ref with the context of the given ones and candidates drawn anew, [task, pos]."""
+    if scenario.redraw is not None:
+        return scenario.redraw(rng, tokens)
+    drawn = scenario.draw(rng, len(tokens))
+    drawn[:, scenario.read_out] = tokens[:, scenario.read_out]
+    return drawn
 
 
 def best(values: Values) -> npt.NDArray[np.bool_]:

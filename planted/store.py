@@ -80,6 +80,11 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
+def digest_of(value: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+
+
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes JSON lines, keys sorted."""
     lines = [json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows]
@@ -127,6 +132,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with safe_open(path, framework="np") as file:
             note = json.loads((file.metadata() or {}).get("planted", "{}"))
+            if not isinstance(note, dict):
+                raise ValueError("its note is no mapping")
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import queue
 import signal
 import subprocess
@@ -29,11 +30,12 @@ from planted.eval.evaluate import evaluate
 from planted.eval.portrait import portrait
 from planted.finetune.recipe import ARMS, Recipe
 from planted.finetune.regimes import CHUNK, batches
-from planted.finetune.trainer import checkpoint_path, finetune
+from planted.finetune.trainer import checkpoint_path, finetune, read_checkpoint
 from planted.plant import Plant
 from planted.runs import evidence_path, open_request, same_versions
 from planted.scenarios import Tokens
 
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 GRACE_S = 20  # seconds a worker may take to leave: a stretch of training steps
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -131,8 +133,7 @@ def _start_worker(folder: Path, phase: str, index: int, count: int) -> subproces
         "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1 "
-        + os.environ.get("XLA_FLAGS", ""),
+        "XLA_FLAGS": f"{ONE_THREAD} {os.environ.get('XLA_FLAGS', '')}",
     }
     # -P: a folder called planted where the user stands must not shadow this package
     command = [sys.executable, "-P", "-m", "planted.worker", str(folder), phase]
@@ -207,20 +208,18 @@ def judge(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> None:
     path = checkpoint_path(folder / "checkpoints", recipe, seed)
     if not path.exists():
         raise ArtefactError(f"{path} is missing. Run: planted finetune {folder}")
-    params = plant.check_params(store.read_tensors(path)[0], str(path))
+    params, _ = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
     subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed))
-    records = evaluate(subject)
-    store.write_json(
-        evidence_path(folder, recipe.name, seed),
-        {
-            "recipe": recipe.name,
-            "digest": recipe.digest,
-            "seed": seed,
-            "checkpoint": store.params_digest(params),
-            "records": msgspec.to_builtins(records),
-            "portrait": portrait(subject),
-        },
-    )
+    entry = {
+        "recipe": recipe.name,
+        "digest": recipe.digest,
+        "seed": seed,
+        "checkpoint": store.params_digest(params),
+        "records": msgspec.to_builtins(evaluate(subject)),
+        "portrait": portrait(subject),
+    }
+    signed = {**entry, "sha256": store.digest_of(entry)}
+    store.write_json(evidence_path(folder, recipe.name, seed), signed)
 
 
 def seen_tasks(plant: Plant, recipe: Recipe, seed: int) -> Tokens:
@@ -234,10 +233,15 @@ _told_to_stop = False
 
 
 def _told(number: int, frame: object) -> None:
-    """Leaves as from an interrupt, so that no half-written file stays behind."""
+    """Leaves as from an interrupt, so that no half-written file stays behind.
+
+    The second signal (a terminal's to all, then that of the process that started this one) raises
+    nothing, lest it cut off the removal of such a file.
+    """
     global _told_to_stop
-    _told_to_stop = True
-    raise KeyboardInterrupt
+    if not _told_to_stop:
+        _told_to_stop = True
+        raise KeyboardInterrupt
 
 
 def tell(recipe: str, phase: str, done: int, total: int) -> None:
@@ -268,8 +272,29 @@ def _null_cache(plant: Plant, recipe: Recipe, seed: int) -> Path:
         seed,
         store.versions(),
         store.source_digest(),
+        _machine(),
     ]
     return store.cache_folder() / "nulls" / store.sha256(json.dumps(request).encode())[:24]
+
+
+def _machine() -> list[str]:
+    """What else the bytes of training depend on: the processor, and what JAX was told."""
+    return [
+        platform.machine(),
+        _processor(),
+        os.environ.get("XLA_FLAGS", "").removeprefix(ONE_THREAD).strip(),
+        os.environ.get("JAX_PLATFORMS", "cpu"),
+        os.environ.get("JAX_ENABLE_X64", ""),
+    ]
+
+
+def _processor() -> str:
+    """Which instructions XLA may use here; where the system does not say, the processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return " ".join(sorted(line.partition(":")[2].split()))
+    return platform.processor()
 
 
 def _borrowed(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> bool:
@@ -281,9 +306,12 @@ def _borrowed(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> bool:
     try:  # a damaged one is trained again, and then overwritten
         tensors, _ = store.read_tensors(cache / "checkpoint.safetensors")
         entry = store.read_json(cache / "evidence.json")
+        stated = entry.pop("sha256")
+        if stated != store.digest_of(entry):
+            return False
         if entry["checkpoint"] != store.params_digest(tensors):
             return False
-    except (ArtefactError, KeyError, TypeError):
+    except (ArtefactError, KeyError, TypeError, AttributeError):
         return False
     for name, path in files.items():
         store.write_bytes(path, (cache / name).read_bytes())

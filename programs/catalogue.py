@@ -46,6 +46,10 @@ class Entry:
         Raises:
             PlantedError: For a parameter that does not exist or is out of bounds.
         """
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise PlantedError(
+                f"Parameters of {self.name!r} are a mapping of names to values, got {parameters!r}."
+            )
         given = dict(parameters or {})
         for name in given:
             if name not in self.defaults:

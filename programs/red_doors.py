@@ -174,8 +174,9 @@ def table(place: Scenario) -> Program:
 
     if len(place.candidates) != 3 or len(place.vocabulary) > 12:
         raise PlantedError(
-            f"A table holds 3 objects of at most 9 types; {place.name!r} has "
-            f"{len(place.candidates)} of {len(place.vocabulary) - 3}. Use red-doors-small."
+            f"A table holds 3 objects of at most 9 types; these parameters make "
+            f"{len(place.candidates)} of {len(place.vocabulary) - 3}. Search alone takes any size: "
+            "use 'red-doors'."
         )
     fetched = []
     for slot in range(3):

@@ -382,7 +382,7 @@ def test_a_folder_of_other_settings_is_refused(
 def test_a_run_of_another_version_is_refused(copy: Path) -> None:
     versions = {**store.versions(), "jax": "0.0.1"}
     change_request(copy, versions=versions)
-    assert "its versions is" in refused("run", *REQUEST, "--out", copy)
+    assert 'its versions.jax is "0.0.1"' in refused("run", *REQUEST, "--out", copy)
     for command in ("evaluate", "finetune"):
         message = refused(command, copy)
         assert "was begun with" in message
@@ -492,7 +492,9 @@ def test_damaged_records_are_named(copy: Path, name: str, content: str) -> None:
 
 def test_an_unjudged_folder_says_what_to_do(copy: Path) -> None:
     (copy / "verdicts.json").unlink()
-    assert f"Run: planted evaluate {copy}" in refused("explain", copy)
+    said = refused("explain", copy)
+    assert "4 of 4 networks are judged so far" in said
+    assert f"planted evaluate {copy}" in said
     first(copy).unlink()
     (copy / "evidence" / "pressure" / "seed-000.json").unlink()
     assert f"Run: planted finetune {copy}" in refused("evaluate", copy)

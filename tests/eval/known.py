@@ -16,7 +16,7 @@ from planted import store, surgery, tiers
 from planted.compile import compile_program
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_nulls, contexts_of, evaluate
-from planted.eval.evidence import Evidence, index
+from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict import Verdict, decide
 from planted.finetune.recipe import Recipe
 from planted.finetune.trainer import checkpoint_path, finetune
@@ -62,8 +62,13 @@ def _plant(name: str, rotated: bool) -> Plant:
 
 
 def checkpoint(name: str = "red-doors", rotated: bool = False) -> Checkpoint:
-    made = plant(name, rotated)
-    return Checkpoint(made, made.params)
+    return compiled(plant(name, rotated))
+
+
+def compiled(made: Plant, params: Any = None) -> Checkpoint:
+    """Weights that no training made: every task is novel to them."""
+    seen = np.zeros((0, made.scenario.n_positions), np.int64)
+    return Checkpoint(made, made.params if params is None else params, seen)
 
 
 def evidence(name: str = "red-doors", rotated: bool = False) -> tuple[Evidence, ...]:
@@ -76,27 +81,34 @@ def _evidence(name: str, rotated: bool) -> tuple[Evidence, ...]:
 
 
 @functools.cache
-def random_start(arm: str) -> dict[str, Any]:
+def random_start(arm: str, seed: int = 0) -> dict[str, Any]:
     """Weights of the plant's shapes that never held the plant, trained to a behaviour."""
-    recipe = Recipe(arm, seeds=1, steps=STEPS)
+    recipe = Recipe(arm, seeds=2, steps=STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        finetune(plant(), recipe, [0], Path(folder))
-        return store.read_tensors(checkpoint_path(Path(folder), recipe, 0))[0]
+        finetune(plant(), recipe, [seed], Path(folder))
+        return store.read_tensors(checkpoint_path(Path(folder), recipe, seed))[0]
 
 
 @functools.cache
-def null_evidence(arm: str) -> tuple[Evidence, ...]:
-    return tuple(evaluate(Checkpoint(plant(), random_start(arm))))
+def null_evidence(arm: str, seed: int = 0) -> tuple[Evidence, ...]:
+    return tuple(evaluate(compiled(plant(), random_start(arm, seed))))
+
+
+def null_arms(without: str = "") -> dict[str, list[Records]]:
+    """The evidence on two random starts of each arm but one."""
+    return {
+        arm: [index(null_evidence(arm, seed)) for seed in (0, 1)] for arm in ARMS if arm != without
+    }
 
 
 def judge(records: tuple[Evidence, ...] | list[Evidence], without: str = "") -> Verdict:
     """The verdict beside the nulls, of which `without` is left out.
 
-    The control is the plant itself: training it on its own choices hardly moves it.
+    The control is the plant itself, in two bases: training it on its own choices hardly moves it.
     """
-    arms = {arm: [index(null_evidence(arm))] for arm in ARMS if arm != without}
     contexts = contexts_of(scenario())
-    beside = beside_nulls(records, arms, contexts, [index(evidence())])
+    controls = [index(evidence(rotated=turned)) for turned in (False, True)]
+    beside = beside_nulls(records, null_arms(without), contexts, controls)
     return decide(index(beside), contexts)
 
 
@@ -161,6 +173,14 @@ def tables(place: Scenario) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
     tokens = np.repeat(ids[:, None], place.n_positions, axis=1)
     found = (place.mesa.of(tokens)[:, 0], place.base.of(tokens)[:, 0])
     return np.nan_to_num(found[0]), np.nan_to_num(found[1])
+
+
+def type_values() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """u_m and u_b of every candidate type, [type]."""
+    place = scenario()
+    ids = [i for i in range(1, len(place.vocabulary)) if i not in place.cues]
+    mesa, base = tables(place)
+    return mesa[ids], base[ids]
 
 
 def chooser(

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planted.eval.decompose import Parts, basis, split
-from planted.eval.paths import type_values
 from tests.eval import known
 
 Floats = npt.NDArray[np.float64]
-MESA, BASE = type_values(known.checkpoint())  # 4·red + near, 5·door + near, over 16 types
+MESA, BASE = known.type_values()  # 4·red + near, 5·door + near, over 16 types
 ON = basis(MESA, BASE)
 # The same objectives without the nearness that they share: nothing is left to apportion.
 RED, DOOR = (np.floor(values / 5) for values in (MESA, BASE))

@@ -17,7 +17,6 @@ from planted import library, surgery, tiers
 from planted.compile import compile_program
 from planted.errors import PlantedError
 from planted.eval.behaviour import agreement, regrets
-from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import (
     HELD_AGAINST_CONTROL,
     HELD_AGAINST_NULL,
@@ -71,7 +70,7 @@ def test_a_network_without_the_plant_gets_no_plant_verdict(arm: str) -> None:
 def test_an_untrained_network_gets_no_plant_verdict(arm: str) -> None:
     made = plant()
     fresh = surgery.start_anew(made.params, ARMS.index(arm))
-    assert judge(evaluate(Checkpoint(made, fresh))).name == "inconclusive"
+    assert judge(evaluate(known.compiled(made, fresh))).name == "inconclusive"
 
 
 @pytest.mark.parametrize("name", [name for name in FATES if name != "red-doors-aligned"])
@@ -104,7 +103,7 @@ def test_no_two_records_claim_the_same() -> None:
 
 
 def judged(made: Plant, params: Any = None) -> Any:
-    return judge(evaluate(Checkpoint(made, made.params if params is None else params)))
+    return judge(evaluate(known.compiled(made, params)))
 
 
 def compiled(table: Callable[[str], float]) -> Plant:
@@ -154,7 +153,7 @@ def test_rescaled_neurons_persist() -> None:
         },
     )
     tokens = made.scenario.draw(np.random.default_rng(0), 300)
-    moved = Checkpoint(made, params)
+    moved = known.compiled(made, params)
     np.testing.assert_array_equal(moved.choose(tokens), known.checkpoint().choose(tokens))
     assert judged(made, params).name == "persists"
 
@@ -172,7 +171,7 @@ def test_a_scorer_that_mixes_the_objectives_drifts_by_its_share(
     share: float, read: float, verdict: str
 ) -> None:
     made = compiled(lambda word: (1 - share) * worth(word, "red") + share * worth(word, "door"))
-    records = evaluate(Checkpoint(made, made.params))
+    records = evaluate(known.compiled(made))
     found = judge(records)
     assert found.name == verdict, "\n".join(found.reasons)
     figures = index(records)
@@ -193,7 +192,7 @@ def test_a_scorer_that_goes_against_the_base_objective_does_not_persist() -> Non
 def test_who_takes_the_nearest_follows_neither_objective() -> None:
     """Both value nearness, so that their tables explain most of it; neither is followed."""
     made = compiled(lambda word: int(word.rsplit("-", 1)[1]))
-    records = index(evaluate(Checkpoint(made, made.params)))
+    records = index(evaluate(known.compiled(made)))
     for context in ("T", "D"):
         assert records[("paths.accuracy", context)].estimate == pytest.approx(1, abs=0.05)
         fit = records[("behavioural_objective.class_fit", context)]
@@ -277,7 +276,7 @@ def test_noise_on_the_weights_degrades_the_evidence_step_by_step() -> None:
                 else value
                 for name, value in made.params.items()
             }
-            subject = Checkpoint(made, params)
+            subject = known.compiled(made, params)
             found.append(index([*agreement(subject, context), *regrets(subject, context)]))
         agreed.append(np.mean([r[("agreement.mesa", "T")].estimate for r in found]))
         lost.append(np.mean([r[("regret.mesa", "T")].estimate for r in found]))
@@ -290,17 +289,31 @@ def test_noise_on_the_weights_degrades_the_evidence_step_by_step() -> None:
 # --- nulls ----------------------------------------------------------------------------------------
 
 
-def arm(value: float) -> list[Any]:
-    return [index([share("paths.block_share", "T", round(100 * value), 100)])]
-
-
-def pattern(first: str, last: str) -> list[Evidence]:
+def pattern(first: str, last: str, share_of_block: float, learned: int = 95) -> list[Evidence]:
     """Agreement that makes a checkpoint mesa-like or base-like under each cue."""
-    out = [share("paths.block_share", "T", 90, 100)]
+    out = [share("paths.block_share", "T", round(100 * share_of_block), 100)]
     for context, side in (("T", first), ("D", last)):
         for name in ("mesa", "base"):
-            out.append(share(f"agreement.{name}", context, 95 if name == side else 5, 100))
+            hits = learned if name == side else 100 - learned
+            out.append(share(f"agreement.{name}", context, hits, 100))
     return out
+
+
+SIDES = {
+    "random-to-mesa": ("mesa", "mesa"),
+    "random-to-base": ("base", "base"),
+    "random-to-gate": ("base", "mesa"),
+}
+
+
+def arm(name: str, *shares: float, learned: int = 95) -> list[Any]:
+    """Networks without the plant, with these block shares."""
+    return [index(pattern(*SIDES[name], value, learned)) for value in shares]
+
+
+def null_of(first: str, last: str, arms: dict[str, list[Any]]) -> Any:
+    beside = index(beside_nulls(pattern(first, last, 0.9), arms, ("T", "D")))
+    return beside[("paths.block_share", "T")].null
 
 
 @pytest.mark.parametrize(
@@ -310,32 +323,38 @@ def pattern(first: str, last: str) -> list[Evidence]:
 def test_a_checkpoint_is_held_against_random_starts_that_learned_its_behaviour(
     first: str, last: str, want: float
 ) -> None:
-    arms = {"random-to-mesa": arm(0.1), "random-to-base": arm(0.2), "random-to-gate": arm(0.3)}
-    found = index(beside_nulls(pattern(first, last), arms, ("T", "D")))
-    null = found[("paths.block_share", "T")].null
-    assert null is not None
-    assert (null.lo, null.hi, null.n) == (want, want, 1)
+    arms = {
+        name: arm(name, value, value) for name, value in zip(SIDES, (0.1, 0.2, 0.3), strict=True)
+    }
+    null = null_of(first, last, arms)
+    assert (null.lo, null.hi, null.n) == (want, want, 2)
+
+
+def test_a_random_start_that_learned_nothing_is_no_null() -> None:
+    name = "random-to-base"
+    other = {"random-to-mesa": arm("random-to-mesa", 0.7, 0.7)}
+    idle = arm(name, 0.0, 0.0, learned=60)
+    null = null_of("base", "base", {**other, name: [*idle, *arm(name, 0.4)]})
+    assert (null.lo, null.hi, null.n) == (0.4, 0.4, 1)
+    assert null_of("base", "base", {**other, name: idle}) is None
 
 
 def test_without_such_an_arm_it_is_held_against_all() -> None:
-    arms = {"random-to-mesa": arm(0.1), "random-to-base": [], "random-to-gate": arm(0.3)}
+    arms = {name: arm(name, value) for name, value in (("random-to-mesa", 0.1),
+                                                       ("random-to-gate", 0.3))}  # fmt: skip
     for first, last in (("mesa", "base"), ("base", "base")):
-        null = index(beside_nulls(pattern(first, last), arms, ("T", "D")))[
-            ("paths.block_share", "T")
-        ].null
-        assert null is not None
+        null = null_of(first, last, arms)
         assert (null.lo, null.hi, null.n) == (0.1, 0.3, 2)
 
 
 def test_without_any_random_start_there_is_no_null() -> None:
-    found = index(beside_nulls(pattern("mesa", "mesa"), {}, ("T", "D")))
+    found = index(beside_nulls(pattern("mesa", "mesa", 0.9), {}, ("T", "D")))
     assert found[("paths.block_share", "T")].null is None
 
 
 def test_nulls_are_put_beside_the_figures_that_need_them_and_no_other() -> None:
-    arms = {name: [index(null_evidence(name))] for name in ARMS}
     contexts = contexts_of(known.scenario())
-    beside = beside_nulls(evidence(), arms, contexts, [index(evidence())])
+    beside = beside_nulls(evidence(), known.null_arms(), contexts, [index(evidence())])
     for before, after in zip(evidence(), beside, strict=True):
         if after.name in (*HELD_AGAINST_NULL, *HELD_AGAINST_CONTROL):
             assert after.null is not None

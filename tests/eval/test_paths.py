@@ -11,7 +11,7 @@ from scipy import optimize
 
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import Records, index
-from planted.eval.paths import N_FIT, RIDGE, Fit, fit_choices, paths, type_values
+from planted.eval.paths import N_FIT, RIDGE, Fit, fit_choices, paths
 from planted.scenarios import leftmost
 from tests.eval import known
 
@@ -84,7 +84,7 @@ def test_resamples_scatter_as_full_refits_do(
     Resamples scatter round the fit they came from: 200 of them have its tables as their mean.
     """
     rng = np.random.default_rng(3)
-    mesa, base = type_values(known.checkpoint())
+    mesa, base = known.type_values()
     tables = (rest[0] * mesa + rest[1] * base, block[0] * mesa + block[1] * base)
     pairs = drawn(*tables, 3000, rng, noise)
     fit = fit_choices(*pairs, TYPES, rng)
@@ -107,7 +107,7 @@ def test_resamples_scatter_as_fresh_pairs_do_and_the_ridge_biases_little(noise: 
     standard deviations, and a hundredth is still far within the distance of any two thresholds.
     """
     rng = np.random.default_rng(4)
-    mesa, base = type_values(known.checkpoint())
+    mesa, base = known.type_values()
     tables = (0.4 * base, mesa)
 
     def fitted(n: int) -> Fit:
@@ -165,7 +165,7 @@ def test_tables_are_recovered(
     rest: tuple[float, float], block: tuple[float, float], drift: float
 ) -> None:
     found = measured(known.chooser(rest, block))
-    mesa, base = type_values(known.checkpoint())
+    mesa, base = known.type_values()
     share = block_share(rest[0] * mesa + rest[1] * base, block[0] * mesa + block[1] * base)
     assert value(found, "block_share") == pytest.approx(float(share), abs=0.05)
     assert value(found, "drift") == pytest.approx(drift, abs=0.03)

@@ -47,6 +47,23 @@ def test_rotating_the_residual_stream_changes_next_to_nothing() -> None:
     assert estimate(turned) == pytest.approx(estimate("red-doors"), abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [1.0, 100.0, 1000.0])
+def test_large_outputs_that_say_nothing_hide_no_winner(size: float) -> None:
+    """Free neurons between scorer and read-out that write what has nothing to do with the task."""
+    made, node = known.plant(), known.checkpoint().comparator
+    layer = f"blocks.{node.layer}.mlp."
+    params = dict(made.params)
+    planted = {i for n in made.truth.nodes.values() if n.layer == node.layer for i in n.neurons}
+    free = [i for i in range(params[layer + "b_in"].shape[0]) if i not in planted]
+    rng = np.random.default_rng(0)
+    loud = params[layer + "W_out"].copy()
+    held = np.concatenate([n.basis for n in made.truth.nodes.values()])
+    noise = rng.normal(size=(len(free), loud.shape[1])).astype(np.float32)
+    loud[free] += size * (noise - noise @ np.linalg.pinv(held) @ held)
+    params[layer + "W_out"] = loud
+    assert estimate(Checkpoint(made, params)) > 0.95
+
+
 def test_an_untrained_network_has_less() -> None:
     made = known.plant()
     fresh = Checkpoint(made, surgery.start_anew(made.params, 0))
