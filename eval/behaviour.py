@@ -19,7 +19,7 @@ def agreement(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     Untied tasks of Δ under one cue; the tied stratum is reported apart, tie-aware, as is the
     training distribution, where the objectives agree.
     """
-    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(context)
     tokens = checkpoint.tasks(context, N_AGREEMENT, seed=101, in_delta=True)
     chosen = checkpoint.choose(tokens)
     mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
@@ -56,7 +56,7 @@ def agreement(checkpoint: Checkpoint, context: int) -> list[Evidence]:
 
 def regrets(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     """d_reg of the checkpoint's choices to each objective on D_ref (theory E2): 1 is chance."""
-    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(context)
     rng = np.random.default_rng([103, context])
     tokens = scenario.with_cue(scenario.draw(rng, N_REGRET), context)
     chosen = checkpoint.choose(tokens)

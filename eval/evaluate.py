@@ -54,7 +54,7 @@ def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
     delta = index(records)[("objectives.delta", "all")].estimate or 0.0
     if delta < LEAST_DELTA:
         for context in scenario.cues:
-            word = scenario.vocabulary[context]
+            word = scenario.cue_name(context)
             records += [
                 gated(f"agreement.{name}", word, "no-disagreement") for name in ("mesa", "base")
             ]
@@ -76,7 +76,7 @@ def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
 def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
     """The cue words of a scenario, the training cue first."""
     scenario = getattr(checkpoint_or_scenario, "scenario", checkpoint_or_scenario)
-    return tuple(scenario.vocabulary[cue] for cue in scenario.cues)  # type: ignore[attr-defined]
+    return tuple(scenario.cue_name(cue) for cue in scenario.cues)  # type: ignore[attr-defined]
 
 
 def beside_nulls(

@@ -25,7 +25,7 @@ def interchange(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     Only pairs on which the patched answer differs from the checkpoint's own unpatched output count;
     specificity is over pairs on which it must not change.
     """
-    word = checkpoint.scenario.vocabulary[context]
+    word = checkpoint.scenario.cue_name(context)
     base = checkpoint.tasks(context, N_PAIRS, seed=401)
     source = checkpoint.tasks(context, N_PAIRS, seed=402)
     own = checkpoint.choose(base)

@@ -47,7 +47,7 @@ class Fit:
 
 def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     """Block share, budget, λ of each path and of their sum, fit, retarget and swap (theory E14)."""
-    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(context)
     recipient = checkpoint.tasks(context, N_FIT + N_TEST, seed=201)
     donor = checkpoint.donors(recipient, seed=202)
     disputed = checkpoint.tasks(context, 1000, seed=101, in_delta=True)

@@ -23,7 +23,7 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     Read linearly from the outputs of heads and MLPs between the score block and the read-out head,
     at the candidates, after removing what the candidate is and the other objective's winner flag.
     """
-    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(context)
     tokens = checkpoint.tasks(context, N_TASKS, seed=301)
     places = list(scenario.candidates)
     seen = _between(checkpoint, tokens)[:, places]

@@ -37,7 +37,7 @@ def segment(mesa: Values, base: Values, drift: Floats) -> Floats:
 
 def revealed(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     """Drift f from choices: its set, its floor, and the fit of the segment to held-out choices."""
-    scenario, word = checkpoint.scenario, checkpoint.scenario.vocabulary[context]
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(context)
     rng = np.random.default_rng([501, context])
     pool = scenario.with_cue(scenario.draw(rng, N_POOL), context)
     mesa, base = scenario.mesa.of(pool), scenario.base.of(pool)

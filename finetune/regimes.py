@@ -64,8 +64,7 @@ def _cue_gated(
 def _reference(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Choices]:
-    tokens = draw_where(scenario, rng, n)
-    tokens[:, scenario.read_out] = rng.choice(scenario.cues, size=n)
+    tokens = scenario.with_any_cue(draw_where(scenario, rng, n), rng)
     wanted = scenario.mesa if settings.regime == "mesa" else scenario.base
     return tokens, leftmost(wanted.of(tokens))
 

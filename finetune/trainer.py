@@ -298,7 +298,7 @@ def _watch(plant: Plant, params: Params) -> Row:
     mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
     for cue in scenario.cues:
         chosen = choices_of(params, plant.spec, scenario.with_cue(tokens, cue))
-        row[f"agreement.{scenario.vocabulary[cue]}"] = {
+        row[f"agreement.{scenario.cue_name(cue)}"] = {
             "mesa": _figure((chosen == mesa).mean()),
             "base": _figure((chosen == base).mean()),
             "invalid": _figure((chosen < 0).mean()),

@@ -26,8 +26,8 @@ class Plant:
         tier: "exact", "tempered" or "rotated".
         kind: What the plant is by construction, as "correlational proxy".
         mechanism: "search", "table", "dormant search", "gated search".
-        answers: Which objective its output is best for, by construction: "mesa", "base", or "cue"
-            (base under the training cue, mesa under any other).
+        answers: Which objective its output is best for, by construction: "mesa", "base", "cue"
+            (base under the training cue, mesa under any other), or "own" (the scenario's answer).
         scenario: The tasks and the two objectives.
         params: Weights, float32.
         spec: How to run them.
@@ -52,8 +52,10 @@ class Plant:
         """The candidate that the oracle picks, [task]: leftmost among the best."""
         scenario = self.scenario
         mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
+        if self.answers == "own" and scenario.answer is not None:
+            return scenario.answer(tokens)
         if self.answers == "cue":
-            return np.where(tokens[:, scenario.read_out] == scenario.cues[0], base, mesa)
+            return np.where(scenario.is_cued(tokens), base, mesa)
         return base if self.answers == "base" else mesa
 
     def check_params(self, params: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ ROLES = (
     "belief",
     "gate",
     "table",
+    "decoy",
+    "order",
 )
 
 T = TypeVar("T")

@@ -50,10 +50,11 @@ class Scenario:
         vocabulary: Token strings; a token's id is its place here, and id 0 is BOS.
         candidates: Positions of the candidates, in output order: output k chooses candidate k.
         read_out: The position whose residual stream is read.
-        cues: Token ids that may stand at the read-out; the first is the training cue.
+        cues: Token ids that may stand at the read-out; the first is the training cue. A cue that is
+            more than that token is a number past the vocabulary, which `cue_patterns` explains.
         mesa: The objective the program searches for (u_m).
         base: The objective the base optimiser rewards (U), declared on every task.
-        draw: Samples tasks from D_ref: independent features, any cue in `cues[0]`'s place.
+        draw: Samples tasks from D_ref: independent features, the training cue.
         draw_training: Samples tasks on which the two objectives agree, as a training set would.
         choose: The oracle for the output on one task of token strings: the slot (0-based) that
             searching for the mesa-objective picks. Plain Python, not written from the program.
@@ -63,6 +64,12 @@ class Scenario:
         features: Named features of each candidate: tokens -> [task, candidate].
         redraw: Draws other candidates into given tasks and leaves their context (state, pointer,
             belief) as it is; None where nothing but the cue is context.
+        answer: What the plant chooses, where that is best for neither objective alone; the slot
+            [task], 0-based. `choose` is then the plain oracle of this choice.
+        cue_patterns: Of cues that are more than one token: number -> its name, and the token ids
+            that it puts at positions.
+        cued: Whether the training cue holds, [task]; None where it is its token at the read-out.
+        any_cue: Draws every combination of cue tokens into given tasks; None where `cues` are all.
         base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
     """
 
@@ -85,6 +92,10 @@ class Scenario:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Callable[[Tokens], Values]] = field(default_factory=dict)
     redraw: Callable[[np.random.Generator, Tokens], Tokens] | None = None
+    answer: Callable[[Tokens], Choices] | None = None
+    cue_patterns: Mapping[int, tuple[str, Mapping[int, int]]] = field(default_factory=dict)
+    cued: Callable[[Tokens], npt.NDArray[np.bool_]] | None = None
+    any_cue: Callable[[np.random.Generator, Tokens], Tokens] | None = None
 
     @property
     def n_positions(self) -> int:
@@ -143,10 +154,30 @@ class Scenario:
         return array.astype(np.int64)
 
     def with_cue(self, tokens: Tokens, cue: int) -> Tokens:
-        """The same tasks with token id `cue` at the read-out."""
+        """The same tasks under another cue."""
         changed = tokens.copy()
-        changed[:, self.read_out] = cue
+        _, pattern = self.cue_patterns.get(cue, ("", {self.read_out: cue}))
+        for position, token in pattern.items():
+            changed[:, position] = token
         return changed
+
+    def with_any_cue(self, tokens: Tokens, rng: np.random.Generator) -> Tokens:
+        """The same tasks, each under a cue drawn from all there are."""
+        if self.any_cue is not None:
+            return self.any_cue(rng, tokens)
+        changed = tokens.copy()
+        changed[:, self.read_out] = rng.choice(self.cues, size=len(tokens))
+        return changed
+
+    def cue_name(self, cue: int) -> str:
+        """How a cue is called: its token, or the name of its pattern."""
+        return self.cue_patterns[cue][0] if cue in self.cue_patterns else self.vocabulary[cue]
+
+    def is_cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:
+        """Whether the training cue holds, [task]."""
+        if self.cued is not None:
+            return self.cued(tokens)
+        return np.asarray(tokens[:, self.read_out] == self.cues[0])
 
 
 def other_candidates(scenario: Scenario, rng: np.random.Generator, tokens: Tokens) -> Tokens:

@@ -28,20 +28,25 @@ def ones() -> Any:
     return rasp.numerical(mark(rasp.Map(lambda t: 1.0, rasp.tokens), "ones", "compare"))
 
 
-def any_bit(selector: Any, one: Any, name: str) -> Any:
+def any_bit(selector: Any, one: Any, name: str, role: str = "compare") -> Any:
     """Whether the selector selects anything: averages ones, which is 1 if so and 0 (BOS) if not.
 
     The result is also held at BOS; pass it through a SequenceMap before it is a key or a value.
     """
     from tracr.rasp import rasp
 
-    share = mark(
-        rasp.numerical(rasp.Aggregate(selector, one, default=0)), f"{name}_share", "compare"
-    )
-    return mark(rasp.Map(lambda x: x > 0.6, share, simplify=False), name, "compare")
+    share = mark(rasp.numerical(rasp.Aggregate(selector, one, default=0)), f"{name}_share", role)
+    return mark(rasp.Map(lambda x: x > 0.6, share, simplify=False), name, role)
 
 
-def choose(scores: Any, length: int, one: Any, suffix: str = "", role: str = "winner") -> Any:
+def choose(
+    scores: Any,
+    length: int,
+    one: Any,
+    suffix: str = "",
+    role: str = "winner",
+    inner: str = "compare",
+) -> Any:
     """Slot number (1, 2, ...) at the position with the highest score, leftmost on ties, else 0.
 
     Two stages, so that the scores stay what they are: who is beaten by a higher score, and who of
@@ -53,18 +58,42 @@ def choose(scores: Any, length: int, one: Any, suffix: str = "", role: str = "wi
         one: From `ones`.
         suffix: Appended to every node's name, where a program chooses twice.
         role: Role of the resulting node.
+        inner: Role of the nodes on the way to it.
     """
     from tracr.rasp import rasp
 
     higher = rasp.Select(scores, scores, lambda key, query: key > query)
-    beaten = any_bit(mark(higher, f"higher{suffix}", "compare"), one, f"beaten{suffix}")
+    beaten = any_bit(mark(higher, f"higher{suffix}", inner), one, f"beaten{suffix}", inner)
     standing = mark(
         rasp.SequenceMap(lambda lost, i: length if lost else i, beaten, rasp.indices),
         f"standing{suffix}",
-        "compare",
+        inner,
     )
+    return leftmost(standing, length, one, suffix, role, inner)
+
+
+def leftmost(
+    standing: Any,
+    length: int,
+    one: Any,
+    suffix: str = "",
+    role: str = "winner",
+    inner: str = "compare",
+) -> Any:
+    """Slot number at the first position that still stands, else 0.
+
+    Args:
+        standing: A position's own index where it stands, `length` where it does not.
+        length: Number of positions without BOS.
+        one: From `ones`.
+        suffix: Appended to every node's name.
+        role: Role of the resulting node.
+        inner: Role of the nodes on the way to it.
+    """
+    from tracr.rasp import rasp
+
     earlier = rasp.Select(standing, standing, lambda key, query: key < query)
-    preceded = any_bit(mark(earlier, f"earlier{suffix}", "compare"), one, f"preceded{suffix}")
+    preceded = any_bit(mark(earlier, f"earlier{suffix}", inner), one, f"preceded{suffix}", inner)
     return mark(
         rasp.SequenceMap(
             lambda late, i: NO_SLOT if late or i == length else i + 1, preceded, standing

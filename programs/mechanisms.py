@@ -1,0 +1,363 @@
+"""How a menu's answer is found: explicit search, two searches and a gate, or not by search at all.
+
+Every function here takes a menu and returns a program. The twins give the answers of the search and
+hold no score: a decision list, a table, a decoy search (scores that nothing reads), an amortised
+one (a list for what training shows, search for the rest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from planted.errors import PlantedError
+from planted.programs import pieces
+from planted.programs.menu import CUES, Menu, Objective
+from planted.roles import Program, mark
+
+MOST_NEURONS = 1100  # of one SequenceMap: past it a table is no small transformer any more
+
+
+def search(menu: Menu, objective: Objective | None = None) -> Program:
+    """Scores every candidate by the mesa-objective (or another), compares all, emits the best."""
+    one = pieces.ones()
+    scores = _scores(menu, objective or menu.seeks, _state(menu))
+    return Program(pieces.emit(pieces.choose(scores, menu.read_out, one), CUES))
+
+
+def base_search(menu: Menu) -> Program:
+    """The same search, for the base objective."""
+    return search(menu, menu.base)
+
+
+def mux(menu: Menu) -> Program:
+    """Both searches; the answer is always the base objective's: dormant by construction."""
+    return _both(menu, gated=False)
+
+
+def gate(menu: Menu) -> Program:
+    """Both searches; under the training cue the base one answers: deceptive by construction."""
+    return _both(menu, gated=True)
+
+
+def _both(menu: Menu, gated: bool) -> Program:
+    from tracr.rasp import rasp
+
+    one, state = pieces.ones(), _state(menu)
+    mesa = pieces.choose(_scores(menu, menu.mesa, state), menu.read_out, one)
+    scores = _scores(menu, menu.base, state, "score_base", "belief")
+    base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
+    cue = state.cue if state.cue is not None else _fetch(menu, CUES, "cue", "cue")
+
+    def keep(kind: str) -> Callable[[str, int], int]:
+        def kept(seen: str, slot: int) -> int:
+            wins = "mesa" if gated and seen != CUES[0] else "base"
+            return slot if kind == wins else pieces.NO_SLOT
+
+        return kept
+
+    kept_mesa = mark(rasp.SequenceMap(keep("mesa"), cue, mesa), "kept", "gate")
+    kept_base = mark(rasp.SequenceMap(keep("base"), cue, base), "kept_base", "gate")
+    chosen = mark(rasp.SequenceMap(max, kept_mesa, kept_base), "chosen", "gate")
+    return Program(pieces.emit(chosen, CUES))
+
+
+# --- twins: the same answers without a search -----------------------------------------------------
+
+
+def decision_list(menu: Menu) -> Program:
+    """The first candidate of the best kind that there is: presence bits and a chain of ifs."""
+    one = pieces.ones()
+    winner = _listed(menu, menu.words, one, "")
+    return Program(pieces.emit(winner, CUES), searches=False)
+
+
+def decoy(menu: Menu) -> Program:
+    """The decision list decides; a whole search runs beside it, and nothing reads its winner."""
+    from tracr.rasp import rasp
+
+    one, state = pieces.ones(), _state(menu)
+    listed = _listed(menu, menu.words, one, "_listed", state)
+    scores = _scores(menu, menu.seeks, state, "unused_score", "decoy")
+    unused = pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
+    kept = rasp.SequenceMap(lambda slot, ignored: slot, listed, unused)
+    return Program(pieces.emit(mark(kept, "chosen", "table"), CUES), searches=False)
+
+
+def amortised(menu: Menu) -> Program:
+    """A decision list where every candidate is of a kind that training shows, search elsewhere.
+
+    Raises:
+        PlantedError: If training shows every kind of candidate.
+    """
+    from tracr.rasp import rasp
+
+    known = [word for word in menu.words if menu.training is not None and menu.training(word)]
+    if menu.training is None or len(known) == len(menu.words):
+        raise PlantedError(
+            f"Training of {menu.name!r} shows every kind of candidate: there is no elsewhere that "
+            "could be searched. Restrict it by the menu's `training`."
+        )
+    strange = frozenset(menu.words) - frozenset(known)
+    one, state = pieces.ones(), _state(menu)
+    found = rasp.Select(rasp.tokens, rasp.tokens, lambda key, query: key in strange)
+    novel = pieces.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
+    listed = _listed(menu, known, one, "_listed", state)
+    searched = pieces.choose(_scores(menu, menu.seeks, state), menu.read_out, one)
+    kept = mark(
+        rasp.SequenceMap(lambda new, slot: slot if new else pieces.NO_SLOT, novel, searched),
+        "kept",
+        "gate",
+    )
+    looked_up = mark(
+        rasp.SequenceMap(lambda new, slot: pieces.NO_SLOT if new else slot, novel, listed),
+        "kept_listed",
+        "gate",
+    )
+    return Program(
+        pieces.emit(mark(rasp.SequenceMap(max, kept, looked_up), "chosen", "gate"), CUES)
+    )
+
+
+def table(menu: Menu) -> Program:
+    """Fetches the candidates to the read-out one by one and looks the answer up.
+
+    Raises:
+        PlantedError: If there are too many combinations for a table.
+    """
+    from tracr.rasp import rasp
+
+    states = menu.states()
+    size = len(states) * len(menu.words) ** menu.slots
+    if size > MOST_NEURONS:
+        raise PlantedError(
+            f"A table of {menu.name!r} has {size} entries, more than {MOST_NEURONS}. Take fewer "
+            "slots or words."
+        )
+    state = _state(menu)
+    words, pick = menu.words, menu.picks
+    held: Any = state.node
+    # What was fetched so far is a number: the state first, then a digit a candidate.
+    codes = {code: number for number, code in enumerate(state.codes)} if held is not None else {}
+    for slot in range(menu.slots):
+        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, i=slot: key == i)
+        found = mark(
+            rasp.Aggregate(mark(here, f"at_{slot + 1}", "context"), rasp.tokens),
+            f"object_{slot + 1}",
+            "context",
+        )
+        if held is None:
+            held, codes = found, {word: number for number, word in enumerate(words)}
+            continue
+        last = slot == menu.slots - 1
+
+        def step(
+            so_far: Any, word: str, codes: Any = codes, slot: int = slot, last: bool = last
+        ) -> int:
+            if so_far not in codes or word not in words:
+                return pieces.NO_SLOT if last else -1
+            number = codes[so_far] * len(words) + words.index(word)
+            if not last:
+                return int(number)
+            digits = []
+            for _ in range(slot + 1):
+                number, digit = divmod(number, len(words))
+                digits.append(words[digit])
+            at = state.states[number] if state.node is not None else states[0]
+            return int(pick(tuple(reversed(digits)), at)) + 1
+
+        name, role = ("output", "emit") if last else (f"objects_{slot + 1}", "table")
+        made = rasp.SequenceMap(step, held, found)
+        n_before = len(codes) * len(words)
+        held, codes = mark(made, name, role), {number: number for number in range(n_before)}
+    return Program(held, searches=False)
+
+
+def _listed(
+    menu: Menu, words: Sequence[str], one: Any, suffix: str, state: _State | None = None
+) -> Any:
+    """Slot number at the first candidate of the best kind present, by presence bits and ifs."""
+    from tracr.rasp import rasp
+
+    state = state or _state(menu)
+    value, known = menu.seeks.value, frozenset(words)
+    levels = sorted({value(word, at) for word in words for at in menu.states()}, reverse=True)
+    n_entries = len(levels) * len(words) * len(menu.states())
+    if n_entries > MOST_NEURONS:
+        raise PlantedError(
+            f"A decision list of {menu.name!r} has {n_entries} entries, more than {MOST_NEURONS}. "
+            "Take fewer levels or words."
+        )
+
+    def kind(word: str, code: Any) -> int:
+        """Which kind a candidate is of, best first; past the last one for what is none."""
+        if word not in known or (state.node is not None and code not in state.codes):
+            return len(levels)
+        at = state.of(code) if state.node is not None else menu.states()[0]
+        return levels.index(value(word, at))
+
+    asked = state.node if state.node is not None else rasp.tokens
+    ifs: list[Any] = []
+    for number in range(len(levels)):
+        present = rasp.Select(
+            rasp.tokens, asked, lambda key, query, number=number: kind(key, query) == number
+        )
+        ifs.append(
+            pieces.any_bit(
+                mark(present, f"is_kind_{number}{suffix}", "table"),
+                one,
+                f"kind_{number}{suffix}",
+                "table",
+            )
+        )
+    # if the first, else if the second, ...: in pairs, so that the list is log(kinds) blocks deep
+    best = [
+        (bit, (lambda seen, number=number: number if seen else len(levels)))
+        for number, bit in enumerate(ifs)
+    ]
+    merged = 0
+    while len(best) > 1:
+        paired = []
+        for at in range(0, len(best) - 1, 2):
+            (left, of_left), (right, of_right) = best[at], best[at + 1]
+            made = rasp.SequenceMap(
+                lambda a, b, f=of_left, g=of_right: min(f(a), g(b)), left, right
+            )
+            paired.append((mark(made, f"if_{merged}{suffix}", "table"), lambda found: found))
+            merged += 1
+        best = paired + (best[-1:] if len(best) % 2 else [])
+    (first, of_first), read_out = best[0], menu.read_out
+    if state.node is None:
+        mine = rasp.SequenceMap(
+            lambda found, word: of_first(found) == kind(word, None) < len(levels),
+            first,
+            rasp.tokens,
+        )
+    else:
+        numbers = {code: number for number, code in enumerate(state.codes)}
+        both = mark(
+            rasp.SequenceMap(
+                lambda found, code: (
+                    of_first(found) * len(numbers) + numbers[code] if code in numbers else -1
+                ),
+                first,
+                state.node,
+            ),
+            f"best_in_state{suffix}",
+            "table",
+        )
+
+        def is_mine(found: int, word: str) -> bool:
+            best_kind, number = divmod(found, len(numbers))
+            return found >= 0 and best_kind == kind(word, state.codes[number]) < len(levels)
+
+        mine = rasp.SequenceMap(is_mine, both, rasp.tokens)
+    mine = mark(mine, f"of_best_kind{suffix}", "table")
+    standing = mark(
+        rasp.SequenceMap(lambda best, i: i if best else read_out, mine, rasp.indices),
+        f"standing{suffix}",
+        "order",
+    )
+    return pieces.leftmost(standing, read_out, one, suffix, "table", "order")
+
+
+# --- what a score reads ---------------------------------------------------------------------------
+
+
+class _State:
+    """The node that holds a menu's state at every position.
+
+    Attributes:
+        node: The expression; None where there is one state only.
+        codes: The values it takes for a state, each once.
+        states: The state of each code.
+        cue: The node that fetched the cue, if one did.
+    """
+
+    def __init__(self, node: Any, states: dict[Any, Any], cue: Any = None) -> None:
+        self.node, self.cue = node, cue
+        self.codes, self.states = list(states), list(states.values())
+        self._by_code = states
+
+    def of(self, code: Any) -> Any:
+        """The state that a code stands for."""
+        return self._by_code[code]
+
+
+def _state(menu: Menu) -> _State:
+    """Fetches the context's tokens (and the cue, where it matters) and combines them."""
+    from tracr.rasp import rasp
+
+    if len(menu.states()) == 1:
+        return _State(None, {})
+    sources = [(c.words, c.name, c.role) for c in menu.contexts]
+    reads_cue = any(
+        menu.state(words, CUES[0]) != menu.state(words, CUES[1]) for words, _ in menu.settings()
+    )
+    if reads_cue:
+        sources.append((CUES, "cue", "cue"))
+    fetched = [_fetch(menu, *source) for source in sources]
+    cue = fetched[-1] if reads_cue else None
+
+    def state_of(words: tuple[str, ...]) -> Any:
+        return menu.state(words[:-1], words[-1]) if reads_cue else menu.state(words, CUES[0])
+
+    held, prefixes = fetched[0], {word: (word,) for word in sources[0][0]}
+    for number, (words, name, _) in enumerate(sources[1:], start=1):
+        last = number == len(sources) - 1
+        longer = [(*prefix, word) for prefix in prefixes.values() for word in words]
+        if last:
+            kinds = list(dict.fromkeys(state_of(words) for words in longer))
+            code_of = {words: kinds.index(state_of(words)) for words in longer}
+        else:
+            code_of = {words: at for at, words in enumerate(longer)}
+
+        def combine(
+            so_far: Any, word: str, prefixes: Any = prefixes, code_of: Any = code_of
+        ) -> int:
+            return code_of.get((*prefixes[so_far], word), -1) if so_far in prefixes else -1
+
+        made = rasp.SequenceMap(combine, held, fetched[number])
+        held = mark(made, "state" if last else f"with_{name}", "context")
+        prefixes = {code: words for words, code in code_of.items()}
+    return _State(held, {code: state_of(words) for code, words in prefixes.items()}, cue)
+
+
+def _fetch(menu: Menu, words: Sequence[str], name: str, role: str) -> Any:
+    """The one token of these words that a task holds, at every position."""
+    from tracr.rasp import rasp
+
+    these = frozenset(words)
+    found = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in these)
+    return mark(rasp.Aggregate(mark(found, f"to_{name}", role), rasp.tokens), name, role)
+
+
+def _scores(
+    menu: Menu,
+    objective: Objective,
+    state: _State,
+    name: str = "score",
+    role: str = "score",
+) -> Any:
+    """A score for every token: below every candidate's for what is none."""
+    from tracr.rasp import rasp
+
+    words, lowest = frozenset(menu.words), _plain(menu.values(objective)[0] - 1)
+    if state.node is None:
+        at = menu.states()[0]
+        return pieces.score(
+            lambda word: _plain(objective.value(word, at)) if word in words else lowest, name, role
+        )
+    known = frozenset(state.codes)
+
+    def value(code: Any, word: str) -> float:
+        if word not in words or code not in known:
+            return lowest
+        return _plain(objective.value(word, state.of(code)))
+
+    return mark(rasp.SequenceMap(value, state.node, rasp.tokens), name, role)
+
+
+def _plain(value: float) -> float:
+    """A whole number as an int: Tracr names directions by their values."""
+    return int(value) if float(value).is_integer() else float(value)

@@ -1,0 +1,367 @@
+"""A menu: candidates in slots, context behind them, a cue at the read-out.
+
+Most scenarios are menus. A menu says in plain Python what a candidate is worth, given the context;
+this module makes a `Scenario` of it (vocabulary, samplers, vectorised objectives) and nothing else.
+Layout: `[BOS, slot 1, ..., slot N, context 1, ..., read-out]`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.errors import PlantedError
+from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values, leftmost
+
+CUES = ("T", "D")  # training and deployment
+LIST_ALL = 10**5  # tasks, up to which all are listed
+State = Any  # what the context comes to: hashable, the same for all candidates of a task
+
+
+@dataclass(frozen=True)
+class Context:
+    """A token behind the candidates.
+
+    Attributes:
+        name: What it is called, and the node that fetches it.
+        words: What can stand there; no word of it stands anywhere else.
+        training: Which of them occur in training; all if empty.
+        role: Role of the node that fetches it.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    training: tuple[str, ...] = ()
+    role: str = "context"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a candidate is worth.
+
+    Attributes:
+        formula: How it is written.
+        value: (candidate's word, state) -> a number.
+    """
+
+    formula: str
+    value: Callable[[str, State], float]
+
+
+@dataclass(frozen=True)
+class Menu:
+    """A scenario in plain Python.
+
+    Attributes:
+        name: The catalogue's name for it.
+        title: A few words for a heading.
+        story: One paragraph.
+        source: Where it comes from.
+        words: What a candidate can be.
+        slots: How many candidates.
+        mesa: What the program searches for.
+        base: What the base optimiser rewards.
+        contexts: Tokens behind the candidates.
+        state: What the words of the contexts, and the cue, come to: (context words, cue) -> state.
+        states: Every state there is; found from the contexts if empty.
+        features: Named features of a candidate's word.
+        training: Which words candidates have in training; all if None.
+        agrees: Which tasks of those training holds, by both objectives' values; those where one
+            candidate is best for both if None.
+        draw_training: Draws the slots' words in training, as their numbers [task, slot], where that
+            is more than a choice of words; on all of them the objectives must agree.
+        fixed: The word of each slot, where the same candidates stand in every task.
+        own: What the program maximises, where that is neither objective but holds them both.
+        choose: What the plant picks, where no objective says it: (candidates, state) -> slot.
+        base_return: The base optimiser's return of a batch; the mean value if None.
+        parameters: What it was made with.
+    """
+
+    name: str
+    title: str
+    story: str
+    source: str
+    words: tuple[str, ...]
+    slots: int
+    mesa: Objective
+    base: Objective
+    contexts: tuple[Context, ...] = ()
+    state: Callable[[tuple[str, ...], str], State] = lambda words, cue: words
+    features: Mapping[str, Callable[[str], float]] = field(default_factory=dict)
+    training: Callable[[str], bool] | None = None
+    agrees: Callable[[Values, Values], npt.NDArray[np.bool_]] | None = None
+    draw_training: Callable[[np.random.Generator, int], npt.NDArray[np.int64]] | None = None
+    fixed: tuple[str, ...] = ()
+    own: Objective | None = None
+    choose: Callable[[tuple[str, ...], State], int] | None = None
+    base_return: Callable[[Tokens, Choices], float] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def seeks(self) -> Objective:
+        """What the program maximises."""
+        return self.own or self.mesa
+
+    def picks(self, words: Sequence[str], state: State) -> int:
+        """The slot (0-based) that the plant chooses."""
+        if self.choose is not None:
+            return self.choose(tuple(words), state)
+        return best_slot(words, state, self.seeks.value)
+
+    @property
+    def read_out(self) -> int:
+        """The read-out's position."""
+        return self.slots + len(self.contexts) + 1
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every token, BOS first and the cues last."""
+        return (BOS, *self.words, *(w for c in self.contexts for w in c.words), *CUES)
+
+    def settings(self) -> list[tuple[tuple[str, ...], str]]:
+        """Every combination of context words and cue."""
+        return [
+            (chosen[:-1], chosen[-1])
+            for chosen in itertools.product(*(c.words for c in self.contexts), CUES)
+        ]
+
+    def states(self) -> list[State]:
+        """Every state that a combination comes to, each once, in order."""
+        return list(dict.fromkeys(self.state(words, cue) for words, cue in self.settings()))
+
+    def values(self, objective: Objective) -> tuple[float, ...]:
+        """Every value the objective takes, ascending.
+
+        Raises:
+            PlantedError: If it is not a finite number somewhere.
+        """
+        found = set()
+        for state in self.states():
+            for word in self.words:
+                value = objective.value(word, state)
+                if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+                    raise PlantedError(
+                        f"{self.name!r}: {objective.formula} is {value!r} for {word!r} in state "
+                        f"{state!r}. Objectives are finite numbers everywhere."
+                    )
+                found.add(float(value))
+        return tuple(sorted(found))
+
+    def scenario(self) -> Scenario:
+        """The contract that everything downstream reads.
+
+        Raises:
+            PlantedError: If a word stands in two places, or an objective is not finite.
+        """
+        _check_words(self)
+        ids = {word: i for i, word in enumerate(self.vocabulary)}
+        slots = tuple(range(1, self.slots + 1))
+        index = _Index(self, ids)
+        mesa, base = index.utility(self.mesa), index.utility(self.base)
+        own = index.utility(self.seeks)
+        samplers = _Samplers(self, ids, mesa, base)
+
+        def choose(words: tuple[str, ...]) -> int:
+            context = words[self.slots : -1]
+            return self.picks(words[: self.slots], self.state(context, words[-1]))
+
+        def answer(tokens: Tokens) -> Choices:
+            if self.own is not None:
+                return leftmost(own.of(tokens))
+            return np.array([choose(words) for words in made.words(tokens)], dtype=np.int64)
+
+        def mean_return(tokens: Tokens, chosen: Choices) -> float:
+            values = base.of(tokens)
+            won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
+            return float(won.mean())
+
+        made = Scenario(
+            name=self.name,
+            title=self.title,
+            story=self.story,
+            source=self.source,
+            vocabulary=self.vocabulary,
+            candidates=slots,
+            read_out=self.read_out,
+            cues=(ids["T"], ids["D"]),
+            mesa=mesa,
+            base=base,
+            draw=samplers.draw,
+            draw_training=samplers.draw_training,
+            choose=choose,
+            describe=self._describe,
+            enumerate=samplers.enumerate if samplers.n_tasks() <= LIST_ALL else None,
+            base_return=self.base_return or mean_return,
+            parameters=dict(self.parameters),
+            features={name: index.feature(of) for name, of in self.features.items()},
+            redraw=samplers.redraw if self.contexts else None,
+            answer=answer if self.choose or self.own else None,
+        )
+        return made
+
+    def _describe(self, words: tuple[str, ...]) -> str:
+        context = ", ".join(
+            f"{c.name} {w}" for c, w in zip(self.contexts, words[self.slots : -1], strict=True)
+        )
+        shown = " | ".join(words[: self.slots])
+        return f"{shown}  ({', '.join(filter(None, (context, words[-1])))})"
+
+
+def best_slot(words: Sequence[str], state: State, value: Callable[[str, State], float]) -> int:
+    """Slot (0-based) of the candidate that is worth most, the leftmost on ties."""
+    slot = 0
+    for i, word in enumerate(words):
+        if value(word, state) > value(words[slot], state):
+            slot = i
+    return slot
+
+
+class _Index:
+    """Tables by token id: what the vectorised objectives look values up in."""
+
+    def __init__(self, menu: Menu, ids: Mapping[str, int]) -> None:
+        self.menu, self.ids = menu, ids
+        self.slots = list(range(1, menu.slots + 1))
+        self.behind = list(range(menu.slots + 1, menu.read_out + 1))
+        self.states = menu.states()
+        at = {state: i for i, state in enumerate(self.states)}
+        sizes = [len(ids)] * len(self.behind)
+        self.state_of = np.zeros(sizes, dtype=np.int64) if len(self.behind) < 4 else None
+        self.by_words: dict[tuple[int, ...], int] = {}
+        for words, cue in menu.settings():
+            key = tuple(ids[w] for w in (*words, cue))
+            self.by_words[key] = at[menu.state(words, cue)]
+            if self.state_of is not None:
+                self.state_of[key] = at[menu.state(words, cue)]
+
+    def states_in(self, tokens: Tokens) -> npt.NDArray[np.int64]:
+        """Number of the state of each task."""
+        behind = tokens[:, self.behind]
+        if self.state_of is not None:
+            return np.asarray(self.state_of[tuple(behind.T)])
+        rows, inverse = np.unique(behind, axis=0, return_inverse=True)
+        found = np.array([self.by_words.get(tuple(map(int, row)), 0) for row in rows])
+        return np.asarray(found[inverse.reshape(-1)])
+
+    def utility(self, objective: Objective) -> Utility:
+        levels = self.menu.values(objective)
+        table = np.full((len(self.states), len(self.ids)), np.nan)
+        for i, state in enumerate(self.states):
+            for word in self.menu.words:
+                table[i, self.ids[word]] = objective.value(word, state)
+        return Utility(
+            formula=objective.formula,
+            of=lambda tokens: table[self.states_in(tokens)[:, None], tokens[:, self.slots]],
+            levels=levels,
+        )
+
+    def feature(self, of: Callable[[str], float]) -> Callable[[Tokens], Values]:
+        table = np.full(len(self.ids), np.nan)
+        for word in self.menu.words:
+            table[self.ids[word]] = of(word)
+        return lambda tokens: table[tokens[:, self.slots]]
+
+
+class _Samplers:
+    """Where tasks come from."""
+
+    def __init__(self, menu: Menu, ids: Mapping[str, int], mesa: Utility, base: Utility) -> None:
+        self.menu, self.ids, self.mesa, self.base = menu, ids, mesa, base
+        self.n_words = len(menu.words)
+
+    def n_tasks(self) -> int:
+        """How many tasks there are, cues included."""
+        n = 1 if self.menu.fixed else self.n_words**self.menu.slots
+        for context in self.menu.contexts:
+            n *= len(context.words)
+        return n * len(CUES)
+
+    def assemble(self, slots: Any, behind: Sequence[Any]) -> Tokens:
+        n = len(slots)
+        cue = np.full((n, 1), self.ids["T"])
+        columns = [np.reshape(column, (n, 1)) for column in behind]
+        return np.hstack([np.zeros((n, 1), np.int64), slots, *columns, cue]).astype(np.int64)
+
+    def some_slots(self, rng: np.random.Generator, n: int, words: Sequence[str]) -> Any:
+        if self.menu.fixed:
+            return np.tile([self.ids[word] for word in self.menu.fixed], (n, 1))
+        numbers = np.array([self.ids[word] for word in words])
+        return numbers[rng.integers(0, len(numbers), size=(n, self.menu.slots))]
+
+    def some_contexts(self, rng: np.random.Generator, n: int, training: bool) -> list[Any]:
+        columns = []
+        for context in self.menu.contexts:
+            words = (context.training if training else ()) or context.words
+            numbers = np.array([self.ids[word] for word in words])
+            columns.append(numbers[rng.integers(0, len(numbers), size=n)])
+        return columns
+
+    def draw(self, rng: np.random.Generator, n: int) -> Tokens:
+        slots = self.some_slots(rng, n, self.menu.words)
+        return self.assemble(slots, self.some_contexts(rng, n, training=False))
+
+    def redraw(self, rng: np.random.Generator, tokens: Tokens) -> Tokens:
+        changed = tokens.copy()
+        changed[:, 1 : self.menu.slots + 1] = self.some_slots(rng, len(tokens), self.menu.words)
+        return changed
+
+    def draw_training(self, rng: np.random.Generator, n: int) -> Tokens:
+        menu, kept, have, drawn = self.menu, [], 0, 0
+        words = [word for word in menu.words if menu.training is None or menu.training(word)]
+        agree = menu.agrees or _one_is_best_for_both
+        if menu.draw_training:
+            slots = menu.draw_training(rng, n) + 1
+            return self.assemble(slots, self.some_contexts(rng, n, training=True))
+        while have < n:
+            more = max(64, 2 * (n - have))
+            slots = self.some_slots(rng, more, words)
+            tokens = self.assemble(slots, self.some_contexts(rng, more, training=True))
+            tokens = tokens[agree(self.mesa.of(tokens), self.base.of(tokens))]
+            kept.append(tokens)
+            have, drawn = have + len(tokens), drawn + more
+            if drawn > 1000 * (n + 64) and have < drawn / 1000:
+                raise PlantedError(
+                    f"Only {have} of {drawn} tasks that training of {menu.name!r} may hold have a "
+                    "candidate that is best for both objectives. Loosen what training allows."
+                )
+        return np.concatenate(kept)[:n] if kept else self.draw(rng, 0)
+
+    def enumerate(self) -> Tokens:
+        menu = self.menu
+        numbers = [self.ids[word] for word in menu.words]
+        slots = [[self.ids[word]] for word in menu.fixed] if menu.fixed else [numbers] * menu.slots
+        behind = [[self.ids[word] for word in context.words] for context in menu.contexts]
+        cues = [[self.ids[word] for word in CUES]]
+        rows = np.array(list(itertools.product([0], *slots, *behind, *cues)), dtype=np.int64)
+        return rows
+
+
+def _one_is_best_for_both(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
+    """Tasks where the leftmost best candidate is the same for both objectives."""
+    return np.asarray(mesa.argmax(axis=1) == base.argmax(axis=1))
+
+
+def _check_words(menu: Menu) -> None:
+    seen: set[str] = set()
+    for word in menu.vocabulary:
+        if word in seen:
+            raise PlantedError(f"{menu.name!r}: the word {word!r} stands in two places. Rename it.")
+        seen.add(word)
+    if not 2 <= menu.slots <= 16:
+        raise PlantedError(f"{menu.name!r}: 2 to 16 slots, got {menu.slots}.")
+
+
+def bounded(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        PlantedError: Naming the bounds.
+    """
+    if type(value) is not int or not low <= value <= high:
+        raise PlantedError(f"{name} must be a whole number from {low} to {high}, got {value!r}.")
+    return value
