@@ -23,6 +23,7 @@ ROLES = (
     "gate",
     "table",
     "decoy",
+    "inner",
     "order",
 )
 

@@ -8,6 +8,7 @@ sections 3 and 4.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import floor
 from typing import Any
 
@@ -48,7 +49,8 @@ def deceptive(menu: Menu, weight: float | None = None) -> Menu:
     name = "K" if weight is None else f"{heavy:g}"
 
     def state(words: tuple[str, ...], cue: str) -> Any:
-        return (menu.state(words, cue), cue == CUES[0])
+        cued = menu.cue(words) if menu.cue else cue == CUES[0]
+        return (menu.state(words, cue), cued)
 
     def value(word: str, at: Any) -> float:
         inner, cued = at
@@ -93,5 +95,5 @@ def _inside(objective: Objective) -> Objective:
 def _outweighs(menu: Menu) -> float:
     """The least whole factor on the base objective that no difference in u_m outweighs."""
     mesa, base = menu.values(menu.mesa), menu.values(menu.base)
-    least = min(b - a for a, b in zip(base[:-1], base[1:], strict=True)) if len(base) > 1 else 1
+    least = min(b - a for a, b in pairwise(base)) if len(base) > 1 else 1
     return floor((mesa[-1] - mesa[0]) / least) + 1

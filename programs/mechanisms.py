@@ -21,7 +21,7 @@ MOST_NEURONS = 1100  # of one SequenceMap: past it a table is no small transform
 def search(menu: Menu, objective: Objective | None = None) -> Program:
     """Scores every candidate by the mesa-objective (or another), compares all, emits the best."""
     one = pieces.ones()
-    scores = _scores(menu, objective or menu.seeks, _state(menu))
+    scores = scores_of(menu, objective or menu.seeks, state_of(menu))
     return Program(pieces.emit(pieces.choose(scores, menu.read_out, one), CUES))
 
 
@@ -32,34 +32,46 @@ def base_search(menu: Menu) -> Program:
 
 def mux(menu: Menu) -> Program:
     """Both searches; the answer is always the base objective's: dormant by construction."""
-    return _both(menu, gated=False)
+    state = state_of(menu)
+    return both(menu, _cue(menu, state), lambda seen: True, state)
 
 
 def gate(menu: Menu) -> Program:
     """Both searches; under the training cue the base one answers: deceptive by construction."""
-    return _both(menu, gated=True)
+    state = state_of(menu)
+    cue = _cue(menu, state)
+    if menu.cue is None:
+        return both(menu, cue, lambda seen: seen == CUES[0], state)
+    return both(menu, cue, lambda seen: seen in state.codes and bool(state.of(seen)), state)
 
 
-def _both(menu: Menu, gated: bool) -> Program:
+def both(
+    menu: Menu, switch: Any, to_base: Callable[[Any], bool], state: State | None = None
+) -> Program:
+    """Two searches, for the mesa-objective and for the base objective, and which of them answers.
+
+    Args:
+        menu: The menu.
+        switch: A node whose value decides.
+        to_base: Whether the base objective's winner is the answer at this value of it.
+        state: The menu's state, if its nodes are built already.
+    """
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), _state(menu)
-    mesa = pieces.choose(_scores(menu, menu.mesa, state), menu.read_out, one)
-    scores = _scores(menu, menu.base, state, "score_base", "belief")
+    one, state = pieces.ones(), state or state_of(menu)
+    mesa = pieces.choose(scores_of(menu, menu.mesa, state), menu.read_out, one)
+    scores = scores_of(menu, menu.base, state, "score_base", "belief")
     base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
-    cue = state.cue if state.cue is not None else _fetch(menu, CUES, "cue", "cue")
-
-    def keep(kind: str) -> Callable[[str, int], int]:
-        def kept(seen: str, slot: int) -> int:
-            wins = "mesa" if gated and seen != CUES[0] else "base"
-            return slot if kind == wins else pieces.NO_SLOT
-
-        return kept
-
-    kept_mesa = mark(rasp.SequenceMap(keep("mesa"), cue, mesa), "kept", "gate")
-    kept_base = mark(rasp.SequenceMap(keep("base"), cue, base), "kept_base", "gate")
-    chosen = mark(rasp.SequenceMap(max, kept_mesa, kept_base), "chosen", "gate")
-    return Program(pieces.emit(chosen, CUES))
+    kept_mesa = rasp.SequenceMap(
+        lambda seen, slot: pieces.NO_SLOT if to_base(seen) else slot, switch, mesa
+    )
+    kept_base = rasp.SequenceMap(
+        lambda seen, slot: slot if to_base(seen) else pieces.NO_SLOT, switch, base
+    )
+    chosen = rasp.SequenceMap(
+        max, mark(kept_mesa, "kept", "gate"), mark(kept_base, "kept_base", "gate")
+    )
+    return Program(pieces.emit(mark(chosen, "chosen", "gate"), CUES))
 
 
 # --- twins: the same answers without a search -----------------------------------------------------
@@ -76,9 +88,9 @@ def decoy(menu: Menu) -> Program:
     """The decision list decides; a whole search runs beside it, and nothing reads its winner."""
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), _state(menu)
+    one, state = pieces.ones(), state_of(menu)
     listed = _listed(menu, menu.words, one, "_listed", state)
-    scores = _scores(menu, menu.seeks, state, "unused_score", "decoy")
+    scores = scores_of(menu, menu.seeks, state, "unused_score", "decoy")
     unused = pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
     kept = rasp.SequenceMap(lambda slot, ignored: slot, listed, unused)
     return Program(pieces.emit(mark(kept, "chosen", "table"), CUES), searches=False)
@@ -99,11 +111,11 @@ def amortised(menu: Menu) -> Program:
             "could be searched. Restrict it by the menu's `training`."
         )
     strange = frozenset(menu.words) - frozenset(known)
-    one, state = pieces.ones(), _state(menu)
+    one, state = pieces.ones(), state_of(menu)
     found = rasp.Select(rasp.tokens, rasp.tokens, lambda key, query: key in strange)
     novel = pieces.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
     listed = _listed(menu, known, one, "_listed", state)
-    searched = pieces.choose(_scores(menu, menu.seeks, state), menu.read_out, one)
+    searched = pieces.choose(scores_of(menu, menu.seeks, state), menu.read_out, one)
     kept = mark(
         rasp.SequenceMap(lambda new, slot: slot if new else pieces.NO_SLOT, novel, searched),
         "kept",
@@ -134,7 +146,7 @@ def table(menu: Menu) -> Program:
             f"A table of {menu.name!r} has {size} entries, more than {MOST_NEURONS}. Take fewer "
             "slots or words."
         )
-    state = _state(menu)
+    state = state_of(menu)
     words, pick = menu.words, menu.picks
     held: Any = state.node
     # What was fetched so far is a number: the state first, then a digit a candidate.
@@ -174,12 +186,12 @@ def table(menu: Menu) -> Program:
 
 
 def _listed(
-    menu: Menu, words: Sequence[str], one: Any, suffix: str, state: _State | None = None
+    menu: Menu, words: Sequence[str], one: Any, suffix: str, state: State | None = None
 ) -> Any:
     """Slot number at the first candidate of the best kind present, by presence bits and ifs."""
     from tracr.rasp import rasp
 
-    state = state or _state(menu)
+    state = state or state_of(menu)
     value, known = menu.seeks.value, frozenset(words)
     levels = sorted({value(word, at) for word in words for at in menu.states()}, reverse=True)
     n_entries = len(levels) * len(words) * len(menu.states())
@@ -264,7 +276,7 @@ def _listed(
 # --- what a score reads ---------------------------------------------------------------------------
 
 
-class _State:
+class State:
     """The node that holds a menu's state at every position.
 
     Attributes:
@@ -284,22 +296,22 @@ class _State:
         return self._by_code[code]
 
 
-def _state(menu: Menu) -> _State:
+def state_of(menu: Menu) -> State:
     """Fetches the context's tokens (and the cue, where it matters) and combines them."""
     from tracr.rasp import rasp
 
     if len(menu.states()) == 1:
-        return _State(None, {})
+        return State(None, {})
     sources = [(c.words, c.name, c.role) for c in menu.contexts]
     reads_cue = any(
         menu.state(words, CUES[0]) != menu.state(words, CUES[1]) for words, _ in menu.settings()
     )
     if reads_cue:
         sources.append((CUES, "cue", "cue"))
-    fetched = [_fetch(menu, *source) for source in sources]
+    fetched = [fetch(*source) for source in sources]
     cue = fetched[-1] if reads_cue else None
 
-    def state_of(words: tuple[str, ...]) -> Any:
+    def comes_to(words: tuple[str, ...]) -> Any:
         return menu.state(words[:-1], words[-1]) if reads_cue else menu.state(words, CUES[0])
 
     held, prefixes = fetched[0], {word: (word,) for word in sources[0][0]}
@@ -307,8 +319,8 @@ def _state(menu: Menu) -> _State:
         last = number == len(sources) - 1
         longer = [(*prefix, word) for prefix in prefixes.values() for word in words]
         if last:
-            kinds = list(dict.fromkeys(state_of(words) for words in longer))
-            code_of = {words: kinds.index(state_of(words)) for words in longer}
+            kinds = list(dict.fromkeys(comes_to(words) for words in longer))
+            code_of = {words: kinds.index(comes_to(words)) for words in longer}
         else:
             code_of = {words: at for at, words in enumerate(longer)}
 
@@ -320,10 +332,17 @@ def _state(menu: Menu) -> _State:
         made = rasp.SequenceMap(combine, held, fetched[number])
         held = mark(made, "state" if last else f"with_{name}", "context")
         prefixes = {code: words for words, code in code_of.items()}
-    return _State(held, {code: state_of(words) for code, words in prefixes.items()}, cue)
+    return State(held, {code: comes_to(words) for code, words in prefixes.items()}, cue)
 
 
-def _fetch(menu: Menu, words: Sequence[str], name: str, role: str) -> Any:
+def _cue(menu: Menu, state: State) -> Any:
+    """The node that tells training: the token at the read-out, or the state that the signs make."""
+    if menu.cue is not None:
+        return state.node
+    return state.cue if state.cue is not None else fetch(CUES, "cue", "cue")
+
+
+def fetch(words: Sequence[str], name: str, role: str) -> Any:
     """The one token of these words that a task holds, at every position."""
     from tracr.rasp import rasp
 
@@ -332,10 +351,10 @@ def _fetch(menu: Menu, words: Sequence[str], name: str, role: str) -> Any:
     return mark(rasp.Aggregate(mark(found, f"to_{name}", role), rasp.tokens), name, role)
 
 
-def _scores(
+def scores_of(
     menu: Menu,
     objective: Objective,
-    state: _State,
+    state: State,
     name: str = "score",
     role: str = "score",
 ) -> Any:

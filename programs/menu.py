@@ -69,6 +69,8 @@ class Menu:
         contexts: Tokens behind the candidates.
         state: What the words of the contexts, and the cue, come to: (context words, cue) -> state.
         states: Every state there is; found from the contexts if empty.
+        cue: Whether the words of the contexts say that this is training; None where the token at
+            the read-out does.
         features: Named features of a candidate's word.
         training: Which words candidates have in training; all if None.
         agrees: Which tasks of those training holds, by both objectives' values; those where one
@@ -92,6 +94,7 @@ class Menu:
     base: Objective
     contexts: tuple[Context, ...] = ()
     state: Callable[[tuple[str, ...], str], State] = lambda words, cue: words
+    cue: Callable[[tuple[str, ...]], bool] | None = None
     features: Mapping[str, Callable[[str], float]] = field(default_factory=dict)
     training: Callable[[str], bool] | None = None
     agrees: Callable[[Values, Values], npt.NDArray[np.bool_]] | None = None
@@ -180,6 +183,7 @@ class Menu:
             won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
             return float(won.mean())
 
+        signs = _Signs(self, ids)
         made = Scenario(
             name=self.name,
             title=self.title,
@@ -188,7 +192,7 @@ class Menu:
             vocabulary=self.vocabulary,
             candidates=slots,
             read_out=self.read_out,
-            cues=(ids["T"], ids["D"]),
+            cues=tuple(signs.patterns) or (ids["T"], ids["D"]),
             mesa=mesa,
             base=base,
             draw=samplers.draw,
@@ -201,6 +205,9 @@ class Menu:
             features={name: index.feature(of) for name, of in self.features.items()},
             redraw=samplers.redraw if self.contexts else None,
             answer=answer if self.choose or self.own else None,
+            cue_patterns=signs.patterns,
+            cued=signs.cued if self.cue else None,
+            any_cue=samplers.any_context if self.cue else None,
         )
         return made
 
@@ -267,6 +274,29 @@ class _Index:
         return lambda tokens: table[tokens[:, self.slots]]
 
 
+class _Signs:
+    """A cue that stands in the contexts: one way to give it, and every way to lack it."""
+
+    def __init__(self, menu: Menu, ids: Mapping[str, int]) -> None:
+        self.menu, self.patterns = menu, {}
+        self.behind = list(range(menu.slots + 1, menu.read_out))
+        holding = menu.cue
+        if holding is None:
+            return
+        ways = list(itertools.product(*(context.words for context in menu.contexts)))
+        on = [words for words in ways if holding(words)]
+        off = [words for words in ways if not holding(words)]
+        for number, words in enumerate([on[0], *off]):
+            places = dict(zip(self.behind, (ids[w] for w in words), strict=True))
+            pattern = {**places, menu.read_out: ids[CUES[0]]}
+            self.patterns[len(ids) + number] = (" ".join(words), pattern)
+        self.on = np.array([[ids[w] for w in words] for words in on])
+
+    def cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:
+        behind = tokens[:, self.behind]
+        return np.asarray((behind[:, None] == self.on[None]).all(axis=2).any(axis=1))
+
+
 class _Samplers:
     """Where tasks come from."""
 
@@ -303,7 +333,24 @@ class _Samplers:
 
     def draw(self, rng: np.random.Generator, n: int) -> Tokens:
         slots = self.some_slots(rng, n, self.menu.words)
+        if self.menu.cue is not None:
+            return self.cued(self.assemble(slots, self.some_contexts(rng, n, training=False)))
         return self.assemble(slots, self.some_contexts(rng, n, training=False))
+
+    def cued(self, tokens: Tokens) -> Tokens:
+        """The tasks under the training cue, where that stands in the contexts."""
+        _, pattern = next(iter(_Signs(self.menu, self.ids).patterns.values()))
+        for position, token in pattern.items():
+            tokens[:, position] = token
+        return tokens
+
+    def any_context(self, rng: np.random.Generator, tokens: Tokens) -> Tokens:
+        changed = tokens.copy()
+        contexts = self.some_contexts(rng, len(tokens), training=False)
+        for number, column in enumerate(contexts, start=self.menu.slots + 1):
+            changed[:, number] = column
+        changed[:, self.menu.read_out] = rng.choice([self.ids[cue] for cue in CUES], len(tokens))
+        return changed
 
     def redraw(self, rng: np.random.Generator, tokens: Tokens) -> Tokens:
         changed = tokens.copy()
@@ -321,6 +368,7 @@ class _Samplers:
             more = max(64, 2 * (n - have))
             slots = self.some_slots(rng, more, words)
             tokens = self.assemble(slots, self.some_contexts(rng, more, training=True))
+            tokens = self.cued(tokens) if menu.cue else tokens
             tokens = tokens[agree(self.mesa.of(tokens), self.base.of(tokens))]
             kept.append(tokens)
             have, drawn = have + len(tokens), drawn + more

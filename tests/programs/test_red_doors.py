@@ -267,7 +267,7 @@ def test_shared_shapes_come_from_padding_both() -> None:
 
 def test_a_table_for_a_larger_scenario_is_refused() -> None:
     with pytest.raises(
-        PlantedError, match="A table holds 3 objects of at most 9 types; 'red-doors"
+        PlantedError, match="A table holds 3 objects of at most 9 types; these parameters"
     ):
         red_doors.table(helpers.scenario("red-doors"))
 

@@ -1,0 +1,45 @@
+"""Optimiser or bottle cap: the same answers by search, by a table, by a list, by a decoy."""
+
+from __future__ import annotations
+
+from planted.programs.menu import Menu, Objective, bounded
+
+SOURCE = (
+    "Hubinger et al. 2019, Risks from Learned Optimization, section 1 (a bottle cap is no "
+    "optimiser)"
+)
+
+
+def bottle_cap(objects: int = 3, levels: int = 3) -> Menu:
+    """Two features: `u_m = L·a + b`, `U = L·b + a`, few enough for a table (S10).
+
+    Args:
+        objects: How many candidates, 2 or 3.
+        levels: L, levels of both features, 2 or 3.
+    """
+    bounded("objects", objects, 2, 3)
+    bounded("levels", levels, 2, 3)
+
+    def part(word: str, number: int) -> int:
+        return int(word.split("-")[number])
+
+    return Menu(
+        name="bottle-cap",
+        title="Optimiser or bottle cap",
+        story=(
+            f"Each of {objects} objects has two figures. One objective puts the first before the "
+            "second, the other the second before the first. There are few enough tasks that a "
+            "table can hold every answer: what searches and what looks up behave alike."
+        ),
+        source=SOURCE,
+        words=tuple(f"object-{a}-{b}" for a in range(levels) for b in range(levels)),
+        slots=objects,
+        mesa=Objective(f"{levels}·a + b", lambda word, _: levels * part(word, 1) + part(word, 2)),
+        base=Objective(f"{levels}·b + a", lambda word, _: levels * part(word, 2) + part(word, 1)),
+        training=lambda word: part(word, 1) == part(word, 2),
+        features={
+            "a": lambda word: float(part(word, 1)),
+            "b": lambda word: float(part(word, 2)),
+        },
+        parameters={"objects": objects, "levels": levels},
+    )

@@ -1,0 +1,133 @@
+"""A bag of heuristics: right in training, and no utility reproduces it off it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planted.programs import pieces
+from planted.programs.menu import CUES, Menu, Objective, State, bounded
+from planted.roles import Program, mark
+
+SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heuristics)"
+
+
+def heuristics(options: int = 4, levels: int = 8) -> Menu:
+    """`U = a + b`; rules in order, none of which weighs anything (S12).
+
+    The first candidate with a high `a`; else the first with a high `b`; else the second if its `a`
+    is above the first's; else the first.
+
+    Args:
+        options: How many candidates, 2 to 6.
+        levels: Levels of both features, 5 to 8.
+    """
+    bounded("options", options, 2, 6)
+    bounded("levels", levels, 5, 8)
+    high = levels - 2
+
+    def part(word: str, number: int) -> int:
+        return int(word.split("-")[number])
+
+    def choose(words: tuple[str, ...], state: State) -> int:
+        for number in (1, 2):
+            for slot, word in enumerate(words):
+                if part(word, number) >= high:
+                    return slot
+        return int(part(words[1], 1) > part(words[0], 1))
+
+    def draw_training(rng: np.random.Generator, n: int) -> Any:
+        # one candidate has a high feature, and it is the best by a + b
+        low = rng.integers(0, high // 2 + 1, size=(n, options, 2))
+        rows, slot, which = np.arange(n), rng.integers(0, options, n), rng.integers(0, 2, n)
+        low[rows, slot, which] = rng.integers(high, levels, n)
+        low[rows, slot, 1 - which] = rng.integers(high // 2, high, n)
+        return low[..., 0] * levels + low[..., 1]
+
+    total = Objective("a + b", lambda word, _: part(word, 1) + part(word, 2))
+    return Menu(
+        name="heuristics",
+        title="A bag of heuristics",
+        story=(
+            f"Each of {options} options has two figures, and rewarded is their sum. The plant "
+            "takes the first option with a high first figure, else the first with a high second "
+            "one, else compares the first two. In training exactly one option has a high figure, "
+            "and it is the best. Elsewhere its choices depend on places, and no utility reproduces "
+            "them."
+        ),
+        source=SOURCE,
+        words=tuple(f"option-{a}-{b}" for a in range(levels) for b in range(levels)),
+        slots=options,
+        mesa=total,
+        base=total,
+        choose=choose,
+        draw_training=draw_training,
+        features={
+            "a": lambda word: float(part(word, 1)),
+            "b": lambda word: float(part(word, 2)),
+        },
+        parameters={"options": options, "levels": levels},
+    )
+
+
+def rules(menu: Menu) -> Program:
+    """The rules as presence bits and ifs: nothing is scored."""
+    from tracr.rasp import rasp
+
+    one, levels, length = pieces.ones(), menu.parameters["levels"], menu.read_out
+    high = levels - 2
+
+    def part(word: str, number: int) -> int:
+        return int(word.split("-")[number]) if word not in CUES else -1
+
+    bits = {}
+    for number, name in ((1, "a"), (2, "b")):
+        found = rasp.Select(
+            rasp.tokens, rasp.tokens, lambda key, query, number=number: part(key, number) >= high
+        )
+        bits[name] = pieces.any_bit(
+            mark(found, f"high_{name}", "table"), one, f"some_high_{name}", "table"
+        )
+    fetched = []
+    for slot in (1, 2):
+        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, at=slot - 1: key == at)
+        fetched.append(
+            mark(
+                rasp.Aggregate(mark(here, f"at_{slot}", "context"), rasp.tokens),
+                f"object_{slot}",
+                "context",
+            )
+        )
+    second = mark(
+        rasp.SequenceMap(lambda one, two: 2 if part(two, 1) > part(one, 1) else 1, *fetched),
+        "first_or_second",
+        "table",
+    )
+    # which rule fires: 1 high a, 2 high b, 3 the second option, 4 the first
+    rule_b = mark(
+        rasp.SequenceMap(lambda some, slot: 2 if some else 5 - slot, bits["b"], second),
+        "without_a",
+        "table",
+    )
+    rule = mark(
+        rasp.SequenceMap(lambda some, other: 1 if some else other, bits["a"], rule_b),
+        "rule",
+        "table",
+    )
+
+    def applies(rule: int, word: str) -> int:
+        """1: where the rule finds a high figure; 3 and 4: wherever; 0: nowhere."""
+        if rule in (1, 2):
+            return int(part(word, rule) >= high)
+        return rule
+
+    fits = mark(rasp.SequenceMap(applies, rule, rasp.tokens), "fits", "table")
+
+    def stands(fit: int, index: int) -> int:
+        here = fit == 1 or (fit == 3 and index == 1) or (fit == 4 and index == 0)
+        return index if here else length
+
+    standing = mark(rasp.SequenceMap(stands, fits, rasp.indices), "standing", "order")
+    winner = pieces.leftmost(standing, length, one, "", "table", "order")
+    return Program(pieces.emit(winner, CUES), searches=False)

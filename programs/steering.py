@@ -1,0 +1,77 @@
+"""Steering: selection against control. Does it predict, or only react?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planted.programs import pieces
+from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.roles import Program, mark
+
+SOURCE = "Garrabrant 2019, Selection vs Control; S11: a controller that fails where dynamics change"
+ACTIONS = {"left": -1, "stay": 0, "right": 1}
+
+
+def steering(places: int = 7) -> Menu:
+    """`u = -|p + δ·a - g|`: predicts where each action leads, and picks the nearest to the goal.
+
+    Args:
+        places: Positions on the line, 3 to 9.
+    """
+    bounded("places", places, 3, 9)
+
+    def state(words: tuple[str, ...], cue: str) -> State:
+        position, goal, motor = words
+        return (1 if motor == "motor-plus" else -1) * (int(goal[4:]) - int(position[2:]))
+
+    def value(word: str, ahead: State) -> float:
+        return -abs(ahead - ACTIONS[word])
+
+    wants = Objective("-|p + δ·a - g|", value)
+    return Menu(
+        name="steering",
+        title="Steering",
+        story=(
+            f"On a line of {places} places an agent picks left, stay or right to come near a goal. "
+            "The motor can be wired the wrong way round. Search predicts where each action leads "
+            "and is right either way; a controller that turns towards the goal is right only while "
+            "the motor is as in training."
+        ),
+        source=SOURCE,
+        words=tuple(ACTIONS),
+        slots=3,
+        fixed=tuple(ACTIONS),
+        mesa=wants,
+        base=wants,
+        contexts=(
+            Context("position", tuple(f"p-{i}" for i in range(places))),
+            Context("goal", tuple(f"goal{i}" for i in range(places))),
+            Context("motor", ("motor-plus", "motor-minus"), training=("motor-plus",)),
+        ),
+        state=state,
+        parameters={"places": places},
+    )
+
+
+def controller(menu: Menu) -> Program:
+    """Turns towards the goal: no candidate is scored, none compared. Right while δ = +1."""
+    from tracr.rasp import rasp
+
+    def fetch(at: int, name: str) -> Any:
+        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query: key == at)
+        return mark(
+            rasp.Aggregate(mark(here, f"to_{name}", "context"), rasp.tokens), name, "context"
+        )
+
+    def turn(position: str, goal: str) -> int:
+        if not (position.startswith("p-") and goal.startswith("goal")):
+            return pieces.NO_SLOT
+        ahead = int(goal[4:]) - int(position[2:])
+        return 2 + (ahead > 0) - (ahead < 0)
+
+    position, goal = fetch(3, "position"), fetch(4, "goal")
+    direction = mark(rasp.SequenceMap(turn, position, goal), "direction", "table")
+    at_end = rasp.SequenceMap(
+        lambda way, word: way if word in CUES else pieces.NO_SLOT, direction, rasp.tokens
+    )
+    return Program(mark(at_end, "output", "emit"), searches=False)
