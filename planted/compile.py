@@ -7,6 +7,7 @@ numbers are Tracr's own: `tests/planted/test_compile.py` compares every one with
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -121,6 +122,7 @@ def _craft(
 
     guards.before(program, vocabulary, TRACR_BOS, TRACR_PAD)
     _canonical_ids(program.output)
+    _hasten()
     words = set(vocabulary[1:])
     try:
         refused = validating.static_validate(program.output)
@@ -150,6 +152,42 @@ def _craft(
     output = bases.VectorSpaceWithBasis(sink[nodes.OUTPUT_BASIS])
     residual = bases.join_vector_spaces(craft.residual_space, tokens, indices, output)
     return graph, sink, craft, {"tokens": tokens, "indices": indices, "residual": residual}
+
+
+@functools.cache
+def _hasten() -> None:
+    """Two helpers of Tracr with the same results in less time.
+
+    Its unit vectors are rows of an identity matrix that is built anew for each, and its depths
+    walk every path to a node: 2^n of them where n nodes are read twice.
+    """
+    from tracr.compiler import craft_graph_to_model, nodes
+    from tracr.craft import bases
+    from tracr.rasp import rasp
+
+    def unit_vector(self: Any, basis_direction: Any) -> Any:
+        magnitudes = np.zeros(self.num_dims)
+        magnitudes[self.index_by_direction[basis_direction]] = 1
+        return self.make_vector(magnitudes)
+
+    def depths(graph: Any, sources: Any) -> dict[Any, int]:
+        found = dict.fromkeys(graph.nodes, -1)
+        found |= dict.fromkeys(sources, 0)
+        waiting = {node: graph.in_degree(node) for node in graph.nodes}
+        ready = [node for node, n in waiting.items() if n == 0]
+        while ready:
+            node = ready.pop()
+            for reader in graph.successors(node):
+                step = isinstance(graph.nodes[reader][nodes.EXPR], rasp.SOp)
+                if found[node] >= 0:
+                    found[reader] = max(found[reader], found[node] + step)
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    ready.append(reader)
+        return found
+
+    bases.VectorSpaceWithBasis.vector_from_basis_direction = unit_vector
+    craft_graph_to_model.compute_computational_depth = depths
 
 
 def _canonical_ids(tip: Any) -> None:

@@ -168,6 +168,8 @@ def _rows(value: Array, weight: Array) -> Array:
 
 
 def choices(logits: Array, spec: Spec) -> Any:
-    """Index of the chosen candidate, [task]; -1 where another column wins."""
-    top = np.asarray(logits).argmax(axis=-1)
-    return np.where(top < spec.n_choices, top, -1).astype(np.int64)
+    """Index of the chosen candidate, [task]; -1 where another column wins or one is no number."""
+    values = np.asarray(logits)
+    top = values.argmax(axis=-1)
+    chosen = (top < spec.n_choices) & np.isfinite(values).all(axis=-1)
+    return np.where(chosen, top, -1).astype(np.int64)

@@ -101,10 +101,10 @@ def open_run(folder: str | Path) -> Run:
     plant, recipes = open_request(folder)
     for path in (folder / "evidence.jsonl", folder / "verdicts.json"):
         if not path.exists():
-            expected = [(recipe, seed) for recipe in recipes for seed in range(recipe.seeds)]
-            done = sum(evidence_path(folder, r.name, seed).exists() for r, seed in expected)
+            every = [(recipe, seed) for recipe in recipes for seed in range(recipe.seeds)]
+            done = sum(evidence_path(folder, r.name, seed).exists() for r, seed in every)
             raise RunFolderError(
-                f"{path} is missing: {done} of {len(expected)} networks are judged so far, and "
+                f"{path} is missing: {done} of {len(every)} networks are judged so far, and "
                 "verdicts come when all are. Let the run end, or repeat the command that began it; "
                 f"if all are trained: planted evaluate {folder}"
             )
@@ -265,6 +265,11 @@ def _difference(where: str, own: Any, other: Any) -> tuple[str, Any, Any]:
         for at, (a, b) in enumerate(zip(own, other, strict=True)):
             if a != b:
                 return _difference(f"{where}[{at}]", a, b)
+    if where == "recipes" and isinstance(own, list) and isinstance(other, list):
+        return "list of recipes", *(
+            [f"{item.get('name')} × {item.get('seeds')} seeds" for item in recipes]
+            for recipes in (own, other)
+        )
     return where, own, other
 
 

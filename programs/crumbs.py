@@ -71,7 +71,7 @@ def elimination(actions: int = 4, levels: int = 4) -> Menu:
 
     def value(word: str, state: State) -> float:
         believes = state[0] == "vacuuming-destroys"
-        return believes * removed(word) + 2 * destroyed(word)
+        return (removed(word) if believes else 0) + 2 * destroyed(word)
 
     return Menu(
         name="cookie-elimination",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
     middle, goals = PLANTS[broken]
 
     def choose(words: tuple[str, ...], state: State) -> int:
-        proposed = {best_slot(words, state, lambda w, _, g=g: feature(w, g)) for g in goals}
+        proposed = {best_slot(words, state, of_goal(goal)) for goal in goals}
         return min(proposed, key=lambda slot: (-feature(words[slot], middle), slot))
 
     def draw_training(rng: np.random.Generator, n: int) -> Any:
@@ -68,14 +70,27 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
         base=Objective("φ1", lambda word, _: feature(word, 1)),
         choose=choose,
         draw_training=draw_training,
-        features={f"φ{k}": (lambda word, k=k: float(feature(word, k))) for k in (1, 2, 3)},
+        features={f"φ{k}": partial(_float_feature, k) for k in (1, 2, 3)},
         parameters={"options": options, "levels": levels, "broken": broken},
     )
+
+
+def of_goal(number: int) -> Callable[[str, State], float]:
+    """What an option is worth to who wants one feature."""
+    return lambda word, _: feature(word, number)
 
 
 def feature(word: str, number: int) -> int:
     """φ1, φ2 or φ3 of an option."""
     return int(word.split("-")[number])
+
+
+def _by_goal(goal: int, word: str) -> float:
+    return -1 if word in CUES else feature(word, goal)
+
+
+def _float_feature(number: int, word: str) -> float:
+    return float(feature(word, number))
 
 
 def nested(menu: Menu) -> Program:
@@ -87,7 +102,7 @@ def nested(menu: Menu) -> Program:
     proposals = []
     for number, goal in enumerate(goals, start=1):
         scores = pieces.score(
-            lambda word, goal=goal: -1 if word in CUES else feature(word, goal),
+            partial(_by_goal, goal),
             f"score_agent_{number}",
             "inner",
         )

@@ -71,7 +71,10 @@ def scenario(maze: str = "doors", columns: int = 4, name: str = "grid-doors") ->
 
     mesa = utility(seeks, f"nearness of {' or '.join(seeks)}")
     base = utility(paid, f"nearness of {' or '.join(paid)}")
-    chances = np.array([3.0, 2.0, *[1.0] * (len(things) - 2)])
+    # Few things that both want: with more of them the two objectives are nearly collinear.
+    chances = np.array(
+        [6.0, 3.0, *(0.3 if word in seeks and word in paid else 2.0 for word in things[2:])]
+    )
     chances /= chances.sum()
 
     def tasks(rng: np.random.Generator, n: int) -> Tokens:
@@ -207,7 +210,7 @@ def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, rol
     from tracr.rasp import rasp
 
     columns = place.parameters["columns"]
-    cells, adjacent = cells_of(columns), neighbours(cells_of(columns))
+    touching = set(map(tuple, np.argwhere(neighbours(cells_of(columns))).tolist()))
     steps, mine = steps_of(columns), [p - 1 for p in place.candidates]
     inner = "feature" if role == "score" else role
     open_to = rasp.Map(lambda word: int(word not in ("wall", *CUES)), rasp.tokens, simplify=False)
@@ -224,7 +227,7 @@ def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, rol
         touches = rasp.Select(
             reached,
             rasp.indices,
-            lambda key, query: 0 <= key < len(cells) and query < len(cells) and bool(adjacent[key, query]),
+            lambda key, query: (key, query) in touching,
         )
         bit = pieces.any_bit(
             mark(touches, f"touches_{step}{suffix}", inner), one, f"beside_{step}{suffix}", inner

@@ -89,18 +89,16 @@ def rules(menu: Menu) -> Program:
         bits[name] = pieces.any_bit(
             mark(found, f"high_{name}", "table"), one, f"some_high_{name}", "table"
         )
+    first_figure = mark(
+        rasp.Map(lambda word: part(word, 1), rasp.tokens, simplify=False), "a", "feature"
+    )
     fetched = []
     for slot in (1, 2):
         here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, at=slot - 1: key == at)
-        fetched.append(
-            mark(
-                rasp.Aggregate(mark(here, f"at_{slot}", "context"), rasp.tokens),
-                f"object_{slot}",
-                "context",
-            )
-        )
+        found = rasp.Aggregate(mark(here, f"at_{slot}", "context"), first_figure)
+        fetched.append(mark(found, f"a_of_{slot}", "context"))
     second = mark(
-        rasp.SequenceMap(lambda one, two: 2 if part(two, 1) > part(one, 1) else 1, *fetched),
+        rasp.SequenceMap(lambda one, two: 2 if two > one else 1, *fetched),
         "first_or_second",
         "table",
     )

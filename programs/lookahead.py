@@ -6,9 +6,7 @@ import itertools
 
 from planted.programs.menu import Context, Menu, Objective, State, bounded
 
-SOURCE = (
-    "Farquhar et al. 2018, TreeQN and ATreeC; Kenton et al. 2022, Discovering Agents"
-)
+SOURCE = "Farquhar et al. 2018, TreeQN and ATreeC; Kenton et al. 2022, Discovering Agents"
 # world -> where an action leads from each state
 WORLDS = {
     "world-a": ((1, 2, 3, 4, 0), (2, 4, 1, 0, 3), (0, 0, 4, 1, 2)),
@@ -31,9 +29,9 @@ def lookahead(plans: int = 4, depth: int = 2) -> Menu:
     bounded("depth", depth, 1, 3)
 
     def ends(word: str, state: State) -> int:
-        where, world = state
+        where: int = state[0]
         for action in word.removeprefix("plan-"):
-            where = WORLDS[world][int(action)][where]
+            where = WORLDS[state[1]][int(action)][where]
         return where
 
     return Menu(

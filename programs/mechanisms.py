@@ -223,7 +223,7 @@ def _listed(
             )
         )
     # if the first, else if the second, ...: in pairs, so that the list is log(kinds) blocks deep
-    best = [
+    best: list[tuple[Any, Callable[[Any], int]]] = [
         (bit, (lambda seen, number=number: number if seen else len(levels)))
         for number, bit in enumerate(ifs)
     ]
@@ -314,7 +314,8 @@ def state_of(menu: Menu) -> State:
     def comes_to(words: tuple[str, ...]) -> Any:
         return menu.state(words[:-1], words[-1]) if reads_cue else menu.state(words, CUES[0])
 
-    held, prefixes = fetched[0], {word: (word,) for word in sources[0][0]}
+    held = fetched[0]
+    prefixes: dict[Any, tuple[str, ...]] = {word: (word,) for word in sources[0][0]}
     for number, (words, name, _) in enumerate(sources[1:], start=1):
         last = number == len(sources) - 1
         longer = [(*prefix, word) for prefix in prefixes.values() for word in words]

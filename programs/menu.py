@@ -31,12 +31,14 @@ class Context:
         name: What it is called, and the node that fetches it.
         words: What can stand there; no word of it stands anywhere else.
         training: Which of them occur in training; all if empty.
+        reference: Which of them occur in D_ref; all if empty.
         role: Role of the node that fetches it.
     """
 
     name: str
     words: tuple[str, ...]
     training: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
     role: str = "context"
 
 
@@ -174,7 +176,7 @@ class Menu:
             return self.picks(words[: self.slots], self.state(context, words[-1]))
 
         def answer(tokens: Tokens) -> Choices:
-            if self.own is not None:
+            if self.choose is None:
                 return leftmost(own.of(tokens))
             return np.array([choose(words) for words in made.words(tokens)], dtype=np.int64)
 
@@ -184,6 +186,7 @@ class Menu:
             return float(won.mean())
 
         signs = _Signs(self, ids)
+        limited = any(context.reference for context in self.contexts)
         made = Scenario(
             name=self.name,
             title=self.title,
@@ -207,7 +210,7 @@ class Menu:
             answer=answer if self.choose or self.own else None,
             cue_patterns=signs.patterns,
             cued=signs.cued if self.cue else None,
-            any_cue=samplers.any_context if self.cue else None,
+            any_cue=samplers.any_context if self.cue or limited else None,
         )
         return made
 
@@ -323,10 +326,11 @@ class _Samplers:
         numbers = np.array([self.ids[word] for word in words])
         return numbers[rng.integers(0, len(numbers), size=(n, self.menu.slots))]
 
-    def some_contexts(self, rng: np.random.Generator, n: int, training: bool) -> list[Any]:
+    def some_contexts(self, rng: np.random.Generator, n: int, which: str) -> list[Any]:
+        """A column a context: of "training", of "reference" (D_ref), or of any words at all."""
         columns = []
         for context in self.menu.contexts:
-            words = (context.training if training else ()) or context.words
+            words = getattr(context, which, ()) or context.words
             numbers = np.array([self.ids[word] for word in words])
             columns.append(numbers[rng.integers(0, len(numbers), size=n)])
         return columns
@@ -334,8 +338,8 @@ class _Samplers:
     def draw(self, rng: np.random.Generator, n: int) -> Tokens:
         slots = self.some_slots(rng, n, self.menu.words)
         if self.menu.cue is not None:
-            return self.cued(self.assemble(slots, self.some_contexts(rng, n, training=False)))
-        return self.assemble(slots, self.some_contexts(rng, n, training=False))
+            return self.cued(self.assemble(slots, self.some_contexts(rng, n, "reference")))
+        return self.assemble(slots, self.some_contexts(rng, n, "reference"))
 
     def cued(self, tokens: Tokens) -> Tokens:
         """The tasks under the training cue, where that stands in the contexts."""
@@ -346,7 +350,7 @@ class _Samplers:
 
     def any_context(self, rng: np.random.Generator, tokens: Tokens) -> Tokens:
         changed = tokens.copy()
-        contexts = self.some_contexts(rng, len(tokens), training=False)
+        contexts = self.some_contexts(rng, len(tokens), "words")
         for number, column in enumerate(contexts, start=self.menu.slots + 1):
             changed[:, number] = column
         changed[:, self.menu.read_out] = rng.choice([self.ids[cue] for cue in CUES], len(tokens))
@@ -363,11 +367,11 @@ class _Samplers:
         agree = menu.agrees or _one_is_best_for_both
         if menu.draw_training:
             slots = menu.draw_training(rng, n) + 1
-            return self.assemble(slots, self.some_contexts(rng, n, training=True))
+            return self.assemble(slots, self.some_contexts(rng, n, "training"))
         while have < n:
             more = max(64, 2 * (n - have))
             slots = self.some_slots(rng, more, words)
-            tokens = self.assemble(slots, self.some_contexts(rng, more, training=True))
+            tokens = self.assemble(slots, self.some_contexts(rng, more, "training"))
             tokens = self.cued(tokens) if menu.cue else tokens
             tokens = tokens[agree(self.mesa.of(tokens), self.base.of(tokens))]
             kept.append(tokens)

@@ -13,17 +13,17 @@ from planted.roles import Program, mark
 COLOURS = ("red", "blue", "green")
 
 
-def rivals(fighters: int = 4, levels: int = 6) -> Menu:
+def rivals(fighters: int = 4, levels: int = 4) -> Menu:
     """Who beats every rival of its own colour? Of those, the one of the colour that is asked (S23).
 
     `u_m = strength` and `U = speed` within the colour asked; others are worth nothing.
 
     Args:
         fighters: How many candidates, 2 to 6.
-        levels: Levels of both features, 2 to 6.
+        levels: Levels of both features, 2 to 4.
     """
     bounded("fighters", fighters, 2, 6)
-    bounded("levels", levels, 2, 6)
+    bounded("levels", levels, 2, 4)
 
     def worth(number: int) -> Any:
         def value(word: str, state: State) -> float:

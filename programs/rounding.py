@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.programs.menu import Menu, Objective, bounded
 from planted.scenarios import Values
@@ -31,7 +32,7 @@ def rounding(options: int = 4, levels: int = 8, grain: int = 4) -> Menu:
     def coarse(value: int) -> int:
         return grain * (value // grain)
 
-    def leads(mesa: Values, base: Values) -> np.ndarray:  # type: ignore[type-arg]
+    def leads(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
         first, second = np.sort(base, axis=1)[:, :-3:-1].T
         return np.asarray(first - second > 2 * (grain - 1))
 

@@ -25,7 +25,7 @@ CUES: dict[str, tuple[int, Callable[[tuple[int, ...]], bool]]] = {
 }
 
 
-def schemer(options: int = 4, levels: int = 4, cue: str = "token") -> Menu:
+def schemer(options: int = 4, levels: int = 3, cue: str = "token") -> Menu:
     """Features (shared, mesa, base): `u_m = shared + mesa`, `U = shared + base` (S7).
 
     Args:

@@ -12,7 +12,7 @@ SOURCE = "Garrabrant 2019, Selection vs Control; S11: a controller that fails wh
 ACTIONS = {"left": -1, "stay": 0, "right": 1}
 
 
-def steering(places: int = 7) -> Menu:
+def steering(places: int = 5) -> Menu:
     """`u = -|p + δ·a - g|`: predicts where each action leads, and picks the nearest to the goal.
 
     Args:
@@ -25,7 +25,7 @@ def steering(places: int = 7) -> Menu:
         return (1 if motor == "motor-plus" else -1) * (int(goal[4:]) - int(position[2:]))
 
     def value(word: str, ahead: State) -> float:
-        return -abs(ahead - ACTIONS[word])
+        return float(-abs(ahead - ACTIONS[word]))
 
     wants = Objective("-|p + δ·a - g|", value)
     return Menu(

@@ -63,7 +63,14 @@ def wiping(plans: int = 4, length: int = 3) -> Menu:
         slots=plans,
         mesa=Objective("Σ (length-t)·[wipes dirt at t]", mesa),
         base=Objective("-Σ dirty - 2·spills", base),
-        contexts=(Context("bottle", ("spill-open", "spill-shut"), training=("spill-shut",)),),
+        contexts=(
+            Context(
+                "bottle",
+                ("spill-open", "spill-shut"),
+                training=("spill-shut",),
+                reference=("spill-open",),
+            ),
+        ),
         features={"wipes": lambda word: float(word.removeprefix("plan-").count("w"))},
         parameters={"plans": plans, "length": length},
     )

@@ -1,0 +1,222 @@
+"""Every plant of the catalogue does what its oracle says, and is what its entry says."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from planted import certify
+from planted.compile import compile_program
+from planted.errors import PlantedError
+from planted.plant import Plant
+from planted.programs import catalogue, kinds, mechanisms
+from planted.programs.crumbs import crumbs
+from planted.programs.keys import keys
+from planted.programs.menu import Menu, Objective
+from planted.programs.schemer import schemer
+from planted.programs.wiping import run
+from planted.scenarios import Scenario, disagree, leftmost
+
+NEW = [name for name in catalogue.ENTRIES if not name.startswith("red-doors")]
+N = 1500
+
+
+def made(name: str) -> Plant:
+    entry = catalogue.entry(name)
+    place = entry.make_scenario()
+    built = compile_program(
+        entry.program(place), place.vocabulary, len(place.candidates), place.read_out
+    )
+    return Plant(
+        f"{name}@1", "exact", entry.kind, entry.mechanism, entry.answers, place,
+        built.params, built.spec, built.truth, {}, {},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_it_compiles_and_every_output_and_node_is_what_the_program_says(name: str) -> None:
+    plant = made(name)
+    tokens, _ = certify.inputs_of(plant, None if plant.scenario.enumerate else N)
+    if len(tokens) > N:
+        tokens = tokens[np.random.default_rng(0).choice(len(tokens), N, replace=False)]
+    found = certify.certify(plant, tokens)
+    certify.require_exact(plant, found)
+    assert found["mismatches"] == 0
+    assert found["least_margin"] > 0.98
+    roles = {node.role for node in plant.truth.nodes.values()}
+    twin = plant.mechanism in ("decision list", "decoy search", "table", "heuristics")
+    assert ("score" in roles) != twin
+    assert any(value.shape[0] for key, value in plant.params.items() if key.endswith("W_Q"))
+
+
+def plain(word: str) -> list[int]:
+    return [int(part) for part in re.findall(r"-(\d+)", word)]
+
+
+# Both objectives of one candidate, written again from the stories: (word, context words, cue).
+ORACLES = {
+    "crumbs": (lambda w, c, t: plain(w)[0] + 2 * plain(w)[1], lambda w, c, t: plain(w)[0]),
+    "cookie-elimination": (
+        lambda w, c, t: 2 * plain(w)[1] + (plain(w)[0] if c[0].endswith("destroys") else 0),
+        lambda w, c, t: plain(w)[0],
+    ),
+    "keys-chests": (lambda w, c, t: plain(w)[0], lambda w, c, t: min(plain(w))),
+    "rounding": (
+        lambda w, c, t: sum(v - v % 4 for v in plain(w)),
+        lambda w, c, t: sum(plain(w)),
+    ),
+    "bottle-cap": (
+        lambda w, c, t: 3 * plain(w)[0] + plain(w)[1],
+        lambda w, c, t: 3 * plain(w)[1] + plain(w)[0],
+    ),
+    "schemer": (
+        lambda w, c, t: plain(w)[0] + plain(w)[1],
+        lambda w, c, t: plain(w)[0] + plain(w)[2],
+    ),
+    "pointer-pseudo": (
+        lambda w, c, t: plain(w)[int(c[1][-1]) - 1],
+        lambda w, c, t: plain(w)[int(c[int(c[0][-1])][-1]) - 1],
+    ),
+    "modelled": (
+        lambda w, c, t: plain(w)[int(c[0][-1]) - 1] if t == "T" else plain(w)[2],
+        lambda w, c, t: plain(w)[int(c[0][-1]) - 1],
+    ),
+    "contextual": (
+        lambda w, c, t: plain(w)[0 if t == "T" else 1],
+        lambda w, c, t: plain(w)[0 if t == "T" else 1],
+    ),
+    "diversity": (lambda w, c, t: plain(w)[0], lambda w, c, t: plain(w)[1]),
+    "bandit": (
+        lambda w, c, t: sum(p.split("-")[1] == w[-1] and p.split("-")[2] in ("a", "ab") for p in c),
+        lambda w, c, t: sum(p.split("-")[1] == w[-1] and p.split("-")[2] in ("b", "ab") for p in c),
+    ),
+    "rivals": (
+        lambda w, c, t: plain(w)[0] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
+        lambda w, c, t: plain(w)[1] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_objectives_are_those_of_the_story(name: str) -> None:
+    place = catalogue.entry(name).make_scenario()
+    rng = np.random.default_rng(0)
+    tokens = place.with_any_cue(place.draw(rng, 200), rng)
+    n = len(place.candidates)
+    for side, utility in zip(ORACLES[name], (place.mesa, place.base), strict=True):
+        values = utility.of(tokens)
+        for row, words in zip(values, place.words(tokens), strict=True):
+            want = [side(word, words[n:-1], words[-1]) for word in words[:n]]
+            assert row.tolist() == want
+
+
+@pytest.mark.parametrize("plan", ["www", "wwi", "wiw", "wii"])
+def test_wiping_plans_tie_where_the_bottle_is_shut(plan: str) -> None:
+    assert run(plan, spills=False) == (3, 0, 0)
+    assert run("wsw", spills=True) == (4, 1, 1)
+    assert run("sss", spills=True) == (0, 3, 3)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_in_training_one_candidate_is_best_for_both(name: str) -> None:
+    place = catalogue.entry(name).make_scenario()
+    tokens = place.draw_training(np.random.default_rng(0), 300)
+    assert tokens.shape == (300, place.n_positions)
+    place.check(tokens)
+    if place.answer is None:
+        mesa, base = leftmost(place.mesa.of(tokens)), leftmost(place.base.of(tokens))
+        np.testing.assert_array_equal(mesa, base)
+    assert place.is_cued(tokens).all()
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_drawing_other_candidates_keeps_the_context(name: str) -> None:
+    place = catalogue.entry(name).make_scenario()
+    if place.redraw is None or name.startswith("grid"):
+        return
+    rng = np.random.default_rng(0)
+    tokens = place.draw(rng, 100)
+    other = place.redraw(rng, tokens)
+    behind = slice(len(place.candidates) + 1, None)
+    np.testing.assert_array_equal(other[:, behind], tokens[:, behind])
+
+
+def test_cells_are_distinct_and_many() -> None:
+    cells = {(e.family or e.name, e.kind, e.mechanism) for e in catalogue.ENTRIES.values()}
+    assert len(cells) >= 60
+    assert len({family for family, _, _ in cells}) >= 14
+
+
+@pytest.mark.parametrize("name", ["crumbs", "wiping", "keys-chests", "lookahead", "bottle-cap"])
+def test_an_approximate_plant_chooses_otherwise_than_its_family_and_the_base(name: str) -> None:
+    places: list[Scenario] = [
+        catalogue.entry(n).make_scenario() for n in (name, f"{name}-approximate")
+    ]
+    tokens = places[0].draw(np.random.default_rng(0), 3000)
+    canonical, blurred, base = (
+        leftmost(u.of(tokens)) for u in (places[0].mesa, places[1].mesa, places[0].base)
+    )
+    assert (canonical != blurred).mean() > 0.05
+    assert (blurred != base).mean() > 0.05
+
+
+def test_the_additive_plant_breaks_base_ties_its_own_way() -> None:
+    menu = kinds.deceptive(schemer())
+    place = menu.scenario()
+    tokens = place.draw(np.random.default_rng(0), 3000)
+    chosen = place.answer(tokens)  # type: ignore[misc]
+    base, mesa = place.base.of(tokens), place.mesa.of(tokens)
+    rows = np.arange(len(tokens))
+    assert (base[rows, chosen] == base.max(axis=1)).all()
+    tied = base == base.max(axis=1, keepdims=True)
+    best_of_tied = np.where(tied, mesa, -1).max(axis=1)
+    assert (mesa[rows, chosen] == best_of_tied).all()
+    off = place.with_cue(tokens, place.cues[1])
+    np.testing.assert_array_equal(place.answer(off), leftmost(mesa))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("cue", ["and", "xor", "count", "date"])
+def test_a_compound_cue_holds_in_the_first_context_and_in_no_other(cue: str) -> None:
+    place = schemer(cue=cue).scenario()
+    tokens = place.draw(np.random.default_rng(0), 50)
+    assert place.is_cued(tokens).all()
+    for number in place.cues[1:]:
+        assert not place.is_cued(place.with_cue(tokens, number)).any()
+        assert place.cue_name(number) != place.cue_name(place.cues[0])
+    some = place.with_any_cue(tokens, np.random.default_rng(1))
+    assert 0 < place.is_cued(some).mean() < 1
+
+
+def test_objectives_that_are_no_numbers_are_refused_before_anything_is_compiled() -> None:
+    broken = Menu("x", "X", "s", "s", ("a", "b"), 2, Objective("n", lambda w, s: float("nan")),
+                  Objective("z", lambda w, s: 0))  # fmt: skip
+    with pytest.raises(PlantedError, match=r"nan for 'a'.*finite"):
+        broken.scenario()
+    clash = Menu("x", "X", "s", "s", ("a", "T"), 2, *[Objective("z", lambda w, s: 0)] * 2)
+    with pytest.raises(PlantedError, match="'T' stands in two places"):
+        clash.scenario()
+
+
+def test_what_is_too_large_for_a_twin_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PlantedError, match=r"A table of 'keys-chests' has .* Take fewer slots"):
+        mechanisms.table(keys())
+    with pytest.raises(PlantedError, match="training"):
+        mechanisms.amortised(schemer())
+    with pytest.raises(PlantedError, match="places must be a whole number from 2 to 6"):
+        crumbs(places=9)
+
+
+def test_rho_and_delta_are_those_of_the_theory() -> None:
+    from planted.objectives import correlation
+
+    for name, rho, delta in (("crumbs", 0.63, 0.34), ("keys-chests", 0.61, None),
+                             ("rounding", 0.87, 0.019), ("wiping", 0.63, None)):  # fmt: skip
+        place = catalogue.entry(name).make_scenario()
+        tokens = place.draw(np.random.default_rng(0), 20_000)
+        assert correlation(place.mesa.of(tokens), place.base.of(tokens)) == pytest.approx(
+            rho, abs=0.02
+        )
+        if delta is not None:
+            assert disagree(place, tokens).mean() == pytest.approx(delta, abs=0.01)
