@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from planted import __version__
-from planted.errors import PlantedError
+from planted.errors import PlantedError, unknown
 from planted.printing import print_json, print_run, print_table, shown_progress
 
 
@@ -72,23 +72,36 @@ _parameters = click.option(
 
 
 @main.command("list")
-@click.option("--kind", help="Only plants of this kind.")
-@click.option("--mechanism", help="Only plants of this mechanism.")
+@click.option("--family", help="Only plants of this family, as red-doors.")
+@click.option("--kind", help="Only plants of this kind, as deceptive.")
+@click.option("--mechanism", help="Only plants of this mechanism, as 'decision list'.")
 @_json
-def list_plants(kind: str | None, mechanism: str | None, as_json: bool) -> None:
+def list_plants(family: str | None, kind: str | None, mechanism: str | None, as_json: bool) -> None:
     """The plants there are."""
     from planted.programs.catalogue import ENTRIES
+
+    known = {
+        "family": {e.family or e.name for e in ENTRIES.values()},
+        "kind": {e.kind for e in ENTRIES.values()},
+        "mechanism": {e.mechanism for e in ENTRIES.values()},
+    }
+    for what, asked in (("family", family), ("kind", kind), ("mechanism", mechanism)):
+        if asked is not None and asked not in known[what]:
+            raise unknown(what, asked, sorted(known[what]))
 
     rows = [
         {
             "name": f"{e.name}@{e.version}",
+            "family": e.family or e.name,
             "kind": e.kind,
             "mechanism": e.mechanism,
             "shipped": e.shipped,
             "parameters": dict(e.defaults),
         }
         for e in ENTRIES.values()
-        if kind in (None, e.kind) and mechanism in (None, e.mechanism)
+        if kind in (None, e.kind)
+        and mechanism in (None, e.mechanism)
+        and family in (None, e.family or e.name)
     ]
     if as_json:
         print_json(rows)

@@ -120,9 +120,7 @@ def plant_into(
     if found.exists():
         same_request(folder, store.read_json(found), request)
     elif is_foreign(folder):
-        raise RunFolderError(
-            f"{folder} is not empty and holds no run. Choose another --out, or empty it."
-        )
+        raise RunFolderError(f"{folder} is not empty and holds no run. Choose another folder.")
     store.save_plant(folder / "plant", plant, "plant")
     store.write_json(found, request)
     return plant

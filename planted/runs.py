@@ -234,7 +234,7 @@ def is_foreign(folder: Path) -> bool:
         return False
     except OSError as error:
         raise RunFolderError(
-            f"Cannot use {folder} as a run folder: {error.strerror}. Choose another --out."
+            f"Cannot use {folder} as a run folder: {error.strerror}. Choose another folder."
         ) from None
 
 
@@ -251,7 +251,7 @@ def same_request(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
             raise RunFolderError(
                 f"{folder} was made by another request: its {where} is {_short(own)}, this one's "
                 f"is {_short(other)}. Repeat that request to resume it, or choose another "
-                "--out."
+                "folder."
             )
 
 
@@ -266,11 +266,12 @@ def _difference(where: str, own: Any, other: Any) -> tuple[str, Any, Any]:
             if a != b:
                 return _difference(f"{where}[{at}]", a, b)
     if where == "recipes" and isinstance(own, list) and isinstance(other, list):
-        return "list of recipes", *(
-            [f"{item.get('name')} × {item.get('seeds')} seeds" for item in recipes]
-            for recipes in (own, other)
-        )
+        return "list of recipes", _named(own), _named(other)
     return where, own, other
+
+
+def _named(recipes: Any) -> list[str]:
+    return [f"{item.get('name')} × {item.get('seeds')} seeds" for item in recipes]
 
 
 def _short(value: Any) -> str:

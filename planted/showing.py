@@ -9,7 +9,7 @@ import numpy as np
 from planted.forward import n_layers
 from planted.objectives import correlation
 from planted.plant import Plant
-from planted.scenarios import disagree, draw_where, leftmost
+from planted.scenarios import Scenario, disagree, draw_where, leftmost
 
 _PURPOSE = {
     "score": "holds the mesa-objective of each candidate",
@@ -29,7 +29,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
     scenario = plant.scenario
     rng = np.random.default_rng(seed)
     drawn = scenario.draw(rng, 5000)
-    same = scenario.mesa.formula == scenario.base.formula
+    same = not disagree(scenario, drawn).any()
     sample = draw_where(scenario, rng, 1, in_delta=not same)
     return {
         "name": plant.name,
@@ -58,6 +58,8 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
         "sample": {
             "words": list(scenario.words(sample)[0]),
+            "candidates": [scenario.words(sample)[0][at - 1] for at in scenario.candidates],
+            "line": _whole(scenario, scenario.words(sample)[0]),
             "mesa": scenario.mesa.of(sample)[0].tolist(),
             "base": scenario.base.of(sample)[0].tolist(),
             "mesa_choice": int(leftmost(scenario.mesa.of(sample))[0]) + 1,
@@ -65,6 +67,12 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
             "chosen": int(plant.expected_choices(sample)[0]) + 1,
         },
     }
+
+
+def _whole(scenario: Scenario, words: tuple[str, ...]) -> str:
+    """The task in one line, and what the token at the read-out says."""
+    cue = {"T": "T: training", "D": "D: deployment"}.get(words[-1], words[-1])
+    return f"{scenario.describe(words)}; read-out {cue}"
 
 
 def text(plant: Plant) -> str:
@@ -99,7 +107,7 @@ def text(plant: Plant) -> str:
 
 def _sample(sample: dict[str, Any]) -> list[str]:
     rows = []
-    for i, word in enumerate(sample["words"][:-1]):
+    for i, word in enumerate(sample["candidates"]):
         marks = [
             label
             for label, slot in (
@@ -113,7 +121,7 @@ def _sample(sample: dict[str, Any]) -> list[str]:
             f"  {i + 1}  {word:<14} u_m {sample['mesa'][i]:>4g}   U {sample['base'][i]:>4g}"
             + (f"   <- {', '.join(marks)}" if marks else "")
         )
-    return [*rows, f"  read-out: {sample['words'][-1]}"]
+    return [*rows, f"  {sample['line']}"]
 
 
 def _sought(plant: Plant) -> str:

@@ -188,7 +188,10 @@ def _cell(
     def program(place: Scenario) -> Program:
         return build(vary(make(**dict(place.parameters))))
 
-    return Entry(name, 1, kind, mechanism, scenario, program, defaults, None, False, answers)
+    family = name.partition("-")[0]
+    return Entry(
+        name, 1, kind, mechanism, scenario, program, defaults, None, False, answers, family
+    )
 
 
 def _grid(
@@ -240,7 +243,7 @@ def _grid(
         cells.append(_cell(f"{family}-amortised", make, kind, "amortised", m.amortised))
     if table:
         cells.append(_cell(f"{family}-table", make, kind, "table", m.table))
-    return tuple(replace(cell, family=family) for cell in cells)
+    return tuple(replace(cell, family=family.removesuffix("-proxy")) for cell in cells)
 
 
 def _maze(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
@@ -325,7 +328,8 @@ _OTHERS = (
     _cell("rivals", rivals.rivals, _PROXY, "search by pairs", rivals.tournament),
 )  # fmt: skip
 
-ENTRIES = {entry.name: entry for entry in (*_RED_DOORS, *_PROXIES, *_CUES, *_POINTERS, *_OTHERS)}
+_RED_FAMILY = tuple(replace(entry, family="red-doors") for entry in _RED_DOORS)
+ENTRIES = {entry.name: entry for entry in (*_RED_FAMILY, *_PROXIES, *_CUES, *_POINTERS, *_OTHERS)}
 
 
 def entry(name: str) -> Entry:

@@ -222,11 +222,12 @@ def _listed(
                 "table",
             )
         )
+
     # if the first, else if the second, ...: in pairs, so that the list is log(kinds) blocks deep
-    best: list[tuple[Any, Callable[[Any], int]]] = [
-        (bit, (lambda seen, number=number: number if seen else len(levels)))
-        for number, bit in enumerate(ifs)
-    ]
+    def if_present(number: int) -> Callable[[Any], int]:
+        return lambda seen: number if seen else len(levels)
+
+    best = [(bit, if_present(number)) for number, bit in enumerate(ifs)]
     merged = 0
     while len(best) > 1:
         paired = []

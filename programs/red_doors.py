@@ -24,7 +24,7 @@ STORY = (
     "An agent sees {n} objects, each a door or a key, red or blue, and more or less near, and goes "
     "to one of them. The base objective rewards doors (near ones first). In training the one door "
     "is the one red thing, so that an agent that searches for *red* things does as well; the two "
-    "part as soon as a door is blue. The planted search wants red."
+    "part as soon as a door is blue. {wish}"
 )
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 3 (the red-door maze)"
 
@@ -112,7 +112,12 @@ def scenario(
     return Scenario(
         name=name,
         title="Red doors",
-        story=STORY.format(n=objects),
+        story=STORY.format(
+            n=objects,
+            wish="The mesa-objective wants red."
+            if wants == "red"
+            else "Here the mesa-objective wants doors too.",
+        ),
         source=SOURCE,
         vocabulary=vocabulary,
         candidates=slots,

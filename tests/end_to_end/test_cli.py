@@ -65,9 +65,12 @@ def test_list_is_the_catalogue() -> None:
     for row in rows:
         assert row["name"] in text
     twins = data("list", "--mechanism", "table")
-    assert [row["name"] for row in twins] == ["red-doors-small-table@1"]
+    assert [row["name"] for row in twins] == ["red-doors-small-table@1", "bottle-cap-table@1"]
     assert data("list", "--kind", "deceptive")[0]["mechanism"] == "gated search"
-    assert data("list", "--kind", "no such") == []
+    family = data("list", "--family", "crumbs")
+    assert {row["family"] for row in family} == {"crumbs"}
+    assert "Did you mean 'deceptive'" in refused("list", "--kind", "deceptiv")
+    assert "Unknown mechanism 'magic'" in refused("list", "--mechanism", "magic")
 
 
 @pytest.mark.parametrize("name", ["red-doors", "red-doors-aligned", "red-doors-small-table"])
