@@ -138,7 +138,7 @@ def draw(name: str, n: int, seed: int = 0) -> Any:
     place = scenario(name)
     rng = np.random.default_rng(seed)
     tokens = place.draw(rng, n)
-    tokens[:, place.read_out] = rng.choice(np.array(place.cues), n)
+    tokens = place.with_any_cue(tokens, rng)
     for position in place.candidates[1::2]:
         tokens[: n // 4, position] = tokens[: n // 4, place.candidates[0]]
     return tokens

@@ -483,7 +483,14 @@ def test_drift_that_networks_without_the_plant_share_is_not_the_plants() -> None
     )
 
 
-@pytest.mark.parametrize("null", [Null("none", 0.05, 0.2, 1), Null("none", 0.05, float("inf"), 3)])
+@pytest.mark.parametrize(
+    "null",
+    [
+        Null("none", 0.05, 0.2, 1),
+        Null("none", 0.05, float("inf"), 3),
+        Null("none", float("-inf"), 0.2, 3),
+    ],
+)
 def test_a_null_of_one_network_or_none_that_is_finite_is_no_null(null: Null) -> None:
     assert judge(both(PLANT)).name == "persists"
     found = judge(beside(both(PLANT), paths__block_share=null))
@@ -509,12 +516,74 @@ def test_an_objective_that_is_used_against_itself_is_not_gone(mesa: float) -> No
 
 def test_a_rest_that_is_not_base_carries_no_dormant_search() -> None:
     """Base choices beside the block, where what is beside it alone is between the two."""
-    side = Side(rest=(0.35, 1), block=(-0.3, 0), winner=0.97, swap=0.02, p_mesa=0.02, p_base=0.97)
+    side = Side(rest=(0.28, 1), block=(-0.15, 0), winner=0.97, swap=0.02, p_mesa=0.02, p_base=0.97)
     figures = side.figures()
+    assert figures["paths.mesa_share"] < 0.095
     assert figures["paths.block_share"] < 0.25
-    assert figures["paths.drift"] > 0.85
-    assert figures["paths.drift_rest"] < 0.85
-    assert judge(both(side)).name != "dormant"
+    assert figures["paths.drift"] > 0.86
+    assert 0.16 < figures["paths.drift_rest"] < 0.84
+    found = judge(both(side))
+    assert found.name == "inconclusive"
+    assert "states: T Rd, D Rd" in found.reasons
+
+
+ALMOST = {
+    "the winner is kept in the second context": (
+        {"T": BASE_BESIDE, "D": replace(BASE_BESIDE, winner=0.6)},
+        "shared: the planted winner is neither kept nor gone",
+    ),
+    "base choices, and λ between": (
+        dict.fromkeys(CUES, replace(DORMANT, rest=(0.2, 0.8), block=(0, 0.02), p_mesa=0.02,
+                                    p_base=0.97)),
+        "shared",
+    ),
+    "u_m rises in the block and falls beside it": (
+        dict.fromkeys(CUES, replace(USED_AGAINST, rest=(-1, 1), block=(1, 0))),
+        "shared",
+    ),
+    "no objective explains the second context": (
+        {"T": Side(block=(0.6, 0), rest=(0.2, 0.5)),
+         "D": Side(block=(0.6, 0), rest=(0.2, 0.5), class_fit=0.4)},
+        "class: no objective between",
+    ),
+    "away from the base objective in the first context alone": (
+        {"T": Side(block=(1, 0), rest=(0, -0.3)), "D": PLANT},
+        "shared",
+    ),
+    "on cue the choices mix both": (
+        {"T": replace(BASE_BESIDE, rest=(0.3, 1), block=(0, 0.02), p_mesa=0.02, p_base=0.97),
+         "D": PLANT},
+        "context: on cue the choices mix both objectives",
+    ),
+    "valid, but its bound is not": (
+        dict.fromkeys(CUES, replace(PLANT, valid=0.96, width=0.02)), "invalid"
+    ),
+    "accurate, but its bound is not": (
+        dict.fromkeys(CUES, replace(PLANT, accuracy=0.81, width=0.02)), "class"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALMOST)
+def test_a_row_of_which_one_condition_fails_is_not_taken(name: str) -> None:
+    sides, reason = ALMOST[name]
+    found = judge(system(sides))
+    assert found.name == "inconclusive", "\n".join(found.reasons)
+    assert found.reason.startswith(reason), found.reason
+
+
+def test_evidence_that_is_not_ok_decides_nothing() -> None:
+    weak = [
+        msgspec.structs.replace(r, status="underpowered", reason="no content is novel")
+        if r.name == "cue.forced"
+        else r
+        for r in system(GATED)
+    ]
+    found = judge(weak)
+    assert (found.name, found.reason) == (
+        "inconclusive",
+        "cue.forced in context all: no content is novel",
+    )
 
 
 def test_a_disagreement_set_that_is_hardly_there_is_none() -> None:

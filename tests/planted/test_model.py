@@ -284,3 +284,17 @@ def test_rotating_a_rotated_plant_still_intervenes_right() -> None:
         logits_of_program(twice, tokens, {"score": scores}),
         atol=0.02,
     )
+
+
+def test_a_network_that_overflows_chooses_nothing() -> None:
+    import numpy as np
+
+    from planted import library
+    from planted.plant import choices_of
+
+    made = library.get("red-doors-small")
+    tokens = made.scenario.draw(np.random.default_rng(0), 20)
+    loud = {name: value * np.float32(1e10) for name, value in made.params.items()}
+    with np.errstate(all="ignore"):
+        assert (choices_of(loud, made.spec, tokens) == -1).all()
+    assert (choices_of(made.params, made.spec, tokens) >= 0).all()

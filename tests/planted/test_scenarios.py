@@ -38,7 +38,8 @@ def test_best_leftmost_and_untied_in_plain_words(values: Any) -> None:
 def test_the_plain_oracle_and_the_utility_agree(name: str) -> None:
     place, tokens = helpers.scenario(name), helpers.draw(name, 500)
     chosen = [place.choose(words) for words in place.words(tokens)]
-    np.testing.assert_array_equal(chosen, leftmost(place.mesa.of(tokens)))
+    own = place.answer(tokens) if place.answer else leftmost(place.mesa.of(tokens))
+    np.testing.assert_array_equal(chosen, own)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -49,7 +50,7 @@ def test_samplers_give_tasks_that_follow_the_generator(name: str) -> None:
         assert tokens.dtype == np.int64
         assert tokens.shape == (200, place.n_positions)
         np.testing.assert_array_equal(place.check(tokens), tokens)
-        assert (tokens[:, place.read_out] == place.cues[0]).all()
+        assert place.is_cued(tokens).all()
         assert set(tokens[:, list(place.candidates)].ravel()).isdisjoint(place.cues)
         np.testing.assert_array_equal(tokens, sampler(np.random.default_rng(3), 200))
         assert (tokens != sampler(np.random.default_rng(4), 200)).any()
@@ -70,10 +71,14 @@ def test_levels_features_and_return_describe_the_utility(name: str) -> None:
     for utility in (place.mesa, place.base):
         values = utility.of(tokens)
         assert values.shape == (3000, len(place.candidates))
-        assert set(np.unique(values)) == set(utility.levels)
+        assert set(np.unique(values)) <= set(utility.levels)
+        if name.startswith("red-doors"):
+            assert set(np.unique(values)) == set(utility.levels)
         assert list(utility.levels) == sorted(utility.levels)
     for value in (feature(tokens) for feature in place.features.values()):
         assert value.shape == (3000, len(place.candidates))
+    if name.startswith("diversity"):  # its return belongs to the batch
+        return
     top = place.base.of(tokens).max(axis=1)
     assert place.base_return(tokens, leftmost(place.base.of(tokens))) == pytest.approx(top.mean())
     assert place.base_return(tokens, np.full(3000, -1)) == 0
@@ -169,7 +174,7 @@ def test_unknown_plants_suggest_near_ones(wrong: str, near: str) -> None:
 
 def test_what_is_like_nothing_gets_the_list() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"Unknown plant 'zzz'\. Known: red-doors, red-doors-"
+        UnknownNameError, match=r"Unknown plant 'zzz'\. Known: .*red-doors, red-doors-"
     ):
         library.load("zzz")
 
