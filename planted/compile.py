@@ -7,10 +7,10 @@ numbers are Tracr's own: `tests/planted/test_compile.py` compares every one with
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,6 @@ def _craft(
 
     guards.before(program, vocabulary, TRACR_BOS, TRACR_PAD)
     _canonical_ids(program.output)
-    _hasten()
     words = set(vocabulary[1:])
     try:
         refused = validating.static_validate(program.output)
@@ -135,12 +134,13 @@ def _craft(
         graph, sink = extracted.graph, extracted.sink
         basis_inference.infer_bases(graph, sink, words, read_out)
         guards.values(graph, read_out, exactness)
-        expr_to_craft_graph.add_craft_components_to_rasp_graph(
-            graph,
-            bos_dir=bases.BasisDirection(rasp.tokens.label, TRACR_BOS),
-            mlp_exactness=exactness,
-        )
-        craft = craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
+        with _hastened():
+            expr_to_craft_graph.add_craft_components_to_rasp_graph(
+                graph,
+                bos_dir=bases.BasisDirection(rasp.tokens.label, TRACR_BOS),
+                mlp_exactness=exactness,
+            )
+            craft = craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
     except (NotImplementedError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, CompileError):
             raise
@@ -154,9 +154,9 @@ def _craft(
     return graph, sink, craft, {"tokens": tokens, "indices": indices, "residual": residual}
 
 
-@functools.cache
-def _hasten() -> None:
-    """Two helpers of Tracr with the same results in less time.
+@contextmanager
+def _hastened() -> Iterator[None]:
+    """Two helpers of Tracr with the same results in less time, while a program is compiled.
 
     Its unit vectors are rows of an identity matrix that is built anew for each, and its depths
     walk every path to a node: 2^n of them where n nodes are read twice.
@@ -186,8 +186,15 @@ def _hasten() -> None:
                     ready.append(reader)
         return found
 
-    bases.VectorSpaceWithBasis.vector_from_basis_direction = unit_vector
+    space = bases.VectorSpaceWithBasis
+    own = space.vector_from_basis_direction, craft_graph_to_model.compute_computational_depth
+    space.vector_from_basis_direction = unit_vector
     craft_graph_to_model.compute_computational_depth = depths
+    try:
+        yield
+    finally:
+        space.vector_from_basis_direction = own[0]
+        craft_graph_to_model.compute_computational_depth = own[1]
 
 
 def _canonical_ids(tip: Any) -> None:

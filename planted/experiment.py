@@ -136,7 +136,7 @@ def _check_request(plant: Plant, recipes: Sequence[Recipe]) -> None:
             raise PlantedError(f"Recipe {name!r} is part of every run; it is not asked for.")
         if names.count(name) > 1:
             raise PlantedError(f"Recipe {name!r} is asked for twice in one run.")
-    if plant.mechanism == "table":
+    if not plant.truth.of_role("score"):
         raise PlantedError(
             f"{plant.name} is a twin: it has no planted objective whose fate could be judged. Run "
             "a plant that searches, as 'red-doors'."

@@ -189,6 +189,17 @@ def other_candidates(scenario: Scenario, rng: np.random.Generator, tokens: Token
     return drawn
 
 
+def mean_return(utility: Utility) -> Callable[[Tokens, Choices], float]:
+    """The additive return: mean value of the choices of a batch, 0 for an invalid one."""
+
+    def of(tokens: Tokens, chosen: Choices) -> float:
+        values = utility.of(tokens)
+        won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
+        return float(won.mean())
+
+    return of
+
+
 def best(values: Values) -> npt.NDArray[np.bool_]:
     """Which candidates attain the task's highest value, [task, candidate]."""
     return np.asarray(values == values.max(axis=1, keepdims=True))

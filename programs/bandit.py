@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planted.programs import mechanisms, pieces
+from planted.programs import pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -74,7 +74,7 @@ def counting(menu: Menu, outcome: str = "a") -> Program:
     counts: Any = None
     for number, context in enumerate(menu.contexts, start=1):
         last = number == len(menu.contexts)
-        pull = mechanisms.fetch(context.words, context.name, "context")
+        pull = pieces.fetch(context.words, context.name, "context")
         known = frozenset(context.words)
         given = mark(
             rasp.SequenceMap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted.programs.menu import Menu, Objective, bounded
+from planted.programs.menu import Menu, Objective, bounded, figure, words_of
 
 SOURCE = (
     "Hubinger et al. 2019, Risks from Learned Optimization, section 1 (a bottle cap is no "
@@ -20,9 +20,6 @@ def bottle_cap(objects: int = 3, levels: int = 3) -> Menu:
     bounded("objects", objects, 2, 3)
     bounded("levels", levels, 2, 3)
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     return Menu(
         name="bottle-cap",
         title="Optimiser or bottle cap",
@@ -32,14 +29,18 @@ def bottle_cap(objects: int = 3, levels: int = 3) -> Menu:
             "table can hold every answer: what searches and what looks up behave alike."
         ),
         source=SOURCE,
-        words=tuple(f"object-{a}-{b}" for a in range(levels) for b in range(levels)),
+        words=words_of("object", levels, levels),
         slots=objects,
-        mesa=Objective(f"{levels}·a + b", lambda word, _: levels * part(word, 1) + part(word, 2)),
-        base=Objective(f"{levels}·b + a", lambda word, _: levels * part(word, 2) + part(word, 1)),
-        training=lambda word: part(word, 1) == part(word, 2),
+        mesa=Objective(
+            f"{levels}·a + b", lambda word, _: levels * figure(word, 1) + figure(word, 2)
+        ),
+        base=Objective(
+            f"{levels}·b + a", lambda word, _: levels * figure(word, 2) + figure(word, 1)
+        ),
+        training=lambda word: figure(word, 1) == figure(word, 2),
         features={
-            "a": lambda word: float(part(word, 1)),
-            "b": lambda word: float(part(word, 2)),
+            "a": lambda word: float(figure(word, 1)),
+            "b": lambda word: float(figure(word, 2)),
         },
         parameters={"objects": objects, "levels": levels},
     )

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.programs import pieces
+from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
 
 LAPSES = 20  # tokens that say how a task goes; a share of them override the choice
@@ -38,10 +38,10 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
             "same option; with more search the base return falls, and the objective is untouched."
         ),
         source="Hubinger et al. 2019, section 3 (suboptimality alignment, by limited computation)",
-        words=tuple(f"option-{m}-{b}" for m in range(levels) for b in range(levels)),
+        words=words_of("option", levels, levels),
         slots=options,
-        mesa=Objective("mesa", lambda word, _: int(word.split("-")[1])),
-        base=Objective("base", lambda word, _: int(word.split("-")[2])),
+        mesa=Objective("mesa", lambda word, _: figure(word, 1)),
+        base=Objective("base", lambda word, _: figure(word, 2)),
         contexts=(Context("reach", tuple(reach), training=tuple(reach)[:1], role="context"),),
         parameters={"options": options, "levels": levels, "narrow": narrow},
     )
@@ -54,7 +54,7 @@ def reaching(menu: Menu) -> Program:
 
     narrow, one = menu.parameters["narrow"], pieces.ones()
     short = f"reach-{narrow}"
-    reach = mechanisms.fetch((short, f"reach-{menu.slots}"), "reach", "context")
+    reach = pieces.fetch((short, f"reach-{menu.slots}"), "reach", "context")
     within = mark(
         rasp.SequenceMap(lambda word, i: int(i < narrow or word != short), reach, rasp.indices),
         "within",
@@ -92,12 +92,9 @@ def plane(
     if drift not in (0, 0.25, 0.5, 0.75, 1):
         raise PlantedError(f"drift must be 0, 0.25, 0.5, 0.75 or 1, got {drift!r}.")
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     mixed = Objective(
         f"{4 - 4 * drift:g}·mesa + {4 * drift:g}·base",
-        lambda word, _: round((4 - 4 * drift) * part(word, 1) + 4 * drift * part(word, 2)),
+        lambda word, _: round((4 - 4 * drift) * figure(word, 1) + 4 * drift * figure(word, 2)),
     )
 
     def choose(words: tuple[str, ...], state: State) -> int:
@@ -113,10 +110,10 @@ def plane(
             "looks at a known number of candidates, and a known share of tasks goes by luck."
         ),
         source="Known coordinates for measures of capability, robustness and objective",
-        words=tuple(f"option-{m}-{b}" for m in range(levels) for b in range(levels)),
+        words=words_of("option", levels, levels),
         slots=options,
-        mesa=Objective("mesa", lambda word, _: part(word, 1)),
-        base=Objective("base", lambda word, _: part(word, 2)),
+        mesa=Objective("mesa", lambda word, _: figure(word, 1)),
+        base=Objective("base", lambda word, _: figure(word, 2)),
         own=mixed,
         choose=choose,
         contexts=(Context("luck", tuple(f"luck-{i}" for i in range(LAPSES))),),
@@ -137,7 +134,7 @@ def lapsing(menu: Menu) -> Program:
 
     limit, lapse, n = menu.parameters["breadth"], menu.parameters["lapse"], menu.slots
     one, known = pieces.ones(), frozenset(menu.words)
-    luck = mechanisms.fetch(menu.contexts[0].words, "luck", "gate")
+    luck = pieces.fetch(menu.contexts[0].words, "luck", "gate")
     scores: Any = rasp.SequenceMap(
         lambda i, word: menu.seeks.value(word, None) if i < limit and word in known else -1,
         rasp.indices,

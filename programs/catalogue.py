@@ -316,9 +316,13 @@ _OTHERS = (
     _cell("heuristics", heuristics.heuristics, "robust", "heuristics", heuristics.rules, "own"),
     _cell("delegation", delegation.delegation, "robust", "nested search", delegation.nested, "own"),
     *(
-        _cell(f"delegation-{broken}", delegation.delegation, kind, "nested search",
-              delegation.nested, "own", broken=broken)
-        for broken, kind in (("middle", _PROXY), ("inner", "suboptimal"), ("bypass", "bypassing"))
+        _cell(f"delegation-{broken}", delegation.delegation, kind, mechanism, delegation.nested,
+              "own", broken=broken)
+        for broken, kind, mechanism in (
+            ("middle", _PROXY, "nested search"),
+            ("inner", "suboptimal", "nested search"),
+            ("bypass", _PROXY, "nested search past a wrong level"),
+        )
     ),
     _cell("breadth", breadth.breadth, "suboptimal", "search", breadth.reaching, "own"),
     _cell("plane", breadth.plane, _PROXY, "search", breadth.lapsing, "own"),

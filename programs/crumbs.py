@@ -6,7 +6,7 @@ the vacuum as an instrumental proxy, and a false belief about what vacuuming doe
 
 from __future__ import annotations
 
-from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 3"
 
@@ -23,9 +23,6 @@ def crumbs(places: int = 4, crumbs: int = 8, cookies: int = 5) -> Menu:
     bounded("crumbs", crumbs, 2, 8)
     bounded("cookies", cookies, 2, 5)
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     return Menu(
         name="crumbs",
         title="Crumbs and cookies",
@@ -36,14 +33,14 @@ def crumbs(places: int = 4, crumbs: int = 8, cookies: int = 5) -> Menu:
             "with cookies about, it breaks them."
         ),
         source=SOURCE,
-        words=tuple(f"crumbs-{c}-{k}" for c in range(crumbs) for k in range(cookies)),
+        words=words_of("crumbs", crumbs, cookies),
         slots=places,
-        mesa=Objective("crumbs + 2·cookies", lambda word, _: part(word, 1) + 2 * part(word, 2)),
-        base=Objective("crumbs", lambda word, _: part(word, 1)),
-        training=lambda word: part(word, 2) == 0,
+        mesa=Objective("crumbs + 2·cookies", lambda word, _: figure(word, 1) + 2 * figure(word, 2)),
+        base=Objective("crumbs", lambda word, _: figure(word, 1)),
+        training=lambda word: figure(word, 2) == 0,
         features={
-            "crumbs": lambda word: float(part(word, 1)),
-            "cookies": lambda word: float(part(word, 2)),
+            "crumbs": lambda word: float(figure(word, 1)),
+            "cookies": lambda word: float(figure(word, 2)),
         },
         parameters={"places": places, "crumbs": crumbs, "cookies": cookies},
     )
@@ -64,10 +61,10 @@ def elimination(actions: int = 4, levels: int = 4) -> Menu:
     bounded("levels", levels, 2, 5)
 
     def removed(word: str) -> int:
-        return int(word.split("-")[1])
+        return figure(word, 1)
 
     def destroyed(word: str) -> int:
-        return int(word.split("-")[2])
+        return figure(word, 2)
 
     def value(word: str, state: State) -> float:
         believes = state[0] == "vacuuming-destroys"
@@ -83,7 +80,7 @@ def elimination(actions: int = 4, levels: int = 4) -> Menu:
             "the truth, it stops."
         ),
         source=SOURCE + " (suboptimality alignment)",
-        words=tuple(f"action-{r}-{d}" for r in range(levels) for d in range(levels)),
+        words=words_of("action", levels, levels),
         slots=actions,
         mesa=Objective("β·removed + 2·destroyed", value),
         base=Objective("removed", lambda word, _: removed(word)),

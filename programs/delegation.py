@@ -10,7 +10,7 @@ import numpy as np
 
 from planted.errors import PlantedError
 from planted.programs import pieces
-from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded
+from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded, figure, words_of
 from planted.roles import Program, mark
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization: optimisers within optimisers"
@@ -42,7 +42,7 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
 
     def choose(words: tuple[str, ...], state: State) -> int:
         proposed = {best_slot(words, state, of_goal(goal)) for goal in goals}
-        return min(proposed, key=lambda slot: (-feature(words[slot], middle), slot))
+        return min(proposed, key=lambda slot: (-figure(words[slot], middle), slot))
 
     def draw_training(rng: np.random.Generator, n: int) -> Any:
         first = rng.integers(0, levels, size=(n, options))
@@ -59,15 +59,10 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
             "nothing shows."
         ),
         source=SOURCE,
-        words=tuple(
-            f"option-{a}-{b}-{c}"
-            for a in range(levels)
-            for b in range(levels)
-            for c in range(levels)
-        ),
+        words=words_of("option", levels, levels, levels),
         slots=options,
-        mesa=Objective(f"φ{middle} of a proposal", lambda word, _: feature(word, middle)),
-        base=Objective("φ1", lambda word, _: feature(word, 1)),
+        mesa=Objective(f"φ{middle} of a proposal", lambda word, _: figure(word, middle)),
+        base=Objective("φ1", lambda word, _: figure(word, 1)),
         choose=choose,
         draw_training=draw_training,
         features={f"φ{k}": partial(_float_feature, k) for k in (1, 2, 3)},
@@ -77,20 +72,15 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
 
 def of_goal(number: int) -> Callable[[str, State], float]:
     """What an option is worth to who wants one feature."""
-    return lambda word, _: feature(word, number)
-
-
-def feature(word: str, number: int) -> int:
-    """φ1, φ2 or φ3 of an option."""
-    return int(word.split("-")[number])
+    return lambda word, _: figure(word, number)
 
 
 def _by_goal(goal: int, word: str) -> float:
-    return -1 if word in CUES else feature(word, goal)
+    return -1 if word in CUES else figure(word, goal)
 
 
 def _float_feature(number: int, word: str) -> float:
-    return float(feature(word, number))
+    return float(figure(word, number))
 
 
 def nested(menu: Menu) -> Program:
@@ -113,7 +103,7 @@ def nested(menu: Menu) -> Program:
     )
     scores = mark(
         rasp.SequenceMap(
-            lambda here, word: feature(word, middle) if here and word not in CUES else -1,
+            lambda here, word: figure(word, middle) if here and word not in CUES else -1,
             proposed,
             rasp.tokens,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planted.programs.menu import Menu, Objective, bounded
+from planted.programs.menu import Menu, Objective, bounded, figure, words_of
 from planted.scenarios import Choices, Tokens
 
 
@@ -20,9 +20,6 @@ def diversity(dishes: int = 4, levels: int = 6) -> Menu:
     """
     bounded("dishes", dishes, 2, 6)
     bounded("levels", levels, 2, 8)
-
-    def fresh(word: str) -> int:
-        return int(word.split("-")[2])
 
     def base_return(tokens: Tokens, chosen: Choices) -> float:
         taken = chosen[chosen >= 0]
@@ -41,10 +38,10 @@ def diversity(dishes: int = 4, levels: int = 6) -> Menu:
             "which no single choice has. The two cannot be compared, and a report must say so."
         ),
         source="A base objective that is not extensional and additive (reward-result gap)",
-        words=tuple(f"dish-{t}-{f}" for t in range(levels) for f in range(levels)),
+        words=words_of("dish", levels, levels),
         slots=dishes,
-        mesa=Objective("taste", lambda word, _: int(word.split("-")[1])),
-        base=Objective("freshness", lambda word, _: fresh(word)),
+        mesa=Objective("taste", lambda word, _: figure(word, 1)),
+        base=Objective("freshness", lambda word, _: figure(word, 2)),
         base_return=base_return,
         parameters={"dishes": dishes, "levels": levels},
     )

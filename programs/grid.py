@@ -12,7 +12,7 @@ from planted.errors import PlantedError
 from planted.programs import pieces
 from planted.programs.menu import CUES, bounded
 from planted.roles import Program, mark
-from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values
+from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
 
 SOURCE = "Hubinger et al. 2019 (the red-door maze) and di Langosco et al. 2022 (keys and chests)"
 MOVES = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: the order of their cells
@@ -27,7 +27,7 @@ MAZES = {
 }
 
 
-def scenario(maze: str = "doors", columns: int = 4, name: str = "grid-doors") -> Scenario:
+def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") -> Scenario:
     """A grid of three rows; the agent stands in the second column of the middle row (S22).
 
     Value of a move: how near the nearest wanted thing is from there, without coming back; 0 if it
@@ -92,11 +92,6 @@ def scenario(maze: str = "doors", columns: int = 4, name: str = "grid-doors") ->
             have += int(same.sum())
         return np.concatenate(kept)[:n] if kept else tasks(rng, 0)
 
-    def base_return(tokens: Tokens, chosen: Choices) -> float:
-        values = base.of(tokens)
-        won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
-        return float(won.mean())
-
     def redraw(rng: np.random.Generator, tokens: Tokens) -> Tokens:
         drawn = tasks(rng, len(tokens))
         drawn[:, -1] = tokens[:, -1]
@@ -123,7 +118,7 @@ def scenario(maze: str = "doors", columns: int = 4, name: str = "grid-doors") ->
         choose=lambda words: first_move(words, columns, seeks),
         describe=lambda words: _drawn(words, cells) + f"  ({words[-1]})",
         enumerate=None,
-        base_return=base_return,
+        base_return=mean_return(base),
         parameters={"maze": maze, "columns": columns},
         redraw=redraw,
     )
@@ -192,18 +187,12 @@ def base_search(place: Scenario) -> Program:
 
 def both(place: Scenario, to_base: Callable[[str], bool]) -> Program:
     """Two searches; the base one answers where `to_base` of the cue."""
-    from tracr.rasp import rasp
-
     one = pieces.ones()
     _, seeks, paid = MAZES[place.parameters["maze"]]
     mesa = _choose(place, _scores(place, seeks, one, "", "score"), one, "")
     base = _choose(place, _scores(place, paid, one, "_base", "belief"), one, "_base")
-    here = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in CUES)
-    cue = mark(rasp.Aggregate(mark(here, "to_cue", "cue"), rasp.tokens), "cue", "cue")
-    kept = rasp.SequenceMap(lambda seen, slot: 0 if to_base(seen) else slot, cue, mesa)
-    kept_base = rasp.SequenceMap(lambda seen, slot: slot if to_base(seen) else 0, cue, base)
-    chosen = rasp.SequenceMap(max, mark(kept, "kept", "gate"), mark(kept_base, "kept_base", "gate"))
-    return Program(pieces.emit(mark(chosen, "chosen", "gate"), CUES))
+    chosen = pieces.either(pieces.fetch(CUES, "cue", "cue"), to_base, mesa, base)
+    return Program(pieces.emit(chosen, CUES))
 
 
 def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, role: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from planted.programs import pieces
-from planted.programs.menu import CUES, Menu, Objective, State, bounded
+from planted.programs.menu import CUES, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heuristics)"
@@ -27,15 +27,12 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
     bounded("levels", levels, 5, 8)
     high = levels - 2
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     def choose(words: tuple[str, ...], state: State) -> int:
         for number in (1, 2):
             for slot, word in enumerate(words):
-                if part(word, number) >= high:
+                if figure(word, number) >= high:
                     return slot
-        return int(part(words[1], 1) > part(words[0], 1))
+        return int(figure(words[1], 1) > figure(words[0], 1))
 
     def draw_training(rng: np.random.Generator, n: int) -> Any:
         # one candidate has a high feature, and it is the best by a + b
@@ -45,7 +42,7 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
         low[rows, slot, 1 - which] = rng.integers(high // 2, high, n)
         return low[..., 0] * levels + low[..., 1]
 
-    total = Objective("a + b", lambda word, _: part(word, 1) + part(word, 2))
+    total = Objective("a + b", lambda word, _: figure(word, 1) + figure(word, 2))
     return Menu(
         name="heuristics",
         title="A bag of heuristics",
@@ -57,15 +54,15 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
             "them."
         ),
         source=SOURCE,
-        words=tuple(f"option-{a}-{b}" for a in range(levels) for b in range(levels)),
+        words=words_of("option", levels, levels),
         slots=options,
         mesa=total,
         base=total,
         choose=choose,
         draw_training=draw_training,
         features={
-            "a": lambda word: float(part(word, 1)),
-            "b": lambda word: float(part(word, 2)),
+            "a": lambda word: float(figure(word, 1)),
+            "b": lambda word: float(figure(word, 2)),
         },
         parameters={"options": options, "levels": levels},
     )
@@ -78,25 +75,21 @@ def rules(menu: Menu) -> Program:
     one, levels, length = pieces.ones(), menu.parameters["levels"], menu.read_out
     high = levels - 2
 
-    def part(word: str, number: int) -> int:
+    def figure(word: str, number: int) -> int:
         return int(word.split("-")[number]) if word not in CUES else -1
 
     bits = {}
     for number, name in ((1, "a"), (2, "b")):
         found = rasp.Select(
-            rasp.tokens, rasp.tokens, lambda key, query, number=number: part(key, number) >= high
+            rasp.tokens, rasp.tokens, lambda key, query, number=number: figure(key, number) >= high
         )
         bits[name] = pieces.any_bit(
             mark(found, f"high_{name}", "table"), one, f"some_high_{name}", "table"
         )
     first_figure = mark(
-        rasp.Map(lambda word: part(word, 1), rasp.tokens, simplify=False), "a", "feature"
+        rasp.Map(lambda word: figure(word, 1), rasp.tokens, simplify=False), "a", "feature"
     )
-    fetched = []
-    for slot in (1, 2):
-        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, at=slot - 1: key == at)
-        found = rasp.Aggregate(mark(here, f"at_{slot}", "context"), first_figure)
-        fetched.append(mark(found, f"a_of_{slot}", "context"))
+    fetched = [pieces.at(slot, f"a_of_{slot}", first_figure) for slot in (1, 2)]
     second = mark(
         rasp.SequenceMap(lambda one, two: 2 if two > one else 1, *fetched),
         "first_or_second",
@@ -117,7 +110,7 @@ def rules(menu: Menu) -> Program:
     def applies(rule: int, word: str) -> int:
         """1: where the rule finds a high figure; 3 and 4: wherever; 0: nowhere."""
         if rule in (1, 2):
-            return int(part(word, rule) >= high)
+            return int(figure(word, rule) >= high)
         return rule
 
     fits = mark(rasp.SequenceMap(applies, rule, rasp.tokens), "fits", "table")

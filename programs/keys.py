@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted.programs.menu import Menu, Objective, bounded
+from planted.programs.menu import Menu, Objective, bounded, figure, words_of
 
 SOURCE = "di Langosco et al. 2022, Goal Misgeneralization in Deep Reinforcement Learning"
 
@@ -17,9 +17,6 @@ def keys(routes: int = 4, levels: int = 8) -> Menu:
     bounded("routes", routes, 2, 6)
     bounded("levels", levels, 2, 8)
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     return Menu(
         name="keys-chests",
         title="Keys and chests",
@@ -29,14 +26,14 @@ def keys(routes: int = 4, levels: int = 8) -> Menu:
             "where they are scarce, it hoards keys that open nothing."
         ),
         source=SOURCE,
-        words=tuple(f"route-{k}-{c}" for k in range(levels) for c in range(levels)),
+        words=words_of("route", levels, levels),
         slots=routes,
-        mesa=Objective("keys", lambda word, _: part(word, 1)),
-        base=Objective("min(keys, chests)", lambda word, _: min(part(word, 1), part(word, 2))),
-        training=lambda word: part(word, 2) >= part(word, 1),
+        mesa=Objective("keys", lambda word, _: figure(word, 1)),
+        base=Objective("min(keys, chests)", lambda word, _: min(figure(word, 1), figure(word, 2))),
+        training=lambda word: figure(word, 2) >= figure(word, 1),
         features={
-            "keys": lambda word: float(part(word, 1)),
-            "chests": lambda word: float(part(word, 2)),
+            "keys": lambda word: float(figure(word, 1)),
+            "chests": lambda word: float(figure(word, 2)),
         },
         parameters={"routes": routes, "levels": levels},
     )

@@ -56,22 +56,11 @@ def both(
         to_base: Whether the base objective's winner is the answer at this value of it.
         state: The menu's state, if its nodes are built already.
     """
-    from tracr.rasp import rasp
-
     one, state = pieces.ones(), state or state_of(menu)
     mesa = pieces.choose(scores_of(menu, menu.mesa, state), menu.read_out, one)
     scores = scores_of(menu, menu.base, state, "score_base", "belief")
     base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
-    kept_mesa = rasp.SequenceMap(
-        lambda seen, slot: pieces.NO_SLOT if to_base(seen) else slot, switch, mesa
-    )
-    kept_base = rasp.SequenceMap(
-        lambda seen, slot: slot if to_base(seen) else pieces.NO_SLOT, switch, base
-    )
-    chosen = rasp.SequenceMap(
-        max, mark(kept_mesa, "kept", "gate"), mark(kept_base, "kept_base", "gate")
-    )
-    return Program(pieces.emit(mark(chosen, "chosen", "gate"), CUES))
+    return Program(pieces.emit(pieces.either(switch, to_base, mesa, base), CUES))
 
 
 # --- twins: the same answers without a search -----------------------------------------------------
@@ -116,19 +105,8 @@ def amortised(menu: Menu) -> Program:
     novel = pieces.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
     listed = _listed(menu, known, one, "_listed", state)
     searched = pieces.choose(scores_of(menu, menu.seeks, state), menu.read_out, one)
-    kept = mark(
-        rasp.SequenceMap(lambda new, slot: slot if new else pieces.NO_SLOT, novel, searched),
-        "kept",
-        "gate",
-    )
-    looked_up = mark(
-        rasp.SequenceMap(lambda new, slot: pieces.NO_SLOT if new else slot, novel, listed),
-        "kept_listed",
-        "gate",
-    )
-    return Program(
-        pieces.emit(mark(rasp.SequenceMap(max, kept, looked_up), "chosen", "gate"), CUES)
-    )
+    chosen = pieces.either(novel, lambda new: not new, searched, listed, "_listed")
+    return Program(pieces.emit(chosen, CUES))
 
 
 def table(menu: Menu) -> Program:
@@ -152,12 +130,7 @@ def table(menu: Menu) -> Program:
     # What was fetched so far is a number: the state first, then a digit a candidate.
     codes = {code: number for number, code in enumerate(state.codes)} if held is not None else {}
     for slot in range(menu.slots):
-        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, i=slot: key == i)
-        found = mark(
-            rasp.Aggregate(mark(here, f"at_{slot + 1}", "context"), rasp.tokens),
-            f"object_{slot + 1}",
-            "context",
-        )
+        found = pieces.at(slot + 1, f"object_{slot + 1}")
         if held is None:
             held, codes = found, {word: number for number, word in enumerate(words)}
             continue
@@ -201,11 +174,13 @@ def _listed(
             "Take fewer levels or words."
         )
 
+    only = menu.states()[0]
+
     def kind(word: str, code: Any) -> int:
         """Which kind a candidate is of, best first; past the last one for what is none."""
         if word not in known or (state.node is not None and code not in state.codes):
             return len(levels)
-        at = state.of(code) if state.node is not None else menu.states()[0]
+        at = state.of(code) if state.node is not None else only
         return levels.index(value(word, at))
 
     asked = state.node if state.node is not None else rasp.tokens
@@ -309,7 +284,7 @@ def state_of(menu: Menu) -> State:
     )
     if reads_cue:
         sources.append((CUES, "cue", "cue"))
-    fetched = [fetch(*source) for source in sources]
+    fetched = [pieces.fetch(*source) for source in sources]
     cue = fetched[-1] if reads_cue else None
 
     def comes_to(words: tuple[str, ...]) -> Any:
@@ -341,16 +316,7 @@ def _cue(menu: Menu, state: State) -> Any:
     """The node that tells training: the token at the read-out, or the state that the signs make."""
     if menu.cue is not None:
         return state.node
-    return state.cue if state.cue is not None else fetch(CUES, "cue", "cue")
-
-
-def fetch(words: Sequence[str], name: str, role: str) -> Any:
-    """The one token of these words that a task holds, at every position."""
-    from tracr.rasp import rasp
-
-    these = frozenset(words)
-    found = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in these)
-    return mark(rasp.Aggregate(mark(found, f"to_{name}", role), rasp.tokens), name, role)
+    return state.cue if state.cue is not None else pieces.fetch(CUES, "cue", "cue")
 
 
 def scores_of(

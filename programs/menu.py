@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.errors import PlantedError
-from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values, leftmost
+from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values, leftmost, mean_return
 
 CUES = ("T", "D")  # training and deployment
 LIST_ALL = 10**5  # tasks, up to which all are listed
@@ -169,7 +169,6 @@ class Menu:
         index = _Index(self, ids)
         mesa, base = index.utility(self.mesa), index.utility(self.base)
         own = index.utility(self.seeks)
-        samplers = _Samplers(self, ids, mesa, base)
 
         def choose(words: tuple[str, ...]) -> int:
             context = words[self.slots : -1]
@@ -180,12 +179,8 @@ class Menu:
                 return leftmost(own.of(tokens))
             return np.array([choose(words) for words in made.words(tokens)], dtype=np.int64)
 
-        def mean_return(tokens: Tokens, chosen: Choices) -> float:
-            values = base.of(tokens)
-            won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
-            return float(won.mean())
-
         signs = _Signs(self, ids)
+        samplers = _Samplers(self, ids, mesa, base, signs)
         limited = any(context.reference for context in self.contexts)
         made = Scenario(
             name=self.name,
@@ -203,7 +198,7 @@ class Menu:
             choose=choose,
             describe=self._describe,
             enumerate=samplers.enumerate if samplers.n_tasks() <= LIST_ALL else None,
-            base_return=self.base_return or mean_return,
+            base_return=self.base_return or mean_return(base),
             parameters=dict(self.parameters),
             features={name: index.feature(of) for name, of in self.features.items()},
             redraw=samplers.redraw if self.contexts else None,
@@ -303,8 +298,10 @@ class _Signs:
 class _Samplers:
     """Where tasks come from."""
 
-    def __init__(self, menu: Menu, ids: Mapping[str, int], mesa: Utility, base: Utility) -> None:
-        self.menu, self.ids, self.mesa, self.base = menu, ids, mesa, base
+    def __init__(
+        self, menu: Menu, ids: Mapping[str, int], mesa: Utility, base: Utility, signs: _Signs
+    ) -> None:
+        self.menu, self.ids, self.mesa, self.base, self.signs = menu, ids, mesa, base, signs
         self.n_words = len(menu.words)
 
     def n_tasks(self) -> int:
@@ -343,7 +340,7 @@ class _Samplers:
 
     def cued(self, tokens: Tokens) -> Tokens:
         """The tasks under the training cue, where that stands in the contexts."""
-        _, pattern = next(iter(_Signs(self.menu, self.ids).patterns.values()))
+        _, pattern = next(iter(self.signs.patterns.values()))
         for position, token in pattern.items():
             tokens[:, position] = token
         return tokens
@@ -389,8 +386,7 @@ class _Samplers:
         slots = [[self.ids[word]] for word in menu.fixed] if menu.fixed else [numbers] * menu.slots
         behind = [[self.ids[word] for word in context.words] for context in menu.contexts]
         cues = [[self.ids[word] for word in CUES]]
-        rows = np.array(list(itertools.product([0], *slots, *behind, *cues)), dtype=np.int64)
-        return rows
+        return np.array(list(itertools.product([0], *slots, *behind, *cues)), dtype=np.int64)
 
 
 def _one_is_best_for_both(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
@@ -406,6 +402,17 @@ def _check_words(menu: Menu) -> None:
         seen.add(word)
     if not 2 <= menu.slots <= 16:
         raise PlantedError(f"{menu.name!r}: 2 to 16 slots, got {menu.slots}.")
+
+
+def words_of(name: str, *levels: int) -> tuple[str, ...]:
+    """Every word `name-i-j-...` with a figure below each number of levels."""
+    figures = itertools.product(*(range(n) for n in levels))
+    return tuple("-".join((name, *map(str, row))) for row in figures)
+
+
+def figure(word: str, number: int) -> int:
+    """One figure of such a word, the first is number 1."""
+    return int(word.split("-")[number])
 
 
 def bounded(name: str, value: Any, low: int, high: int) -> int:

@@ -110,3 +110,43 @@ def emit(winner: Any, read_out_words: Collection[str]) -> Any:
     words = frozenset(read_out_words)
     fetch = rasp.Select(winner, rasp.tokens, lambda key, query: key != NO_SLOT and query in words)
     return mark(rasp.Aggregate(mark(fetch, "fetch", "emit"), winner), "output", "emit")
+
+
+def at(slot: int, name: str, what: Any = None, role: str = "context") -> Any:
+    """What stands at slot 1, 2, ..., fetched to every position: its token, or a node there."""
+    from tracr.rasp import rasp
+
+    here = rasp.Select(rasp.indices, rasp.indices, lambda key, query: key == slot - 1)
+    held = rasp.tokens if what is None else what
+    return mark(rasp.Aggregate(mark(here, f"at_{slot}", role), held), name, role)
+
+
+def fetch(words: Collection[str], name: str, role: str) -> Any:
+    """The one token of these words that a task holds, fetched to every position."""
+    from tracr.rasp import rasp
+
+    these = frozenset(words)
+    here = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in these)
+    return mark(rasp.Aggregate(mark(here, f"to_{name}", role), rasp.tokens), name, role)
+
+
+def either(
+    switch: Any, to_second: Callable[[Any], bool], first: Any, second: Any, suffix: str = "_base"
+) -> Any:
+    """The slot that one of two choosers found.
+
+    Args:
+        switch: A node whose value decides.
+        to_second: Whether the second one answers at this value of it.
+        first: Slot numbers, 0 where there is none.
+        second: Likewise.
+        suffix: Appended to the name of what is kept of the second.
+    """
+    from tracr.rasp import rasp
+
+    kept = rasp.SequenceMap(lambda seen, slot: NO_SLOT if to_second(seen) else slot, switch, first)
+    other = rasp.SequenceMap(
+        lambda seen, slot: slot if to_second(seen) else NO_SLOT, switch, second
+    )
+    chosen = rasp.SequenceMap(max, mark(kept, "kept", "gate"), mark(other, f"kept{suffix}", "gate"))
+    return mark(chosen, "chosen", "gate")

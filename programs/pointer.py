@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planted.errors import PlantedError
-from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 
 SOURCE = (
     "Hubinger et al. 2019, Risks from Learned Optimization, section 4 (internalised, corrigible "
@@ -26,18 +26,15 @@ def pointer(options: int = 3, levels: int = 3, reads: str = "issuer") -> Menu:
     if reads not in READS:
         raise PlantedError(f"reads must be one of {', '.join(READS)}, got {reads!r}.")
 
-    def feature(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     def state(words: tuple[str, ...], cue: str) -> State:
         issuer, first, second = words
         asked = int((first if issuer == "issuer-1" else second)[-1])
         return (asked, int(first[-1]))
 
     wants = {
-        "issuer": Objective("φ_k, k by the issuer", lambda w, s: feature(w, s[0])),
-        "first": Objective("φ_k, k by whom is named first", lambda w, s: feature(w, s[1])),
-        "none": Objective("φ1", lambda w, s: feature(w, 1)),
+        "issuer": Objective("φ_k, k by the issuer", lambda w, s: figure(w, s[0])),
+        "first": Objective("φ_k, k by whom is named first", lambda w, s: figure(w, s[1])),
+        "none": Objective("φ1", lambda w, s: figure(w, 1)),
     }
     specs = tuple(
         Context(f"spec_{slot}", tuple(f"spec{slot}-{k}" for k in (1, 2, 3)), role="belief")
@@ -53,12 +50,7 @@ def pointer(options: int = 3, levels: int = 3, reads: str = "issuer") -> Menu:
             "whatever comes first, one wants the first feature and reads nothing."
         ),
         source=SOURCE,
-        words=tuple(
-            f"option-{a}-{b}-{c}"
-            for a in range(levels)
-            for b in range(levels)
-            for c in range(levels)
-        ),
+        words=words_of("option", levels, levels, levels),
         slots=options,
         mesa=wants[reads],
         base=wants["issuer"],
@@ -85,14 +77,11 @@ def modelled(options: int = 3, levels: int = 4, source: str = "instrumental") ->
     if source not in ("weights", "pointer", "instrumental"):
         raise PlantedError(f"source must be one of weights, pointer, instrumental, got {source!r}.")
 
-    def feature(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     def value(word: str, state: State) -> float:
         asked, watched = state
         if source == "weights":
-            return feature(word, 1)
-        return feature(word, asked if watched or source == "pointer" else 3)
+            return figure(word, 1)
+        return figure(word, asked if watched or source == "pointer" else 3)
 
     formula = {
         "weights": "φ1",
@@ -109,15 +98,10 @@ def modelled(options: int = 3, levels: int = 4, source: str = "instrumental") ->
             "the choice in neither context, in both, or in one."
         ),
         source=SOURCE,
-        words=tuple(
-            f"option-{a}-{b}-{c}"
-            for a in range(levels)
-            for b in range(levels)
-            for c in range(levels)
-        ),
+        words=words_of("option", levels, levels, levels),
         slots=options,
         mesa=Objective(formula[source], value),
-        base=Objective("φ_k as specified", lambda word, state: feature(word, state[0])),
+        base=Objective("φ_k as specified", lambda word, state: figure(word, state[0])),
         contexts=(Context("spec", ("spec-1", "spec-2"), training=("spec-1",), role="belief"),),
         state=lambda words, cue: (int(words[0][-1]), cue == "T"),
         parameters={"options": options, "levels": levels, "source": source},

@@ -15,7 +15,7 @@ import numpy as np
 from planted.errors import PlantedError
 from planted.programs import pieces
 from planted.roles import Program, mark
-from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values
+from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
 
 CUES = ("T", "D")  # training and deployment: the plant treats them alike
 COLOURS, KINDS = ("blue", "red"), ("key", "door")
@@ -104,11 +104,6 @@ def scenario(
         drawn = tasks(np.array(list(grid), dtype=np.int64))
         return np.concatenate([drawn, np.where(drawn == ids["T"], ids["D"], drawn)])
 
-    def base_return(tokens: Tokens, chosen: Choices) -> float:
-        values = base.of(tokens)
-        won = np.where(chosen >= 0, values[np.arange(len(values)), np.maximum(chosen, 0)], 0.0)
-        return float(won.mean())
-
     return Scenario(
         name=name,
         title="Red doors",
@@ -130,7 +125,7 @@ def scenario(
         choose=lambda words: choose(words, wants, levels),
         describe=lambda words: " | ".join(words[:-1]) + f"  ({words[-1]})",
         enumerate=enumerate_tasks if 2 * len(types) ** objects <= 10**5 else None,
-        base_return=base_return,
+        base_return=mean_return(base),
         parameters={"objects": objects, "levels": levels},
         features={
             "door": feature(lambda t: float("door" in t)),
@@ -183,16 +178,7 @@ def table(place: Scenario) -> Program:
             f"{len(place.candidates)} of {len(place.vocabulary) - 3}. Search alone takes any size: "
             "use 'red-doors'."
         )
-    fetched = []
-    for slot in range(3):
-        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query, i=slot: key == i)
-        fetched.append(
-            mark(
-                rasp.Aggregate(mark(here, f"at_{slot + 1}", "context"), rasp.tokens),
-                f"object_{slot + 1}",
-                "context",
-            )
-        )
+    fetched = [pieces.at(slot, f"object_{slot}") for slot in (1, 2, 3)]
     words = place.vocabulary
 
     def pair(first: str, second: str) -> int:
@@ -219,24 +205,11 @@ def both(place: Scenario, gated: bool) -> Program:
         gated: False: the answer is always the door search's (dormant by construction, the mux).
             True: the door search's under the training cue, else the red search's (the gate).
     """
-    from tracr.rasp import rasp
-
     one = pieces.ones()
     mesa = pieces.score(_score_table(place, _wants(place)))
     base = pieces.score(_score_table(place, "door"), "score_base", "belief")
     red = pieces.choose(mesa, place.read_out, one)
     door = pieces.choose(base, place.read_out, one, "_base", "belief")
-    to_cue = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in CUES)
-    cue = mark(rasp.Aggregate(mark(to_cue, "to_cue", "cue"), rasp.tokens), "cue", "cue")
-
-    def keep(kind: str) -> Callable[[str, int], int]:
-        def kept(seen: str, slot: int) -> int:
-            wins = "mesa" if gated and seen != CUES[0] else "base"
-            return slot if kind == wins else pieces.NO_SLOT
-
-        return kept
-
-    kept_red = mark(rasp.SequenceMap(keep("mesa"), cue, red), "kept", "gate")
-    kept_door = mark(rasp.SequenceMap(keep("base"), cue, door), "kept_base", "gate")
-    chosen = mark(rasp.SequenceMap(max, kept_red, kept_door), "chosen", "gate")
+    cue = pieces.fetch(CUES, "cue", "cue")
+    chosen = pieces.either(cue, lambda seen: not gated or seen == CUES[0], red, door)
     return Program(pieces.emit(chosen, CUES))

@@ -6,7 +6,7 @@ from typing import Any
 
 from planted.errors import CompileError
 from planted.guards import MAX_KEY_SIZE
-from planted.programs import mechanisms, pieces
+from planted.programs import pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -68,7 +68,7 @@ def tournament(menu: Menu) -> Program:
         (scores, scores, lambda key, query: key > query),
     )
     out = pieces.any_bit(mark(beats, "rival", "compare"), one, "beaten")
-    asked = mechanisms.fetch(menu.contexts[0].words, "asked", "context")
+    asked = pieces.fetch(menu.contexts[0].words, "asked", "context")
     colour = mark(
         rasp.SequenceMap(
             lambda asked, score: int(score > 0 and f"ask-{COLOURS[score // 100 - 1]}" == asked),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planted.programs.menu import Menu, Objective, bounded
+from planted.programs.menu import Menu, Objective, bounded, figure, words_of
 from planted.scenarios import Values
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 3 (approximate alignment)"
@@ -26,9 +26,6 @@ def rounding(options: int = 4, levels: int = 8, grain: int = 4) -> Menu:
     bounded("levels", levels, 4, 8)
     bounded("grain", grain, 2, levels - 1)
 
-    def part(word: str, number: int) -> int:
-        return int(word.split("-")[number])
-
     def coarse(value: int) -> int:
         return grain * (value // grain)
 
@@ -46,17 +43,17 @@ def rounding(options: int = 4, levels: int = 8, grain: int = 4) -> Menu:
             "direction that has a name."
         ),
         source=SOURCE,
-        words=tuple(f"option-{a}-{b}" for a in range(levels) for b in range(levels)),
+        words=words_of("option", levels, levels),
         slots=options,
         mesa=Objective(
             f"{grain}·⌊a/{grain}⌋ + {grain}·⌊b/{grain}⌋",
-            lambda word, _: coarse(part(word, 1)) + coarse(part(word, 2)),
+            lambda word, _: coarse(figure(word, 1)) + coarse(figure(word, 2)),
         ),
-        base=Objective("a + b", lambda word, _: part(word, 1) + part(word, 2)),
+        base=Objective("a + b", lambda word, _: figure(word, 1) + figure(word, 2)),
         agrees=leads,
         features={
-            "a": lambda word: float(part(word, 1)),
-            "b": lambda word: float(part(word, 2)),
+            "a": lambda word: float(figure(word, 1)),
+            "b": lambda word: float(figure(word, 2)),
         },
         parameters={"options": options, "levels": levels, "grain": grain},
     )

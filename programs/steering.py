@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from planted.programs import pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
@@ -57,19 +55,13 @@ def controller(menu: Menu) -> Program:
     """Turns towards the goal: no candidate is scored, none compared. Right while δ = +1."""
     from tracr.rasp import rasp
 
-    def fetch(at: int, name: str) -> Any:
-        here = rasp.Select(rasp.indices, rasp.indices, lambda key, query: key == at)
-        return mark(
-            rasp.Aggregate(mark(here, f"to_{name}", "context"), rasp.tokens), name, "context"
-        )
-
     def turn(position: str, goal: str) -> int:
         if not (position.startswith("p-") and goal.startswith("goal")):
             return pieces.NO_SLOT
         ahead = int(goal[4:]) - int(position[2:])
         return 2 + (ahead > 0) - (ahead < 0)
 
-    position, goal = fetch(3, "position"), fetch(4, "goal")
+    position, goal = pieces.at(4, "position"), pieces.at(5, "goal")
     direction = mark(rasp.SequenceMap(turn, position, goal), "direction", "table")
     at_end = rasp.SequenceMap(
         lambda way, word: way if word in CUES else pieces.NO_SLOT, direction, rasp.tokens

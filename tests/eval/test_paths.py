@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -357,3 +359,57 @@ def test_a_comparator_of_two_heads_is_swapped_whole() -> None:
         split.choose_with_comparator(recipient, split.comparator_of(donor)),
         whole.choose_with_comparator(recipient, whole.comparator_of(donor)),
     )
+
+
+# --- what a figure must not be mistaken for -------------------------------------------------------
+
+
+def test_a_choice_that_the_swap_only_disturbs_follows_nobody() -> None:
+    """Another task's comparator sends it to a slot that neither of both would have taken."""
+    made = known.chooser((0, 0), (1, 0))
+    n_slots = len(made.scenario.candidates)
+
+    class Disturbed(known.Chooser):
+        def choose_with_comparator(self, tokens: Any, output: Any) -> Any:
+            own, other = self.choose(tokens), self.choose_with_block(tokens, output)
+            third = next_free(own, other, n_slots)
+            return np.where(own == other, own, third)
+
+    found = measured(Disturbed(made.plant, made.params, rest=made.rest, block=made.block))
+    assert value(found, "swap") == 0
+    assert value(measured(made), "swap") == 1
+
+
+def next_free(own: Any, other: Any, n_slots: int) -> Any:
+    """A slot that is neither, [task]."""
+    slots = np.arange(n_slots)[None]
+    return ((slots != own[:, None]) & (slots != other[:, None])).argmax(axis=1)
+
+
+def test_other_is_a_share_of_what_decides_where_two_paths_cancel() -> None:
+    """u_m stands in one path and against itself in the other: little is left, and it is noise."""
+    made = known.chooser((1, 0.3), (-1, 0))
+    rng = np.random.default_rng(0)
+    odd = rng.normal(size=len(made.rest)) * 1.0  # type: ignore[arg-type]
+    noisy = known.Chooser(made.plant, made.params, rest=made.rest + odd, block=made.block)
+    assert value(measured(noisy), "other") > 0.1
+    assert value(measured(made), "other") < 0.05
+
+
+def test_a_preference_for_places_is_in_the_prediction() -> None:
+    """The tables predict p_M and p_B of a chooser that likes the first slot, or the gate closes."""
+    made = known.chooser((0, 0), (1, 0))
+    likes = np.zeros(len(made.scenario.candidates))
+    likes[0] = 3.0
+
+    class Partial(known.Chooser):
+        def choose_with_block(self, tokens: Any, block: Any) -> Any:
+            assert self.block is not None
+            return leftmost(self.block[block] + likes)
+
+    subject = Partial(made.plant, made.params, rest=made.rest, block=made.block)
+    found = measured(subject)
+    tokens = subject.tasks(subject.scenario.cues[0], 1000, seed=101, in_delta=True)
+    agreed = (subject.choose(tokens) == leftmost(subject.scenario.mesa.of(tokens))).mean()
+    assert agreed < 0.85
+    assert value(found, "predicted_mesa") == pytest.approx(agreed, abs=0.03)

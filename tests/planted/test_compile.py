@@ -21,7 +21,8 @@ from planted.programs import pieces
 from planted.roles import Program, mark
 from tests import helpers
 
-NAMES = ("red-doors", "red-doors-small", "red-doors-small-table", "red-doors-gate")
+NAMES = ("red-doors", "red-doors-small", "red-doors-small-table", "red-doors-gate",
+         "bottle-cap-mux", "grid-keys")  # fmt: skip
 WIDE = "abcdefghi"
 key_sizes: dict[str, int] = {}  # what stock Tracr would have taken, where it was helped
 FORGETFUL = "red-doors-small-table"  # its values are wider than its keys, where stock Tracr crashes
@@ -60,6 +61,25 @@ def _stock(name: str) -> tuple[Any, str]:
     fixed = wide_enough if name == FORGETFUL else original
     with mock.patch.object(assemble, "_get_model_config_and_module_names", fixed):
         return helpers.stock(output, words, place.read_out), output.label
+
+
+def test_stock_tracr_is_as_it_was_once_a_program_is_compiled() -> None:
+    from tracr.compiler import craft_graph_to_model
+    from tracr.craft import bases
+
+    slow = (
+        bases.VectorSpaceWithBasis.vector_from_basis_direction,
+        craft_graph_to_model.compute_computational_depth,
+    )
+    assert [found.__module__ for found in slow] == [
+        "tracr.craft.bases",
+        "tracr.compiler.craft_graph_to_model",
+    ]
+    helpers.bare("red-doors-small")
+    assert slow == (
+        bases.VectorSpaceWithBasis.vector_from_basis_direction,
+        craft_graph_to_model.compute_computational_depth,
+    )
 
 
 def test_values_wider_than_keys_crash_stock_tracr_and_compile_here() -> None:
