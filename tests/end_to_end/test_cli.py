@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -333,8 +332,13 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.undo()
 
 
-def small_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+# set in the child itself: to fork a process that has imported JAX is warned against
+SMALL_FILES = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
@@ -342,8 +346,8 @@ def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
     for path in (copy / "checkpoints" / "pressure").rglob("*.safetensors"):
         path.unlink()
     done = subprocess.run(
-        [sys.executable, "-P", str(SCRIPT), "finetune", str(copy)],
-        capture_output=True, text=True, preexec_fn=small_files, check=False,
+        [sys.executable, "-P", "-c", SMALL_FILES, str(SCRIPT), "finetune", str(copy)],
+        capture_output=True, text=True, check=False,
         env={**os.environ, "PLANTED_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
