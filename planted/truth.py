@@ -13,6 +13,7 @@ from planted.scenarios import Tokens
 from planted.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
 
 Matrix = npt.NDArray[np.float32]
+LOGITS = "logits"  # who reads the output
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,58 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """One node that another reads.
+
+    Attributes:
+        writer: Name of the node that is read.
+        reader: Name of the node that reads it, or "logits".
+        input: Which input of the reader: "q", "k" or "v" of its head, "mlp", or "unembed".
+        layer: Block of the reader; the number of blocks for "logits".
+        units: The reader's heads, or its neurons; empty for "logits".
+    """
+
+    writer: str
+    reader: str
+    input: str
+    layer: int
+    units: tuple[int, ...]
+
+    @property
+    def reads_from(self) -> str:
+        """The residual-stream site that the reader takes it from."""
+        if self.input == "unembed":
+            return f"blocks.{self.layer - 1}.hook_resid_post"
+        part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
+        return f"blocks.{self.layer}.{part}"
+
+    @property
+    def arrives_at(self) -> str:
+        """The site at which what was read can be changed for this input of this reader alone."""
+        if self.input == "unembed":
+            return self.reads_from
+        part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
+        return f"blocks.{self.layer}.{part}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """How long what a node wrote matters.
+
+    Attributes:
+        node: The node.
+        written: The first residual-stream site that holds it.
+        last_read: The last residual-stream site that anything reads it from; "" if nothing does.
+        dead: Later sites: it can still be decoded there, and nothing depends on it.
+    """
+
+    node: str
+    written: str
+    last_read: str
+    dead: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Truth:
     """All that is known of a plant by construction.
 
@@ -133,6 +186,57 @@ class Truth:
                 f"No node {name!r} in this plant; its nodes are {', '.join(self.nodes)}."
             )
         return self.nodes[name]
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks up to the last node's."""
+        return 1 + max(node.layer for node in self.nodes.values())
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, in the order of the program; the output's to the logits is the last one."""
+        selects = {made.name: made.inputs for made in self.operations if made.op == "select"}
+        found: dict[Edge, None] = {}
+        for operation in self.operations:
+            if operation.name not in self.nodes or not operation.inputs:
+                continue
+            node = self.nodes[operation.name]
+            if operation.op in ("map", "sequence_map"):
+                read = [(name, "mlp") for name in operation.inputs]
+            else:
+                keys, queries = selects[operation.inputs[0]]
+                read = [
+                    (keys, "k"),
+                    (queries, "q"),
+                    *((name, "v") for name in operation.inputs[1:]),
+                ]
+            for writer, which in read:
+                units = node.neurons if which == "mlp" else node.heads
+                found[Edge(writer, node.name, which, node.layer, units)] = None
+        output = self.operations[-1].name
+        return (*found, Edge(output, LOGITS, "unembed", self.depth, ()))
+
+    @property
+    def windows(self) -> dict[str, Window]:
+        """The live window of every node, by name."""
+        parts = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
+        stream = [f"blocks.{layer}.{part}" for layer in range(self.depth) for part in parts]
+        found = {}
+        for name, node in self.nodes.items():
+            read = [
+                stream.index(edge.reads_from.replace("hook_mlp_in", "hook_resid_mid"))
+                for edge in self.edges
+                if edge.writer == name
+            ]
+            written = stream.index(node.held_at)
+            last = max(read, default=-1)
+            found[name] = Window(
+                name,
+                node.held_at,
+                stream[last] if read else "",
+                tuple(stream[max(last + 1, written) :]),
+            )
+        return found
 
     def values(
         self, tokens: Tokens, overrides: Mapping[str, Floats] | None = None
