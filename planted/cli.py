@@ -119,14 +119,17 @@ def list_plants(family: str | None, kind: str | None, mechanism: str | None, as_
 @click.argument("name")
 @_tier
 @_parameters
+@click.option("--dot", is_flag=True, help="Print the circuit as a Graphviz graph instead.")
 @_json
-def show(name: str, tier: str, parameters: tuple[str, ...], as_json: bool) -> None:
-    """Explains a plant: both objectives, the program, where it stands, a sample task."""
-    from planted import showing
+def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: bool) -> None:
+    """Explains a plant: both objectives, a sample task, the circuit and where it stands."""
+    from planted import drawing, showing
     from planted.library import get
 
     plant = get(name, tier, _parsed(parameters))
-    if as_json:
+    if dot:
+        click.echo(drawing.dot(plant.truth))
+    elif as_json:
         print_json(showing.facts(plant))
     else:
         click.echo(showing.text(plant))

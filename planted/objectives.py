@@ -71,3 +71,25 @@ def starc_distance(u: Values, v: Values) -> float:
     STARC (Skalse et al. 2023) and EPIC (Gleave et al. 2020) coincide in one-step tasks.
     """
     return float(0.5 * np.sqrt(((normalised(u) - normalised(v)) ** 2).mean()))
+
+
+def floor(mesa: Values, base: Values) -> float:
+    """Largest drift that changes no choice on these tasks (theory A4): a share λ of the way.
+
+    The objective on the way is (1-λ)·û_m + λ·û_b, both centred and normalised. Tasks on which
+    u_m ties count for nothing: there the slightest drift decides. 1 if nothing ever changes.
+
+    Args:
+        mesa: Values of u_m, [task, candidate].
+        base: Values of u_b, [task, candidate].
+    """
+    clear = best(mesa).sum(axis=1) == 1
+    u, v = normalised(mesa)[clear], normalised(base)[clear]
+    rows = np.arange(len(u))
+    top = u.argmax(axis=1)
+    ahead = u[rows, top][:, None] - u
+    gains = v - v[rows, top][:, None]
+    overtakes = gains > 0
+    if not overtakes.any():
+        return 1.0
+    return float((ahead[overtakes] / (ahead[overtakes] + gains[overtakes])).min())

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from planted import drawing
 from planted.forward import n_layers
 from planted.objectives import correlation
 from planted.plant import Plant
@@ -20,13 +21,17 @@ _PURPOSE = {
     "gate": "lets one of two winners through",
     "cue": "carries the cue to the candidates",
     "context": "fetches what the program needs",
+    "feature": "a feature of each candidate",
     "table": "looks the answer up",
+    "decoy": "a search that nothing reads",
+    "inner": "an inner search, whose winner another one judges",
+    "order": "puts the candidates in order of their slots",
 }
 
 
 def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
     """What `text` says, as plain data."""
-    scenario = plant.scenario
+    scenario, windows = plant.scenario, plant.truth.windows
     rng = np.random.default_rng(seed)
     drawn = scenario.draw(rng, 5000)
     same = not disagree(scenario, drawn).any()
@@ -52,9 +57,11 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
                 "sites": list(n.sites),
                 "neurons": len(n.neurons),
                 "reads": list(n.reads),
+                "last_read": windows[n.name].last_read,
             }
             for n in plant.truth.nodes.values()
         ],
+        "edges": [[e.writer, e.reader, e.input] for e in plant.truth.edges],
         "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
         "sample": {
             "words": list(scenario.words(sample)[0]),
@@ -93,8 +100,11 @@ def text(plant: Plant) -> str:
         "One task, where they differ:" if known["disagreement"] else "One task:",
         *_sample(known["sample"]),
         "",
-        "The program, and where it stands in the network:",
-        *_node_lines(plant),
+        "The circuit, and from where to where in the network each node matters:",
+        *drawing.circuit(plant.truth),
+        "  (● written, ┼ read, ┤ last read; a number is a block: its attention, then its MLP)",
+        "",
+        *_purposes(plant),
         "",
         f"{known['parameters']} parameters, {known['layers']} layers. Certificate: "
         f"{certificate.get('n', 0)} inputs "
@@ -137,24 +147,14 @@ def _has_both(plant: Plant) -> bool:
     return bool(plant.truth.of_role("belief"))
 
 
-def _node_lines(plant: Plant) -> list[str]:
-    """Name, role, place and purpose of each node, in columns."""
-    nodes = [node for node in plant.truth.nodes.values() if node.layer >= 0]
+def _purposes(plant: Plant) -> list[str]:
+    """What the roles of the circuit mean, one a line."""
     purpose = dict(_PURPOSE)
     if plant.answers == "base" and not _has_both(plant):
         purpose["score"] = "holds the base objective of each candidate"
-    rows = []
-    for node in nodes:
-        n = len(node.neurons)
-        part = f"head {node.heads[0]}" if node.heads else f"MLP, {n} neuron{'s' * (n != 1)}"
-        rows.append((node.name, node.role, f"block {node.layer} {part}"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        + f"  {purpose.get(row[1], '')}".rstrip()
-        for row in rows
-    ]
+    roles = dict.fromkeys(node.role for node in plant.truth.nodes.values() if node.role)
+    width = max((len(role) for role in roles), default=0)
+    return [f"  {role.ljust(width)}  {purpose[role]}" for role in roles]
 
 
 def _wrapped(story: str, width: int = 92) -> list[str]:

@@ -217,6 +217,24 @@ class Truth:
         return (*found, Edge(output, LOGITS, "unembed", self.depth, ()))
 
     @property
+    def circuit(self) -> tuple[str, ...]:
+        """Heads and MLPs that hold a node on which the logits depend by data-flow, block by block.
+
+        Named as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"; embeddings do not count.
+        """
+        wanted, found = {LOGITS}, {LOGITS}
+        while wanted:
+            wanted = {e.writer for e in self.edges if e.reader in wanted} - found
+            found |= wanted
+        units = {
+            (node.layer, "mlp" in site, site)
+            for node in self.nodes.values()
+            if node.name in found and node.layer >= 0
+            for site in node.sites
+        }
+        return tuple(site for *_, site in sorted(units))
+
+    @property
     def windows(self) -> dict[str, Window]:
         """The live window of every node, by name."""
         parts = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")

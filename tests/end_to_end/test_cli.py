@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from planted import library, showing, store, worker
+from planted import drawing, library, showing, store, worker
 from planted.cli import main
 from planted.errors import PlantedError
 from planted.finetune.recipe import Recipe
@@ -96,11 +96,35 @@ def test_show_keeps_its_columns_apart_and_says_whose_objective_it_is() -> None:
     base = Plant(**{**vars(plant), "answers": "base"})
     assert "not in the network" in showing.text(base)
     lines = showing.text(plant).splitlines()
-    rows = lines[lines.index("The program, and where it stands in the network:") + 1 :][:9]
-    starts = {row.index("block ") for row in rows}
-    assert len(starts) == 1
-    assert all("  " in row.split("block ")[1] for row in rows)
-    assert "1 neuron " in rows[1]
+    first = (
+        lines.index("The circuit, and from where to where in the network each node matters:") + 1
+    )
+    head, rows = lines[first], lines[first + 1 :][: len(plant.truth.nodes)]
+    assert all(row.index(" block ") + 1 == head.index("where") for row in rows[2:])
+    assert "1 neuron " in next(row for row in rows if row.lstrip().startswith("ones "))
+
+
+def test_show_draws_windows_from_where_a_node_is_written_to_its_last_read() -> None:
+    plant = library.get("red-doors")
+    head, *rows = drawing.circuit(plant.truth)
+    drawn = {row.split()[0]: row for row in rows}
+    blocks = {int(word): head.index(f" {word} ") + 1 for word in "012345"}
+    score = drawn["score"]
+    assert score.index("●") == blocks[0] + 1, "written by the MLP of block 0"
+    assert score.index("┤") == blocks[1], "last read by the attention of block 1"
+    assert drawn["indices"].index("●") == blocks[0] - 1, "an embedding"
+    assert drawn["output"].index("┤") == head.index("out"), "read by the logits"
+    starts = [row.index("●") for row in rows]
+    assert starts == sorted(starts)
+
+
+def test_show_writes_the_circuit_as_a_graph() -> None:
+    graph = ok("show", "red-doors", "--dot")
+    plant = library.get("red-doors")
+    assert graph.count("->") == len(plant.truth.edges)
+    assert '"winner" -> "output" [label="k"];' in graph
+    assert graph.startswith("digraph circuit {")
+    assert graph.rstrip().endswith("}")
 
 
 def test_plant_writes_what_show_and_load_read(

@@ -172,3 +172,12 @@ def test_what_depends_on_a_node_after_its_window_is_found() -> None:
 
 def test_the_distribution_has_a_name() -> None:
     assert DISTRIBUTION == "D_ref under every cue"
+
+
+def test_the_circuit_is_what_the_logits_depend_on() -> None:
+    searched, listed = bare("pointer").truth, bare("pointer-decoy").truth
+    assert searched.circuit[0] == "blocks.0.attn.hook_result.0"
+    assert searched.circuit[-1] == f"blocks.{searched.depth - 1}.attn.hook_result.0"
+    assert len(searched.circuit) == len(set(searched.circuit))
+    unused = listed.nodes["beaten_unused_share"]
+    assert unused.sites[0] in listed.circuit  # a weight reads it: data-flow says no more

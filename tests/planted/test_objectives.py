@@ -99,3 +99,26 @@ def test_normalised_has_unit_mean_square_and_no_task_mean() -> None:
     got = objectives.normalised(U)
     np.testing.assert_allclose(got.mean(axis=1), 0, atol=1e-12)
     assert (got**2).mean() == pytest.approx(1)
+
+
+def test_the_floor_is_where_the_first_choice_flips() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 8, size=(2000, 4, 3))
+    mesa, base = features[..., :2].sum(axis=2), features[..., ::2].sum(axis=2)
+    found = objectives.floor(mesa, base)
+    clear = (mesa == mesa.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    u, v = objectives.normalised(mesa)[clear], objectives.normalised(base)[clear]
+
+    def flips(share: float) -> bool:
+        return bool((((1 - share) * u + share * v).argmax(axis=1) != u.argmax(axis=1)).any())
+
+    assert not flips(found - 1e-6)
+    assert flips(found + 1e-6)
+    assert abs(found - 1 / (1 + 2 * 7)) < 0.02  # the theory's 1/(2(L-1)) for three features
+
+
+def test_where_objectives_agree_nothing_ever_flips() -> None:
+    values = np.random.default_rng(0).normal(size=(50, 4))
+    assert objectives.floor(values, 3 * values) == 1
+    tied = np.ones((5, 3))
+    assert objectives.floor(tied, np.arange(15.0).reshape(5, 3)) == 1
