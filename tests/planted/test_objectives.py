@@ -103,7 +103,7 @@ def test_normalised_has_unit_mean_square_and_no_task_mean() -> None:
 
 def test_the_floor_is_where_the_first_choice_flips() -> None:
     rng = np.random.default_rng(0)
-    features = rng.integers(0, 8, size=(2000, 4, 3))
+    features = rng.integers(0, 8, size=(50_000, 4, 3))
     mesa, base = features[..., :2].sum(axis=2), features[..., ::2].sum(axis=2)
     found = objectives.floor(mesa, base)
     clear = (mesa == mesa.max(axis=1, keepdims=True)).sum(axis=1) == 1
