@@ -43,6 +43,7 @@ ship: .venv/.demo ## plants every shipped model anew, into planted/models
 
 bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python tests/bench.py
+	$(BIN)/python -m tests.bench_compile
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python examples/fates.py
