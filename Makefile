@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench fates clean
+.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,12 @@ bench: .venv/.dev ## timings, as ratios within one run
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python examples/fates.py
+
+certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md
+	$(BIN)/python examples/certify.py
+
+mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
+	$(BIN)/python examples/mutants.py
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
