@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted import sites
+from planted.effects import Effect, effects
 from planted.errors import PlantedError, need
 from planted.forward import Params, Spec, choices, forward, heads_per_layer, n_layers
 from planted.plant import Plant
@@ -195,6 +196,17 @@ class Model:
             content, held = node.encode(node.checked(given, checked))
             edits.append({node.held_at: sites.overwrite(node.basis, content, held)})
         return forward(self.plant.params, checked, self.spec, edits=sites.compose(edits))[0]
+
+    def effects(self, n: int = 200, seed: int = 0) -> dict[str, Effect]:
+        """What every node and edge does to the choice, by intervening on the network.
+
+        By name, as "score" and "score -> beaten_share.k"; nodes first. See `planted.effects`.
+
+        Raises:
+            CertificateError: If the network does not answer as the program says it must.
+        """
+        nodes, edges = effects(self.plant, n, seed)
+        return {effect.name: effect for effect in (*nodes, *edges)}
 
     def _tokens(self, tokens: Any) -> Tokens:
         return self.scenario.check(tokens.numpy() if hasattr(tokens, "numpy") else tokens)
