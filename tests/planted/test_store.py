@@ -398,6 +398,40 @@ def test_a_damaged_cache_is_named_and_rebuilt(cache: Path, ending: str) -> None:
     library.get("red-doors", parameters=TINY)  # and is whole again: no warning
 
 
+def test_processes_that_plant_the_same_at_once_get_the_same(cache: Path) -> None:
+    """Each finds nothing, plants, and writes over the others: whole files, one content."""
+    source = (
+        "import sys, warnings\n"
+        "warnings.simplefilter('error')\n"
+        "from planted import library, store\n"
+        "import planted.compile, tracr.compiler.compiling\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        f"made = library.get('red-doors', parameters={TINY!r})\n"
+        f"again = library.get('red-doors', parameters={TINY!r})\n"
+        "print(store.params_digest(made.params), store.params_digest(again.params))\n"
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", source],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    found = [worker.communicate("go\n")[0].split() for worker in workers]
+    assert len({digest for pair in found for digest in pair}) == 1
+    assert [len(pair) for pair in found] == [2, 2, 2]
+    assert sorted(p.name for p in cache.rglob("*") if p.is_file()) == [
+        f"{STEM}.json",
+        f"{STEM}.safetensors",
+    ]
+
+
 def test_without_a_setting_the_platforms_folder_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLANTED_CACHE", raising=False)
     assert store.cache_folder().name == "planted"
