@@ -116,14 +116,10 @@ class Recipe:
         for field in changes:
             if field not in Settings.__struct_fields__:
                 raise unknown("recipe setting", field, Settings.__struct_fields__)
-        # Struct constructors do not validate; a round trip does, and makes 1 and 1.0 the same.
-        try:
-            plain = {field: _plain(value) for field, value in changes.items()}
-            made = msgspec.structs.replace(settings or known[name], **plain)
-            made = msgspec.convert(msgspec.to_builtins(made), Settings)
-            seeds = msgspec.convert(_plain(seeds), int)
-        except (msgspec.ValidationError, TypeError) as error:
-            raise PlantedError(f"Recipe {name!r}: {error}.") from None
+        types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+        given = {**msgspec.structs.asdict(settings or known[name]), **changes}
+        made = Settings(**{k: _typed(name, k, value, types[k]) for k, value in given.items()})
+        seeds = _typed(name, "seeds", seeds, int)
         _check(name, made, seeds)
         _refuse_idle(name, made, changes)
         object.__setattr__(self, "name", name)
@@ -137,9 +133,16 @@ class Recipe:
         return hashlib.sha256(self.name.encode() + content).hexdigest()[:12]
 
 
-def _plain(value: Any) -> Any:
-    """A numpy scalar as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
+def _typed(recipe: str, field: str, value: Any, wanted: Any) -> Any:
+    """A setting's value as its type: 1 and 1.0 are the same, a numpy scalar is Python's."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    try:
+        return msgspec.convert(plain, wanted)
+    except msgspec.ValidationError:
+        kinds = {int: "a whole number", float: "a number", str: "a text"}
+        raise PlantedError(
+            f"Recipe {recipe!r}: {field} must be {kinds.get(wanted, wanted)}, got {value!r}."
+        ) from None
 
 
 def _check(name: str, made: Settings, seeds: int) -> None:
