@@ -312,8 +312,9 @@ def report(folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--recipe", "recipe", help="Recipe; the run's first if not given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
+@click.option("--all", "whole", is_flag=True, help="Every figure too, with interval and null.")
 @_json
-def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
+def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
     """Why a checkpoint got its verdict: each comparison, with its figures."""
     from msgspec import to_builtins
 
@@ -349,6 +350,9 @@ def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
     )
     for line in one.verdict.reasons:
         click.echo(f"  {line}")
+    if not whole:
+        click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
+        return
     rows = []
     for key, record in one.evidence.items():
         if record.estimate is None:
@@ -369,16 +373,37 @@ def explain(folder: Path, recipe: str | None, seed: int, as_json: bool) -> None:
 @main.command()
 @click.argument("method")
 @click.option("--task", default="locate", show_default=True, help="What the method should find.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Plant to score on; red-doors and red-doors-small if not given. Repeatable.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["numpy", "torch"]),
+    help="What the method is handed; torch where it is installed.",
+)
+@click.option("--redraws", "n_redraws", type=int, default=20, show_default=True, help="Of pairs.")
+@click.option(
+    "--reinits",
+    "n_reinits",
+    type=int,
+    default=100,
+    show_default=True,
+    help="Random networks behind the twin's threshold.",
+)
 @click.option("--budget-s", type=float, help="Stop redrawing pairs after this many seconds.")
 @_json
-def score(method: str, task: str, budget_s: float | None, as_json: bool) -> None:
+def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Scores an interpretability METHOD against ground truth.
 
     METHOD is a built-in name (exact-patching, linear-probe) or your own as package:function.
     """
     from planted.scoring import score as score_method
 
-    table = score_method(method, task=task, budget_s=budget_s)
+    table = score_method(method, models=models or "dev", **how)
     if as_json:
         click.echo(table.to_json())
     else:

@@ -185,7 +185,10 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
     entry = json.loads((whole / "verdicts.json").read_text())[1]
     assert facts["reasons"] == entry["reasons"]
     assert facts["verdict"].startswith(entry["name"])
-    text = ok("explain", whole, "--seed", "1")
+    short = ok("explain", whole, "--seed", "1")
+    text = ok("explain", whole, "--seed", "1", "--all")
+    assert len(short.splitlines()) < len(text.splitlines()) - 50
+    assert all(reason in short for reason in facts["reasons"])
     assert facts["verdict"] in text
     for reason in facts["reasons"]:
         assert reason in text
@@ -203,6 +206,14 @@ def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
 
 
 @pytest.mark.slow
+def test_score_takes_the_plants_the_runtime_and_how_often() -> None:
+    found = data("score", "linear-probe", "--model", "red-doors-small", "--runtime", "numpy",
+                 "--redraws", "2", "--reinits", "5")  # fmt: skip
+    assert "red-doors-small" in json.dumps(found)
+    assert "red-doors@1" not in json.dumps(found)
+    assert "Unknown plant 'nowhere'" in refused("score", "linear-probe", "--model", "nowhere")
+
+
 def test_score_prints_a_method_beside_its_nulls() -> None:
     found = data("score", "exact-patching", "--budget-s", "1")
     assert found
