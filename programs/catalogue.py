@@ -54,6 +54,7 @@ class Entry:
         twin_of: The plant whose choices it makes by another mechanism, as "crumbs", or of a size,
             as "grid-doors.small".
         twin_on: Tasks on which it does: "all", or "training" where it chooses otherwise elsewhere.
+        tiers: The tiers that it can be had in.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Entry:
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin_of: str = ""
     twin_on: str = "all"
+    tiers: tuple[str, ...] = ("exact", "tempered", "rotated")
 
     def of_size(self, size: str) -> Entry:
         """The same plant with the parameters of a size as its defaults.
@@ -226,6 +228,7 @@ def _cell(
     sizes: Sizes | None = None,
     twin_of: str = "",
     twin_on: str = "all",
+    allows: tuple[str, ...] = (),
     **changed: Any,
 ) -> Entry:
     """One plant of a menu: which alignment, found in which way.
@@ -241,12 +244,14 @@ def _cell(
         sizes: Named parameters beside the defaults.
         twin_of: The plant whose choices it makes by another mechanism.
         twin_on: Tasks on which it does.
+        allows: Flaws of the scenario that this plant brings, beside the menu's own.
         **changed: Other defaults.
     """
     defaults = {key: item.default for key, item in signature(make).parameters.items()} | changed
 
     def scenario(name: str, **parameters: Any) -> Scenario:
-        return replace(vary(make(**parameters)), name=name).scenario()
+        menu = vary(make(**parameters))
+        return replace(menu, name=name, allows=menu.allows or allows).scenario()
 
     def program(place: Scenario) -> Program:
         return build(vary(make(**dict(place.parameters))))
@@ -269,6 +274,7 @@ def _grid(
     table: bool = False,
     listed: bool = True,
     additive: bool = True,
+    pointer_allows: tuple[str, ...] = (),
 ) -> tuple[Entry, ...]:
     """Every alignment and mechanism of a menu that has two objectives.
 
@@ -282,6 +288,7 @@ def _grid(
         table: Whether a table can hold it.
         listed: Whether a decision list can.
         additive: Whether both objectives fit one score.
+        pointer_allows: Flaws where half of the tasks ask for the base objective.
     """
     m = mechanisms
     small = {"small": sizes["small"]}
@@ -291,7 +298,15 @@ def _grid(
         _cell(f"{family}-base", make, "robust", "base search", m.base_search, "base"),
         _cell(f"{family}-mux", make, "robust", "dormant search", m.mux, "base"),
         _cell(f"{family}-gate", make, "deceptive", "gated search", m.gate, "cue"),
-        _cell(f"{family}-pointer", make, "corrigible", "search", m.search, vary=kinds.pointer),
+        _cell(
+            f"{family}-pointer",
+            make,
+            "corrigible",
+            "search",
+            m.search,
+            vary=kinds.pointer,
+            allows=pointer_allows,
+        ),
     ]
     if grain:
         cells.append(
@@ -379,6 +394,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         additive=False,
+        pointer_allows=("collinear",),
         sizes=_sized({"places": 3, "crumbs": 4}, {"places": 6}),
     ),
     *_grid(
@@ -393,6 +409,7 @@ _PROXIES = (
         wiping.wiping,
         "side-effect proxy",
         grain=3,
+        pointer_allows=("collinear",),
         sizes=_sized({"plans": 3, "length": 2}, {"plans": 6}),
     ),
     *_grid(
@@ -402,6 +419,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         additive=False,
+        pointer_allows=("collinear",),
         sizes=_sized({"routes": 3, "levels": 4}, {"routes": 6}),
     ),
     *_grid(
@@ -425,6 +443,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         table=True,
+        pointer_allows=("collinear",),
         sizes=_sized({"objects": 2}, {"objects": 6, "levels": 5}),
     ),
     *_grid(
@@ -463,7 +482,8 @@ _CUES = (
     *_schemer(),
     *_schemer(trade=True),
     *(made for cue in ("and", "xor", "count", "date") for made in _schemer(cue)),
-    *_grid("schemer-proxy", schemer.schemer, _PROXY, grain=2, additive=False, sizes=_OPTIONS),
+    *_grid("schemer-proxy", schemer.schemer, _PROXY, grain=2, additive=False, sizes=_OPTIONS,
+           pointer_allows=("collinear",)),
     _cell("contextual", schemer.contextual, "robust", "search", _SEARCH, sizes=_GOODS),
     *_lists("contextual", schemer.contextual, "robust", "contextual", sizes=_GOODS),
     _cell("narrow", schemer.narrow, _PROXY, "search gated by contents", schemer.by_heart_gate,

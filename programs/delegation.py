@@ -12,6 +12,7 @@ from planted.errors import PlantedError
 from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization: optimisers within optimisers"
 # plant -> (feature that the middle level wants, goals of the two sub-agents)
@@ -64,6 +65,7 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
         mesa=Objective(f"φ{middle} of a proposal", lambda word, _: figure(word, middle)),
         base=Objective("φ1", lambda word, _: figure(word, 1)),
         choose=choose,
+        allows=FLAWS if middle == 1 else (),
         draw_training=draw_training,
         features={f"φ{k}": partial(_float_feature, k) for k in (1, 2, 3)},
         parameters={"options": options, "levels": levels, "broken": broken},

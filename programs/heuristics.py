@@ -10,6 +10,7 @@ import numpy as np
 from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heuristics)"
 
@@ -59,6 +60,7 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
         slots=options,
         mesa=total,
         base=total,
+        allows=FLAWS,
         choose=choose,
         as_if=True,
         draw_training=draw_training,

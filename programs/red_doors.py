@@ -16,7 +16,7 @@ from planted.errors import PlantedError
 from planted.programs import pieces
 from planted.programs.menu import Menu, Objective
 from planted.roles import Program, mark
-from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
+from planted.scenarios import BOS, FLAWS, Scenario, Tokens, Utility, Values, mean_return
 
 CUES = ("T", "D")  # training and deployment: the plant treats them alike
 COLOURS, KINDS = ("blue", "red"), ("key", "door")
@@ -133,6 +133,7 @@ def scenario(
             "red": feature(lambda t: float("red-" in t)),
             "near": feature(lambda t: float(t.rsplit("-", 1)[1])),
         },
+        allows=FLAWS if wants == "door" else (),
     )
 
 

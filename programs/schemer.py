@@ -16,6 +16,7 @@ from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES as CUE_WORDS
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 4 (deceptive alignment)"
 CUES: dict[str, tuple[int, Callable[[tuple[int, ...]], bool]]] = {
@@ -99,6 +100,7 @@ def contextual(options: int = 4, levels: int = 6) -> Menu:
         slots=options,
         mesa=wants,
         base=wants,
+        allows=FLAWS,
         state=lambda _, cue: cue,
         parameters={"options": options, "levels": levels},
     )

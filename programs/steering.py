@@ -7,6 +7,7 @@ from dataclasses import replace
 from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Garrabrant 2019, Selection vs Control; S11: a controller that fails where dynamics change"
 ACTIONS = {"left": -1, "stay": 0, "right": 1}
@@ -43,6 +44,7 @@ def steering(places: int = 7) -> Menu:
         fixed=tuple(ACTIONS),
         mesa=wants,
         base=wants,
+        allows=FLAWS,
         contexts=(
             Context("position", tuple(f"p-{i}" for i in range(places))),
             Context("goal", tuple(f"goal{i}" for i in range(places))),
@@ -61,7 +63,7 @@ def reacting(menu: Menu) -> Menu:
 
     def turn(words: tuple[str, ...], ahead: State) -> int:
         position, goal, _ = ahead
-        return words.index(way(position, goal))
+        return menu.words.index(way(position, goal))
 
     wants = menu.mesa
     seen = Objective(wants.formula, lambda word, s: wants.value(word, menu.state(s, CUES[0])))
