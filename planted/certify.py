@@ -8,7 +8,7 @@ import numpy as np
 
 from planted.errors import CertificateError
 from planted.forward import choices, forward
-from planted.plant import Plant
+from planted.plant import Plant, choices_of
 from planted.roles import Program
 from planted.scenarios import Tokens, leftmost
 from planted.truth import Truth
@@ -58,9 +58,11 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
         n, exhaustive, mismatches, the 95 % upper bound on the error rate outside the checked
         inputs, the least margin between the best and the second logit, and for each node the
         largest deviation from its code and (if categorical) how many decoded values are wrong.
+        Where the scenario declares tasks on which the plant does what a search would, also
+        `declared`: their name, how many were drawn, and how many of the outputs differ.
 
     Raises:
-        CertificateError: If an output differs from the oracle.
+        CertificateError: If an output differs from the oracle, or on declared tasks from a search.
     """
     scenario = plant.scenario
     if tokens is None:
@@ -105,7 +107,9 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
             f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs differ from the "
             "oracle; the weights do not do what the program says."
         )
+    declared = {"declared": on_declared(plant)} if scenario.declared is not None else {}
     return {
+        **declared,
         "n": len(tokens),
         "exhaustive": exhaustive,
         "mismatches": mismatches,
@@ -121,6 +125,29 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
             if seen[name]
         },
     }
+
+
+def on_declared(plant: Plant) -> dict[str, Any]:
+    """Compares outputs on the scenario's declared tasks with what a search there would choose.
+
+    Raises:
+        CertificateError: If one differs.
+    """
+    scenario, declared = plant.scenario, plant.scenario.declared
+    if declared is None:
+        raise CertificateError(
+            f"{plant.name} declares no tasks on which it does what a search would do."
+        )
+    tokens = declared.draw(np.random.default_rng(0), LEAST_INPUTS)
+    chosen = choices_of(plant.params, plant.spec, tokens)
+    mismatches = int((chosen != leftmost(scenario.mesa.of(tokens))).sum())
+    if mismatches:
+        raise CertificateError(
+            f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs on tasks of "
+            f"{declared.name!r} differ from what searching for {scenario.mesa.formula!r} chooses. "
+            "Declare fewer tasks, or none."
+        )
+    return {"name": declared.name, "n": len(tokens), "mismatches": mismatches}
 
 
 def require_exact(plant: Plant, certificate: dict[str, Any]) -> None:

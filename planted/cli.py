@@ -75,44 +75,75 @@ _parameters = click.option(
 @click.option("--family", help="Only plants of this family, as red-doors.")
 @click.option("--kind", help="Only plants of this kind, as deceptive.")
 @click.option("--mechanism", help="Only plants of this mechanism, as 'decision list'.")
+@click.option("--size", help="Only plants that have this size, as large; named as NAME.large.")
+@click.option("--twin-of", metavar="NAME", help="Only twins of this plant, as crumbs.")
+@click.option("--tier", help="Only plants that can be had in this tier, as tempered.")
 @_json
-def list_plants(family: str | None, kind: str | None, mechanism: str | None, as_json: bool) -> None:
-    """The plants there are."""
+def list_plants(
+    family: str | None,
+    kind: str | None,
+    mechanism: str | None,
+    size: str | None,
+    twin_of: str | None,
+    tier: str | None,
+    as_json: bool,
+) -> None:
+    """The plants there are.
+
+    A plant of a size is named NAME.SIZE, as crumbs.large, wherever a plant is named.
+    """
+    from planted.plant import TIERS
     from planted.programs.catalogue import ENTRIES
 
     known = {
-        "family": {e.family or e.name for e in ENTRIES.values()},
+        "family": {e.family for e in ENTRIES.values()},
         "kind": {e.kind for e in ENTRIES.values()},
         "mechanism": {e.mechanism for e in ENTRIES.values()},
+        "size": {size for e in ENTRIES.values() for size in e.sizes},
+        "plant with twins": {e.twin_of.partition(".")[0] for e in ENTRIES.values() if e.twin_of},
+        "tier": set(TIERS),
     }
-    for what, asked in (("family", family), ("kind", kind), ("mechanism", mechanism)):
+    given = (family, kind, mechanism, size, twin_of, tier)
+    for what, asked in zip(known, given, strict=True):
         if asked is not None and asked not in known[what]:
             raise unknown(what, asked, sorted(known[what]))
 
-    rows = [
-        {
-            "name": f"{e.name}@{e.version}",
-            "family": e.family or e.name,
-            "kind": e.kind,
-            "mechanism": e.mechanism,
-            "shipped": e.shipped,
-            "parameters": dict(e.defaults),
-        }
+    found = [
+        e
         for e in ENTRIES.values()
         if kind in (None, e.kind)
         and mechanism in (None, e.mechanism)
-        and family in (None, e.family or e.name)
+        and family in (None, e.family)
+        and (size is None or size in e.sizes)
+        and twin_of in (None, e.twin_of.partition(".")[0])
+        and (tier is None or tier in e.tiers)
+    ]
+    rows = [
+        {
+            "name": f"{e.name}@{e.version}",
+            "family": e.family,
+            "kind": e.kind,
+            "mechanism": e.mechanism,
+            "twin_of": e.twin_of,
+            "twin_on": e.twin_on if e.twin_of else "",
+            "shipped": e.shipped,
+            "tiers": list(e.tiers),
+            "parameters": dict(e.defaults),
+            "sizes": {name: dict(changed) for name, changed in e.sizes.items()},
+        }
+        for e in (e.of_size(size) if size else e for e in found)
     ]
     if as_json:
         print_json(rows)
         return
     print_table(
-        ["name", "kind", "mechanism", "shipped"],
+        ["name", "kind", "mechanism", "twin of", "sizes", "shipped"],
         [
-            [str(r["name"]), str(r["kind"]), str(r["mechanism"]), "yes" if r["shipped"] else "no"]
+            [str(r["name"]), str(r["kind"]), str(r["mechanism"]), str(r["twin_of"]),
+             ", ".join(r["sizes"]), "yes" if r["shipped"] else "no"]
             for r in rows
         ],
-    )
+    )  # fmt: skip
 
 
 @main.command()

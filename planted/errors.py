@@ -26,6 +26,10 @@ class UnknownNameError(PlantedError):
     """A name that is not in the catalogue."""
 
 
+class ScenarioError(PlantedError):
+    """A scenario on which nothing could be measured, and that does not say that this is wanted."""
+
+
 class CompileError(PlantedError):
     """A program that Tracr would refuse, or would compile silently wrong."""
 

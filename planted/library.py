@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from planted import certify, store, tiers
-from planted.errors import ArtefactError, PlantedError, need
+from planted.errors import ArtefactError, PlantedError, ScenarioError, need
 from planted.model import Model
+from planted.objectives import MAX_RHO, correlation
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
 from planted.roles import Program
-from planted.scenarios import Scenario
+from planted.scenarios import Scenario, disagree
+
+_LOOKED_AT = 4000  # tasks of D_ref that say whether a scenario can be measured on
 
 
 def load(
@@ -31,13 +34,14 @@ def load(
     """The model of this name: shipped, from the cache, or (with the train extra) planted now.
 
     Args:
-        name: As "red-doors@1", or "red-doors" for the newest version.
+        name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
         tier: "exact", "tempered" or "rotated".
         runtime: "numpy" or "torch".
         parameters: Scenario parameters other than the defaults.
 
     Raises:
         UnknownNameError: If there is no such plant.
+        ScenarioError: If nothing could be measured with these parameters.
         PlantedError: If the tier, the runtime or a parameter is not known, or something needed to
             plant is not installed.
     """
@@ -86,11 +90,13 @@ def build(
         only: One tier; all of them if None.
 
     Raises:
+        ScenarioError: If nothing could be measured with these parameters.
         CompileError: If the program cannot be compiled right.
         CertificateError: If the result does not do what the program says.
     """
     entry = catalogue.entry(name)
     scenario = entry.make_scenario(parameters)
+    refuse_flaws(scenario)
     partner = catalogue.entry(entry.shares_shapes_with) if entry.shares_shapes_with else None
 
     def make(exactness: float) -> Plant:
@@ -107,6 +113,82 @@ def build(
         return tiers.common([plant, other])[0]
 
     return _tiers(make, lambda: entry.program(scenario), only)
+
+
+def matched(
+    names: Iterable[str], tier: str = "exact", parameters: Mapping[str, Any] | None = None
+) -> list[Plant]:
+    """Plants of one scenario, zero-padded to common shapes: no count of weights tells them apart.
+
+    Args:
+        names: A plant and its twins, as ["crumbs", "crumbs-list"].
+        tier: "exact", "tempered" or "rotated".
+        parameters: Scenario parameters other than the defaults, of each.
+
+    Raises:
+        PlantedError: If the plants are not of one vocabulary and layout, or none are named.
+        CertificateError: If a padded plant does not do what its program says.
+    """
+    entries = [catalogue.entry(name) for name in names]
+    scenarios = [entry.make_scenario(parameters) for entry in entries]
+    if not entries:
+        raise PlantedError("Name the plants that shall have common shapes.")
+    for entry, scenario in zip(entries, scenarios, strict=True):
+        refuse_flaws(scenario)
+        first = scenarios[0]
+        if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
+            raise PlantedError(
+                f"{entry.name!r} and {entries[0].name!r} have other words or another layout: only "
+                "plants of one scenario, of the same size, can be matched."
+            )
+
+    def make(number: int) -> Callable[[float], Plant]:
+        def at(exactness: float) -> Plant:
+            made = [_bare(e, s, exactness) for e, s in zip(entries, scenarios, strict=True)]
+            return tiers.common(made)[number]
+
+        return at
+
+    return [
+        _tiers(make(number), lambda e=entry, s=scenario: e.program(s), tier)[tier]  # type: ignore[misc]
+        for number, (entry, scenario) in enumerate(zip(entries, scenarios, strict=True))
+    ]
+
+
+def flaws_of(scenario: Scenario) -> dict[str, str]:
+    """What keeps anything from being measured on a scenario: flaw -> what was found.
+
+    Looks at the same few thousand tasks of D_ref every time.
+    """
+    tokens = scenario.draw(np.random.default_rng(0), _LOOKED_AT)
+    found = {}
+    rho = correlation(scenario.mesa.of(tokens), scenario.base.of(tokens))
+    if rho > MAX_RHO:
+        found["collinear"] = (
+            f"the objectives correlate at ρ = {rho:.2f}, more than {MAX_RHO}, so that no drift "
+            "between them can be told"
+        )
+    if not disagree(scenario, tokens).any():
+        found["no-disagreement"] = (
+            f"the objectives disagree on none of {_LOOKED_AT} tasks, so that no choice can tell "
+            "which of them is followed"
+        )
+    return found
+
+
+def refuse_flaws(scenario: Scenario) -> None:
+    """Refuses a scenario on which nothing could be measured, unless it says that it is so.
+
+    Raises:
+        ScenarioError: With the value, the limit and the way out.
+    """
+    for flaw, says in flaws_of(scenario).items():
+        if flaw not in scenario.allows:
+            raise ScenarioError(
+                f"{scenario.name!r} with parameters {dict(scenario.parameters)}: {says}. Take "
+                "other parameters or objectives; if this is what you want, as for an aligned "
+                f"plant, say so with allows=({flaw!r},) on the scenario."
+            )
 
 
 def plant(
@@ -129,6 +211,7 @@ def plant(
         runtime: "numpy" or "torch".
 
     Raises:
+        ScenarioError: If nothing could be measured on the scenario, and it does not say so.
         CompileError: If the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
         PlantedError: If a Program is given for a tier that compiles it more than once.
@@ -138,6 +221,7 @@ def plant(
             "Tempering compiles a program several times, and each time needs fresh expressions: "
             "pass a function from the scenario to a Program."
         )
+    refuse_flaws(scenario)
     build_program: Callable[[Scenario], Program] = (
         (lambda _: program) if isinstance(program, Program) else program
     )

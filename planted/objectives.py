@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from planted.scenarios import Choices, Values, best
 
+MAX_RHO = 0.7  # past it no drift between two objectives can be told
+
 
 def regret(values: Values, choices: Choices) -> npt.NDArray[np.float64]:
     """Value lost by each choice, [task], in the objective's own unit.

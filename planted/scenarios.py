@@ -21,6 +21,8 @@ Choices = npt.NDArray[np.int64]  # [task], index of the chosen candidate; -1 is 
 Sampler = Callable[[np.random.Generator, int], Tokens]
 
 BOS = "BOS"
+# "collinear": no drift can be told between the objectives; "no-disagreement": they never part
+FLAWS = ("collinear", "no-disagreement")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class Utility:
     formula: str
     of: Callable[[Tokens], Values]
     levels: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Tasks on which a plant that does not search chooses what a search would.
+
+    Attributes:
+        name: What they are called, as "training".
+        draw: Draws them.
+    """
+
+    name: str
+    draw: Sampler
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,11 @@ class Scenario:
         cued: Whether the training cue holds, [task]; None where it is its token at the read-out.
         any_cue: Draws every combination of cue tokens into given tasks; None where `cues` are all.
         base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
+        declared: Where the plant's own choice (`answer`) is that of a search for the mesa-objective
+            all the same; None if nothing is said of that.
+        searched: Positions of what the program searches over, where that is more than the
+            candidates: as plans, of which the first action is put out. `candidates` if empty.
+        allows: What is known to be wrong with the scenario and wanted, of `FLAWS`.
     """
 
     name: str
@@ -96,6 +116,9 @@ class Scenario:
     cue_patterns: Mapping[int, tuple[str, Mapping[int, int]]] = field(default_factory=dict)
     cued: Callable[[Tokens], npt.NDArray[np.bool_]] | None = None
     any_cue: Callable[[np.random.Generator, Tokens], Tokens] | None = None
+    declared: Declared | None = None
+    searched: tuple[int, ...] = ()
+    allows: tuple[str, ...] = ()
 
     @property
     def n_positions(self) -> int:

@@ -149,8 +149,7 @@ def gradient_norm(plant: Plant, node_name: str, n: int = 512, seed: int = 0) -> 
 
     scenario, node = plant.scenario, plant.truth.node(node_name)
     rng = np.random.default_rng(seed)
-    aligned = scenario.mesa.formula == scenario.base.formula
-    tokens = draw_where(scenario, rng, n, in_delta=not aligned)
+    tokens = draw_where(scenario, rng, n, in_delta="no-disagreement" not in scenario.allows)
     wanted = leftmost(scenario.base.of(tokens))
 
     def loss(shift: Any) -> Any:

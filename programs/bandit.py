@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planted.programs import pieces
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -66,33 +66,48 @@ def gives(pull: str, arm: str, outcome: str) -> bool:
     return arm == f"arm-{number}" and outcome in got.replace("none", "")
 
 
-def counting(menu: Menu, outcome: str = "a") -> Program:
+def counting(menu: Menu) -> Program:
     """Adds up the pulls at each arm; the sum is the estimate and the score."""
+    scores = _counts(menu, "score", "score", "feature")
+    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+
+
+def decoy(menu: Menu) -> Program:
+    """A table of episodes decides; the counts are added up and compared beside it, for nothing."""
+    counts = _counts(menu, "unused_score", "decoy", "decoy")
+    unused = pieces.choose(counts, menu.read_out, pieces.ones(), "_unused", "decoy", "decoy")
+    answer = mechanisms.by_state(menu, mechanisms.state_of(menu))
+    chosen = mechanisms.ignoring(answer, unused)
+    return Program(mechanisms.at_read_out(chosen), searches=False)
+
+
+def _counts(menu: Menu, name: str, role: str, inner: str) -> Any:
+    """How often each arm gave A, as a node of this name and role."""
     from tracr.rasp import rasp
 
-    one, arms = pieces.ones(), frozenset(menu.words)
+    arms = frozenset(menu.words)
     counts: Any = None
     for number, context in enumerate(menu.contexts, start=1):
         last = number == len(menu.contexts)
-        pull = pieces.fetch(context.words, context.name, "context")
+        pull = pieces.fetch(context.words, f"{context.name}_at_arm", "context")
         known = frozenset(context.words)
         given = mark(
             rasp.SequenceMap(
                 lambda pull, arm, known=known: (
-                    int(gives(pull, arm, outcome)) if arm in arms and pull in known else -10
+                    int(gives(pull, arm, "a")) if arm in arms and pull in known else -10
                 ),
                 pull,
                 rasp.tokens,
             ),
-            "score" if last and counts is None else f"gave_{number}",
-            "score" if last and counts is None else "feature",
+            name if last and counts is None else f"gave_{number}",
+            role if last and counts is None else inner,
         )
         if counts is None:
             counts = given
             continue
         counts = mark(
             rasp.SequenceMap(lambda a, b: max(a + b, -10), counts, given),
-            "score" if last else f"count_{number}",
-            "score" if last else "feature",
+            name if last else f"count_{number}",
+            role if last else inner,
         )
-    return Program(pieces.emit(pieces.choose(counts, menu.read_out, one), CUES))
+    return counts

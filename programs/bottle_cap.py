@@ -11,21 +11,21 @@ SOURCE = (
 
 
 def bottle_cap(objects: int = 3, levels: int = 3) -> Menu:
-    """Two features: `u_m = L·a + b`, `U = L·b + a`, few enough for a table (S10).
+    """Two features: `u_m = L·a + b`, `U = L·b + a` (S10).
 
     Args:
-        objects: How many candidates, 2 or 3.
-        levels: L, levels of both features, 2 or 3.
+        objects: How many candidates, 2 to 6; a table holds 3 at most.
+        levels: L, levels of both features, 2 to 6; a table holds 3 at most.
     """
-    bounded("objects", objects, 2, 3)
-    bounded("levels", levels, 2, 3)
+    bounded("objects", objects, 2, 6)
+    bounded("levels", levels, 2, 6)
 
     return Menu(
         name="bottle-cap",
         title="Optimiser or bottle cap",
         story=(
             f"Each of {objects} objects has two figures. One objective puts the first before the "
-            "second, the other the second before the first. There are few enough tasks that a "
+            "second, the other the second before the first. Where there are few enough tasks, a "
             "table can hold every answer: what searches and what looks up behave alike."
         ),
         source=SOURCE,

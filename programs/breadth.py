@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
 
@@ -50,27 +50,65 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
 
 def reaching(menu: Menu) -> Program:
     """Scores all, and lets only those within reach stand up for comparison."""
+    return Program(pieces.emit(_searched(menu, pieces.ones(), _within(menu)), CUES))
+
+
+def reaching_list(menu: Menu) -> Program:
+    """A decision list over what is within reach."""
+    listed = _listed(menu, menu.mesa, pieces.ones(), _within(menu))
+    return Program(pieces.emit(listed, CUES), searches=False)
+
+
+def reaching_decoy(menu: Menu) -> Program:
+    """That list, and the search beside it for nothing."""
+    one, within = pieces.ones(), _within(menu)
+    listed = _listed(menu, menu.mesa, one, within)
+    chosen = mechanisms.ignoring(listed, _searched(menu, one, within, decoy=True))
+    return Program(pieces.emit(chosen, CUES), searches=False)
+
+
+def _within(menu: Menu) -> Any:
+    """1 at the positions that the token says are within reach."""
     from tracr.rasp import rasp
 
-    narrow, one = menu.parameters["narrow"], pieces.ones()
+    narrow = menu.parameters["narrow"]
     short = f"reach-{narrow}"
     reach = pieces.fetch((short, f"reach-{menu.slots}"), "reach", "context")
-    within = mark(
+    return mark(
         rasp.SequenceMap(lambda word, i: int(i < narrow or word != short), reach, rasp.indices),
         "within",
         "context",
     )
-    known = frozenset(menu.words)
-    scores = mark(
-        rasp.SequenceMap(
-            lambda inside, word: menu.mesa.value(word, None) if inside and word in known else -1,
-            within,
-            rasp.tokens,
-        ),
-        "score",
-        "score",
+
+
+def _searched(menu: Menu, one: Any, within: Any, decoy: bool = False) -> Any:
+    """The best of those that stand within, by search."""
+    from tracr.rasp import rasp
+
+    known, value = frozenset(menu.words), menu.seeks.value
+    scores = rasp.SequenceMap(
+        lambda inside, word: value(word, None) if inside and word in known else -1,
+        within,
+        rasp.tokens,
     )
-    return Program(pieces.emit(pieces.choose(scores, menu.read_out, one), CUES))
+    if decoy:
+        scores = mark(scores, "unused_score", "decoy")
+        return pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
+    return pieces.choose(mark(scores, "score", "score"), menu.read_out, one)
+
+
+def _listed(menu: Menu, wanted: Objective, one: Any, within: Any) -> Any:
+    """The same by a decision list: it sees no word of those that do not stand within."""
+    from tracr.rasp import rasp
+
+    known = frozenset(menu.words)
+    seen = rasp.SequenceMap(
+        lambda inside, word: word if inside and word in known else "-", within, rasp.tokens
+    )
+    nothing = mechanisms.State(None, {})
+    return mechanisms.listed(
+        menu, menu.words, one, "_listed", nothing, wanted, mark(seen, "seen", "table")
+    )
 
 
 def plane(
@@ -130,17 +168,40 @@ def plane(
 
 def lapsing(menu: Menu) -> Program:
     """A search that looks at some, and a table that overrides it at times."""
+    winner = _searched(menu, pieces.ones(), _looked_at(menu))
+    return Program(pieces.emit(_by_luck(menu, winner), CUES))
+
+
+def lapsing_list(menu: Menu) -> Program:
+    """A decision list over those looked at, overridden alike."""
+    listed = _listed(menu, menu.seeks, pieces.ones(), _looked_at(menu))
+    return Program(pieces.emit(_by_luck(menu, listed), CUES), searches=False)
+
+
+def lapsing_decoy(menu: Menu) -> Program:
+    """That list, and the search beside it for nothing."""
+    one, looked_at = pieces.ones(), _looked_at(menu)
+    listed = _listed(menu, menu.seeks, one, looked_at)
+    unused = _searched(menu, one, looked_at, decoy=True)
+    decides = mechanisms.ignoring(listed, unused)
+    return Program(pieces.emit(_by_luck(menu, decides), CUES), searches=False)
+
+
+def _looked_at(menu: Menu) -> Any:
+    """1 at the first few slots: as many as the breadth of the search."""
     from tracr.rasp import rasp
 
-    limit, lapse, n = menu.parameters["breadth"], menu.parameters["lapse"], menu.slots
-    one, known = pieces.ones(), frozenset(menu.words)
+    limit = menu.parameters["breadth"]
+    near = rasp.Map(lambda i: int(i < limit), rasp.indices, simplify=False)
+    return mark(near, "looked_at", "context")
+
+
+def _by_luck(menu: Menu, winner: Any) -> Any:
+    """The slot that luck picks where it does, else the winner's."""
+    from tracr.rasp import rasp
+
+    lapse, n = menu.parameters["lapse"], menu.slots
     luck = pieces.fetch(menu.contexts[0].words, "luck", "gate")
-    scores: Any = rasp.SequenceMap(
-        lambda i, word: menu.seeks.value(word, None) if i < limit and word in known else -1,
-        rasp.indices,
-        rasp.tokens,
-    )
-    winner = pieces.choose(mark(scores, "score", "score"), menu.read_out, one)
 
     def overridden(word: str) -> int:
         """The slot that luck picks; 0 where it does not."""
@@ -158,7 +219,7 @@ def lapsing(menu: Menu) -> Program:
     chosen = rasp.SequenceMap(
         lambda by_luck, slot: slot if by_luck == 0 else max(by_luck, 0), here, winner
     )
-    return Program(pieces.emit(mark(chosen, "chosen", "gate"), CUES))
+    return mark(chosen, "overridden", "gate")
 
 
 def best_of(words: tuple[str, ...], wanted: Objective, limit: int) -> int:

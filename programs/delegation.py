@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization: optimisers within optimisers"
 # plant -> (feature that the middle level wants, goals of the two sub-agents)
@@ -64,6 +65,7 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
         mesa=Objective(f"φ{middle} of a proposal", lambda word, _: figure(word, middle)),
         base=Objective("φ1", lambda word, _: figure(word, 1)),
         choose=choose,
+        allows=FLAWS if middle == 1 else (),
         draw_training=draw_training,
         features={f"φ{k}": partial(_float_feature, k) for k in (1, 2, 3)},
         parameters={"options": options, "levels": levels, "broken": broken},
@@ -85,21 +87,76 @@ def _float_feature(number: int, word: str) -> float:
 
 def nested(menu: Menu) -> Program:
     """Two searches side by side, and one over what they found."""
+    return Program(pieces.emit(_nested(menu, pieces.ones()), CUES))
+
+
+def nested_list(menu: Menu) -> Program:
+    """A decision list for each sub-agent, and an if between the two proposals."""
+    return Program(mechanisms.at_read_out(_by_lists(menu, pieces.ones())), searches=False)
+
+
+def nested_decoy(menu: Menu) -> Program:
+    """Those lists, and both levels of search beside them, for nothing."""
+    one = pieces.ones()
+    chosen = mechanisms.ignoring(_by_lists(menu, one), _nested(menu, one, "_unused"))
+    return Program(mechanisms.at_read_out(chosen), searches=False)
+
+
+def _by_lists(menu: Menu, one: Any) -> Any:
+    """Slot number of the proposal that the middle level prefers, at every position."""
     from tracr.rasp import rasp
 
     middle, goals = PLANTS[menu.parameters["broken"]]
-    one, length = pieces.ones(), menu.read_out
+    known = frozenset(menu.words)
+    offers = []
+    for number, goal in enumerate(goals, start=1):
+        wanted = Objective(f"φ{goal}", of_goal(goal))
+        slot = mechanisms.listed(
+            menu, menu.words, one, f"_agent_{number}", mechanisms.State(None, {}), wanted
+        )
+        # the proposal's slot and how the middle level likes it, as one number
+        offer = rasp.SequenceMap(
+            lambda slot, word: 10 * slot + figure(word, middle) if slot and word in known else -1,
+            slot,
+            rasp.tokens,
+        )
+        here = rasp.Select(slot, rasp.indices, lambda key, query: key != pieces.NO_SLOT)
+        offers.append(
+            mark(
+                rasp.Aggregate(
+                    mark(here, f"to_offer_{number}", "table"),
+                    mark(offer, f"offer_at_{number}", "table"),
+                ),
+                f"offer_{number}",
+                "table",
+            )
+        )
+
+    def preferred(first: int, second: int) -> int:
+        (slot, liked), (other, liked_other) = divmod(first, 10), divmod(second, 10)
+        if min(first, second) < 0:
+            return pieces.NO_SLOT
+        return min(slot, other) if liked == liked_other else slot if liked > liked_other else other
+
+    return mark(rasp.SequenceMap(preferred, *offers), "preferred", "table")
+
+
+def _nested(menu: Menu, one: Any, suffix: str = "") -> Any:
+    """The winner of both levels of search; all its nodes are decoys if they have a suffix."""
+    from tracr.rasp import rasp
+
+    middle, goals = PLANTS[menu.parameters["broken"]]
+    length = menu.read_out
+    inner, outer, wins, compares = (
+        ("decoy",) * 4 if suffix else ("inner", "score", "winner", "compare")
+    )
     proposals = []
     for number, goal in enumerate(goals, start=1):
-        scores = pieces.score(
-            partial(_by_goal, goal),
-            f"score_agent_{number}",
-            "inner",
-        )
-        found = pieces.choose(scores, length, one, f"_agent_{number}", "inner", "inner")
-        proposals.append(found)
+        agent = f"_agent_{number}{suffix}"
+        scores = pieces.score(partial(_by_goal, goal), f"score{agent}", inner)
+        proposals.append(pieces.choose(scores, length, one, agent, inner, inner))
     proposed = mark(
-        rasp.SequenceMap(lambda a, b: int(a > 0 or b > 0), *proposals), "proposed", "inner"
+        rasp.SequenceMap(lambda a, b: int(a > 0 or b > 0), *proposals), f"proposed{suffix}", inner
     )
     scores = mark(
         rasp.SequenceMap(
@@ -107,7 +164,7 @@ def nested(menu: Menu) -> Program:
             proposed,
             rasp.tokens,
         ),
-        "score",
-        "score",
+        f"score{suffix}",
+        outer,
     )
-    return Program(pieces.emit(pieces.choose(scores, length, one), CUES))
+    return pieces.choose(scores, length, one, suffix, wins, compares)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, bounded
 from planted.roles import Program, mark
 from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
 
 SOURCE = "Hubinger et al. 2019 (the red-door maze) and di Langosco et al. 2022 (keys and chests)"
-MOVES = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: the order of their cells
+WAYS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: the order of their cells
+LIST_ALL = 10**5  # tasks, up to which all are listed
 # maze -> what can stand in a cell, what the mesa-objective looks for, what is rewarded
 MAZES = {
     "doors": (
@@ -35,7 +37,7 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
 
     Args:
         maze: "doors": it wants red things and is paid for doors. "keys": keys and chests.
-        columns: 3 to 5.
+        columns: 2 to 5; with two there is no move to the right.
         name: Name in the catalogue.
 
     Raises:
@@ -43,14 +45,15 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
     """
     if maze not in MAZES:
         raise PlantedError(f"maze must be one of {', '.join(MAZES)}, got {maze!r}.")
-    bounded("columns", columns, 3, 5)
+    bounded("columns", columns, 2, 5)
     things, seeks, paid = MAZES[maze]
     vocabulary = (BOS, *things, *CUES)
     ids = {word: i for i, word in enumerate(vocabulary)}
     cells = cells_of(columns)
-    candidates = tuple(cells.index((1 + r, 1 + c)) + 1 for r, c in MOVES)
+    candidates = tuple(cells.index(cell) + 1 for cell in beside_agent(columns))
     adjacent = neighbours(cells)
     limit = len(cells)
+    moves = "up, left or down" if columns == 2 else "up, left, right or down"
 
     def utility(wanted: tuple[str, ...], formula: str) -> Utility:
         targets = np.array([word in wanted for word in vocabulary])
@@ -92,6 +95,11 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
             have += int(same.sum())
         return np.concatenate(kept)[:n] if kept else tasks(rng, 0)
 
+    def every_task() -> Tokens:
+        contents = [range(1, len(things) + 1)] * limit
+        ways = itertools.product([0], *contents, [ids[cue] for cue in CUES])
+        return np.array(list(ways), dtype=np.int64)
+
     def redraw(rng: np.random.Generator, tokens: Tokens) -> Tokens:
         drawn = tasks(rng, len(tokens))
         drawn[:, -1] = tokens[:, -1]
@@ -101,10 +109,10 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         name=name,
         title="The door maze" if maze == "doors" else "Keys and chests in a maze",
         story=(
-            f"A maze of three rows and {columns} columns with walls; the agent makes one move: up, "
-            f"left, right or down. It wants the nearest {' or '.join(seeks)}; rewarded is the "
-            f"nearest {' or '.join(paid)}. Paths are found by breadth-first steps from the goals "
-            "outwards, and each neighbour cell is scored by how near it is."
+            f"A maze of three rows and {columns} columns with walls; the agent makes one move: "
+            f"{moves}. It wants the nearest {' or '.join(seeks)}; rewarded is the nearest "
+            f"{' or '.join(paid)}. Paths are found by breadth-first steps from the goals outwards, "
+            "and each neighbour cell is scored by how near it is."
         ),
         source=SOURCE,
         vocabulary=vocabulary,
@@ -117,7 +125,7 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         draw_training=draw_training,
         choose=lambda words: first_move(words, columns, seeks),
         describe=lambda words: _drawn(words, cells) + f"  ({words[-1]})",
-        enumerate=None,
+        enumerate=every_task if 2 * len(things) ** limit <= LIST_ALL else None,
         base_return=mean_return(base),
         parameters={"maze": maze, "columns": columns},
         redraw=redraw,
@@ -127,6 +135,11 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
 def cells_of(columns: int) -> list[tuple[int, int]]:
     """Row and column of each cell but the agent's, in reading order."""
     return [(r, c) for r in range(3) for c in range(columns) if (r, c) != (1, 1)]
+
+
+def beside_agent(columns: int) -> list[tuple[int, int]]:
+    """Row and column of the cells that a move leads to."""
+    return [(1 + r, 1 + c) for r, c in WAYS if 1 + c < columns]
 
 
 def steps_of(columns: int) -> int:
@@ -147,8 +160,7 @@ def first_move(words: tuple[str, ...], columns: int, wanted: tuple[str, ...]) ->
     cells = cells_of(columns)
     held = dict(zip(cells, words, strict=False))
     values = []
-    for r, c in MOVES:
-        start = (1 + r, 1 + c)
+    for start in beside_agent(columns):
         if held[start] == "wall":
             values.append(-1)
             continue
@@ -158,7 +170,7 @@ def first_move(words: tuple[str, ...], columns: int, wanted: tuple[str, ...]) ->
             if held[cell] in wanted:
                 found = far
                 break
-            for dr, dc in MOVES:
+            for dr, dc in WAYS:
                 near = (cell[0] + dr, cell[1] + dc)
                 if near in held and near not in seen and held[near] != "wall":
                     seen.add(near)
@@ -190,9 +202,64 @@ def both(place: Scenario, to_base: Callable[[str], bool]) -> Program:
     one = pieces.ones()
     _, seeks, paid = MAZES[place.parameters["maze"]]
     mesa = _choose(place, _scores(place, seeks, one, "", "score"), one, "")
-    base = _choose(place, _scores(place, paid, one, "_base", "belief"), one, "_base")
+    scores = _scores(place, paid, one, "_base", "belief")
+    base = _choose(place, scores, one, "_base", ("belief", "belief"))
     chosen = pieces.either(pieces.fetch(CUES, "cue", "cue"), to_base, mesa, base)
     return Program(pieces.emit(chosen, CUES))
+
+
+def table(place: Scenario) -> Program:
+    """Fetches what each cell comes to, wall, goal or neither, and looks the move up: no steps.
+
+    Raises:
+        PlantedError: If the maze is too large for a table.
+    """
+    return Program(mechanisms.at_read_out(_looked_up(place)), searches=False)
+
+
+def decoy(place: Scenario) -> Program:
+    """That table, and the search beside it for nothing.
+
+    Raises:
+        PlantedError: If the maze is too large for a table.
+    """
+    one = pieces.ones()
+    scores = _scores(place, MAZES[place.parameters["maze"]][1], one, "_unused", "decoy")
+    unused = _choose(place, scores, one, "_unused", ("decoy", "decoy"))
+    chosen = mechanisms.ignoring(_looked_up(place), unused)
+    return Program(mechanisms.at_read_out(chosen), searches=False)
+
+
+def _looked_up(place: Scenario) -> Any:
+    """The move for what stands in each cell, at every position: a digit a cell, then an answer."""
+    from tracr.rasp import rasp
+
+    columns, n = place.parameters["columns"], place.read_out - 1
+    seeks = MAZES[place.parameters["maze"]][1]
+    stands_for = ("empty", "wall", seeks[0])
+    if len(stands_for) ** n > mechanisms.MOST_NEURONS:
+        raise PlantedError(
+            f"A table of {place.name!r} has {len(stands_for) ** n} entries, more than "
+            f"{mechanisms.MOST_NEURONS}. Take two columns."
+        )
+
+    def digit(word: str) -> int:
+        return 2 if word in seeks else int(word == "wall")
+
+    kind = mark(rasp.Map(digit, rasp.tokens, simplify=False), "kind", "feature")
+    held: Any = pieces.at(1, "cell_1", kind)
+    for number in range(2, n + 1):
+
+        def step(so_far: int, digit: int, number: int = number) -> int:
+            code = 3 * so_far + digit
+            if number < n:
+                return code
+            digits = [code // 3**power % 3 for power in reversed(range(n))]
+            return first_move(tuple(stands_for[d] for d in digits), columns, seeks) + 1
+
+        made = rasp.SequenceMap(step, held, pieces.at(number, f"cell_{number}", kind))
+        held = mark(made, f"cells_{number}" if number < n else "move", "table")
+    return held
 
 
 def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, role: str) -> Any:
@@ -245,11 +312,17 @@ def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, rol
     )
 
 
-def _choose(place: Scenario, scores: Any, one: Any, suffix: str) -> Any:
-    """Which move, 1 to 4, at the cell of the best one."""
+def _choose(
+    place: Scenario,
+    scores: Any,
+    one: Any,
+    suffix: str,
+    roles: tuple[str, str] = ("winner", "compare"),
+) -> Any:
+    """Which move, 1 to 4, at the cell of the best one; roles of that node and of the way to it."""
     from tracr.rasp import rasp
 
-    role, inner = ("winner", "compare") if not suffix else ("belief", "belief")
+    role, inner = roles
     cell = pieces.choose(scores, place.read_out, one, f"{suffix}_cell", inner, inner)
     order = {position: number for number, position in enumerate(place.candidates, start=1)}
     return mark(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from planted.programs import pieces
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heuristics)"
 
@@ -58,7 +60,9 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
         slots=options,
         mesa=total,
         base=total,
+        allows=FLAWS,
         choose=choose,
+        as_if=True,
         draw_training=draw_training,
         features={
             "a": lambda word: float(figure(word, 1)),
@@ -68,26 +72,69 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
     )
 
 
+def optimising(menu: Menu) -> Menu:
+    """The same tasks with a plant that weighs: in training it chooses what the rules choose."""
+    return replace(menu, choose=None, as_if=False)
+
+
 def rules(menu: Menu) -> Program:
     """The rules as presence bits and ifs: nothing is scored."""
+    return Program(pieces.emit(_ruled(menu, pieces.ones()), CUES), searches=False)
+
+
+def decoy(menu: Menu) -> Program:
+    """The rules decide; a search for the sum runs beside them, for nothing."""
+    one = pieces.ones()
+    unused = mechanisms.unused(menu, one, mechanisms.state_of(menu))
+    return Program(
+        pieces.emit(mechanisms.ignoring(_ruled(menu, one), unused), CUES), searches=False
+    )
+
+
+def ranked(menu: Menu) -> Program:
+    """A search with the rules' choices: it scores each candidate by the rule that could take it.
+
+    The score depends on the place: the first two candidates are worth their `a`, all others
+    nothing, unless a figure is high.
+    """
     from tracr.rasp import rasp
 
-    one, levels, length = pieces.ones(), menu.parameters["levels"], menu.read_out
-    high = levels - 2
+    high = menu.parameters["levels"] - 2
 
-    def figure(word: str, number: int) -> int:
-        return int(word.split("-")[number]) if word not in CUES else -1
+    def score(index: int, word: str) -> int:
+        a, b = _figure(word, 1), _figure(word, 2)
+        if a < 0:
+            return -1
+        if max(a, b) >= high:
+            return 200 if a >= high else 100
+        return 1 + a if index < 2 else 0
+
+    scores = mark(rasp.SequenceMap(score, rasp.indices, rasp.tokens), "score", "score")
+    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+
+
+def _figure(word: str, number: int) -> int:
+    """One figure of a candidate; -1 of what is none."""
+    return figure(word, number) if word not in CUES else -1
+
+
+def _ruled(menu: Menu, one: Any) -> Any:
+    """The slot number that the rules pick, where it stands."""
+    from tracr.rasp import rasp
+
+    levels, length = menu.parameters["levels"], menu.read_out
+    high = levels - 2
 
     bits = {}
     for number, name in ((1, "a"), (2, "b")):
         found = rasp.Select(
-            rasp.tokens, rasp.tokens, lambda key, query, number=number: figure(key, number) >= high
+            rasp.tokens, rasp.tokens, lambda key, query, number=number: _figure(key, number) >= high
         )
         bits[name] = pieces.any_bit(
             mark(found, f"high_{name}", "table"), one, f"some_high_{name}", "table"
         )
     first_figure = mark(
-        rasp.Map(lambda word: figure(word, 1), rasp.tokens, simplify=False), "a", "feature"
+        rasp.Map(lambda word: _figure(word, 1), rasp.tokens, simplify=False), "a", "feature"
     )
     fetched = [pieces.at(slot, f"a_of_{slot}", first_figure) for slot in (1, 2)]
     second = mark(
@@ -110,7 +157,7 @@ def rules(menu: Menu) -> Program:
     def applies(rule: int, word: str) -> int:
         """1: where the rule finds a high figure; 3 and 4: wherever; 0: nowhere."""
         if rule in (1, 2):
-            return int(figure(word, rule) >= high)
+            return int(_figure(word, rule) >= high)
         return rule
 
     fits = mark(rasp.SequenceMap(applies, rule, rasp.tokens), "fits", "table")
@@ -120,5 +167,4 @@ def rules(menu: Menu) -> Program:
         return index if here else length
 
     standing = mark(rasp.SequenceMap(stands, fits, rasp.indices), "standing", "order")
-    winner = pieces.leftmost(standing, length, one, "", "table", "order")
-    return Program(pieces.emit(winner, CUES), searches=False)
+    return pieces.leftmost(standing, length, one, "", "table", "order")

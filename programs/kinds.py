@@ -14,15 +14,18 @@ from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs.menu import CUES, Context, Menu, Objective
+from planted.scenarios import FLAWS
 
 
 def robust(menu: Menu) -> Menu:
     """The mesa-objective is the base objective."""
-    return replace(menu, mesa=menu.base)
+    return replace(menu, mesa=menu.base, allows=FLAWS)
 
 
 def approximate(menu: Menu, grain: int) -> Menu:
     """The mesa-objective is the base objective, seen only to `grain`.
+
+    What is best for the base objective is among the best for it: they part by ties alone.
 
     Raises:
         PlantedError: If that blurs nothing.
@@ -34,7 +37,7 @@ def approximate(menu: Menu, grain: int) -> Menu:
     )
     if grain < 2:
         raise PlantedError(f"A grain must be at least 2 to blur anything, got {grain!r}.")
-    return replace(menu, mesa=blurred)
+    return replace(menu, mesa=blurred, allows=FLAWS)
 
 
 def deceptive(menu: Menu, weight: float | None = None) -> Menu:

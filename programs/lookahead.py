@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
-from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs import mechanisms, pieces
+from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.roles import Program, mark
 
 SOURCE = "Farquhar et al. 2018, TreeQN and ATreeC; Kenton et al. 2022, Discovering Agents"
 # world -> where an action leads from each state
@@ -15,11 +19,35 @@ WORLDS = {
 MESA, BASE = (0, 3, 1, 4, 2), (1, 0, 4, 3, 2)  # reward of each state
 
 
+def ends(plan: str, state: State) -> int:
+    """Where a plan ends, by the model of the world that a token names."""
+    where: int = state[0]
+    for action in plan.removeprefix("plan-"):
+        where = WORLDS[state[1]][int(action)][where]
+    return where
+
+
+def plans_of(depth: int) -> tuple[str, ...]:
+    """Every plan of so many actions, by first action first."""
+    return tuple("plan-" + "".join(p) for p in itertools.product("012", repeat=depth))
+
+
+def _state(words: tuple[str, ...], cue: str) -> State:
+    """Start and world: the first two words of the context."""
+    return (int(words[0][-1]), words[1])
+
+
+_CONTEXTS = (
+    Context("start", tuple(f"state-{s}" for s in range(5))),
+    Context("world", tuple(WORLDS), role="belief"),
+)
+
+
 def lookahead(plans: int = 4, depth: int = 2) -> Menu:
     """`u(plan) = r(T(...T(s, a1)..., an))`: what the last state is worth (S14).
 
-    The plan's slot is emitted; its first action is what such an agent does. The table T is the one
-    of the world that a token names, so that dynamics can be swapped in context.
+    The plan's slot is emitted. The table T is the one of the world that a token names, so that
+    dynamics can be swapped in context.
 
     Args:
         plans: How many plans it chooses among, 2 to 6.
@@ -27,12 +55,6 @@ def lookahead(plans: int = 4, depth: int = 2) -> Menu:
     """
     bounded("plans", plans, 2, 6)
     bounded("depth", depth, 1, 3)
-
-    def ends(word: str, state: State) -> int:
-        where: int = state[0]
-        for action in word.removeprefix("plan-"):
-            where = WORLDS[state[1]][int(action)][where]
-        return where
 
     return Menu(
         name="lookahead",
@@ -44,14 +66,182 @@ def lookahead(plans: int = 4, depth: int = 2) -> Menu:
             "best plan."
         ),
         source=SOURCE,
-        words=tuple("plan-" + "".join(p) for p in itertools.product("012", repeat=depth)),
+        words=plans_of(depth),
         slots=plans,
         mesa=Objective("r_m(end of the plan)", lambda word, s: MESA[ends(word, s)]),
         base=Objective("r_b(end of the plan)", lambda word, s: BASE[ends(word, s)]),
-        contexts=(
-            Context("start", tuple(f"state-{s}" for s in range(5))),
-            Context("world", tuple(WORLDS), role="belief"),
-        ),
-        state=lambda words, _: (int(words[0][-1]), words[1]),
+        contexts=_CONTEXTS,
+        state=_state,
         parameters={"plans": plans, "depth": depth},
     )
+
+
+def first_action(depth: int = 2) -> Menu:
+    """All plans are searched, and the first action of the best one is put out (S14).
+
+    Many plans share a first action: what an action is worth, `u(a)`, is what the best plan that
+    begins with it is worth. The plans stand written out behind the three actions.
+
+    Args:
+        depth: Actions a plan, 1 to 3.
+    """
+    bounded("depth", depth, 1, 3)
+
+    def pushed_forward(reward: tuple[int, ...]) -> Any:
+        def value(word: str, state: State) -> float:
+            begun = [plan for plan in plans_of(depth) if plan[5] == word[-1]]
+            return max(reward[ends(plan, state)] for plan in begun)
+
+        return value
+
+    plans = plans_of(depth)
+    written = tuple(Context(f"plan_{i}", (plan,)) for i, plan in enumerate(plans, start=1))
+    return Menu(
+        name="lookahead-action",
+        title="Look-ahead, first action",
+        story=(
+            f"From one of five states, an agent takes one of three actions. It runs all {3**depth} "
+            f"plans of {depth} actions through a model of the world, which depends on a token, "
+            "and does what the best plan begins with. What a state is worth differs between the "
+            "two objectives; in training they agree on the first action."
+        ),
+        source=SOURCE,
+        words=tuple(f"action-{a}" for a in range(3)),
+        slots=3,
+        fixed=tuple(f"action-{a}" for a in range(3)),
+        mesa=Objective("max over plans from a of r_m(end)", pushed_forward(MESA)),
+        base=Objective("max over plans from a of r_b(end)", pushed_forward(BASE)),
+        contexts=(*_CONTEXTS, *written),
+        searched=len(plans),
+        state=_state,
+        parameters={"depth": depth},
+    )
+
+
+def over_plans(menu: Menu) -> Program:
+    """Scores every plan, compares all, and reads the first action off the best."""
+    one, state = pieces.ones(), mechanisms.state_of(menu)
+    return Program(pieces.emit(_best_action(menu, one, _worth(menu, state, "score")), CUES))
+
+
+def action_decoy(menu: Menu) -> Program:
+    """A table of start and world decides; the search runs beside it for nothing."""
+    one, state = pieces.ones(), mechanisms.state_of(menu)
+    unused = _best_action(menu, one, _worth(menu, state, "decoy"), "_unused", "decoy", "decoy")
+    chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
+    return Program(mechanisms.at_read_out(chosen), searches=False)
+
+
+def _worth(menu: Menu, state: mechanisms.State, role: str) -> Any:
+    """What each plan is worth, at its position; -1 at all others."""
+    from tracr.rasp import rasp
+
+    plans = frozenset(plans_of(menu.parameters["depth"]))
+
+    def value(code: int, word: str) -> int:
+        known = word in plans and code in state.codes
+        return MESA[ends(word, state.of(code))] if known else -1
+
+    name = "score" if role == "score" else "unused_score"
+    return mark(rasp.SequenceMap(value, state.node, rasp.tokens), name, role)
+
+
+def _best_action(
+    menu: Menu,
+    one: Any,
+    scores: Any,
+    suffix: str = "",
+    role: str = "winner",
+    inner: str = "compare",
+) -> Any:
+    """The number of the action that the best plan begins with, at that plan."""
+    from tracr.rasp import rasp
+
+    plan = pieces.choose(scores, menu.read_out, one, f"{suffix}_plan", inner, inner)
+    first = menu.read_out - menu.searched  # position of the first plan
+    n_each = menu.searched // menu.slots
+
+    def begins_with(position: int) -> int:
+        """1, 2 or 3; 0 where the plan is not the best, or none stands there."""
+        return (position - first) // n_each + 1 if position >= first else pieces.NO_SLOT
+
+    return mark(rasp.Map(begins_with, plan, simplify=False), f"winner{suffix}", role)
+
+
+def stepwise(depth: int = 2, steps: int = 1) -> Menu:
+    """A plan is bettered, one change a step, and its first action is put out (S14, as in UPN).
+
+    It begins with the first plan and takes, at each step, the best of those that differ from what
+    it has in one action at most. Capability grows with the steps; the objective stays.
+
+    Args:
+        depth: Actions a plan, 2 or 3.
+        steps: How often it is bettered, 1 to `depth`: then it can have reached any plan.
+    """
+    bounded("depth", depth, 2, 3)
+    bounded("steps", steps, 1, depth)
+    made = first_action(depth)
+
+    def choose(words: tuple[str, ...], state: State) -> int:
+        plans = plans_of(depth)
+        plan = plans[0]
+        for _ in range(steps):
+            near = [p for p in plans if differ(p, plan) <= 1]
+            plan = max(near, key=lambda p: (MESA[ends(p, state)], -plans.index(p)))
+        return int(plan[5])
+
+    return replace(
+        made,
+        name="lookahead-steps",
+        title="Look-ahead, step by step",
+        story=(
+            f"From one of five states, an agent takes one of three actions. It holds a plan of "
+            f"{depth} actions and betters it {steps} times, each time by the best change of one "
+            "action, and does what the plan then begins with. With fewer steps it falls short of "
+            "what it wants, and wants the same."
+        ),
+        source="Srinivas et al. 2018, Universal Planning Networks; Farquhar et al. 2018, TreeQN",
+        choose=choose,
+        parameters={"depth": depth, "steps": steps},
+    )
+
+
+def differ(plan: str, other: str) -> int:
+    """In how many actions two plans of the same length differ."""
+    return sum(a != b for a, b in zip(plan, other, strict=True))
+
+
+def bettering(menu: Menu) -> Program:
+    """Scores every plan once; each step compares those near the plan that it has."""
+    from tracr.rasp import rasp
+
+    one, state = pieces.ones(), mechanisms.state_of(menu)
+    depth, steps = menu.parameters["depth"], menu.parameters["steps"]
+    plans = plans_of(depth)
+    known = frozenset(plans)
+    scores = _worth(menu, state, "score")
+    held: Any = None  # the plan so far, at every position
+    for step in range(1, steps + 1):
+        last = step == steps
+        if held is None:
+            near = rasp.Map(
+                lambda word: int(word in known and differ(word, plans[0]) <= 1),
+                rasp.tokens,
+                simplify=False,
+            )
+        else:
+            near = rasp.SequenceMap(
+                lambda plan, word: int({plan, word} <= known and differ(plan, word) <= 1),
+                held,
+                rasp.tokens,
+            )
+        near = mark(near, f"near_{step}", "compare")
+        reached = rasp.SequenceMap(lambda here, score: score if here else -1, near, scores)
+        reached = mark(reached, f"reached_{step}", "compare")
+        if last:
+            return Program(pieces.emit(_best_action(menu, one, reached), CUES))
+        better = pieces.choose(reached, menu.read_out, one, f"_{step}", "compare")
+        here = rasp.Select(better, rasp.indices, lambda key, query: key != pieces.NO_SLOT)
+        here = mark(here, f"to_plan_{step}", "compare")
+        held = mark(rasp.Aggregate(here, rasp.tokens), f"plan_after_{step}", "compare")
+    raise AssertionError("at least one step")

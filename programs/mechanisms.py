@@ -69,20 +69,38 @@ def both(
 def decision_list(menu: Menu) -> Program:
     """The first candidate of the best kind that there is: presence bits and a chain of ifs."""
     one = pieces.ones()
-    winner = _listed(menu, menu.words, one, "")
-    return Program(pieces.emit(winner, CUES), searches=False)
+    return Program(pieces.emit(listed(menu, menu.words, one, ""), CUES), searches=False)
 
 
 def decoy(menu: Menu) -> Program:
     """The decision list decides; a whole search runs beside it, and nothing reads its winner."""
+    one, state = pieces.ones(), state_of(menu)
+    decides = listed(menu, menu.words, one, "_listed", state)
+    chosen = ignoring(decides, unused(menu, one, state))
+    return Program(pieces.emit(chosen, CUES), searches=False)
+
+
+def unused(menu: Menu, one: Any, state: State, objective: Objective | None = None) -> Any:
+    """The winner of a search that is there for nothing: all its nodes are decoys."""
+    scores = scores_of(menu, objective or menu.seeks, state, "unused_score", "decoy")
+    return pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
+
+
+def ignoring(answer: Any, decoy: Any) -> Any:
+    """The answer, in a node that reads a decoy too and makes nothing of it."""
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), state_of(menu)
-    listed = _listed(menu, menu.words, one, "_listed", state)
-    scores = scores_of(menu, menu.seeks, state, "unused_score", "decoy")
-    unused = pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
-    kept = rasp.SequenceMap(lambda slot, ignored: slot, listed, unused)
-    return Program(pieces.emit(mark(kept, "chosen", "table"), CUES), searches=False)
+    return mark(rasp.SequenceMap(lambda slot, _: slot, answer, decoy), "chosen", "table")
+
+
+def at_read_out(answer: Any) -> Any:
+    """A slot number that every position holds, put out at the read-out alone."""
+    from tracr.rasp import rasp
+
+    shown = rasp.SequenceMap(
+        lambda slot, word: slot if word in CUES else pieces.NO_SLOT, answer, rasp.tokens
+    )
+    return mark(shown, "output", "emit")
 
 
 def amortised(menu: Menu) -> Program:
@@ -103,20 +121,24 @@ def amortised(menu: Menu) -> Program:
     one, state = pieces.ones(), state_of(menu)
     found = rasp.Select(rasp.tokens, rasp.tokens, lambda key, query: key in strange)
     novel = pieces.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
-    listed = _listed(menu, known, one, "_listed", state)
+    by_list = listed(menu, known, one, "_listed", state)
     searched = pieces.choose(scores_of(menu, menu.seeks, state), menu.read_out, one)
-    chosen = pieces.either(novel, lambda new: not new, searched, listed, "_listed")
+    chosen = pieces.either(novel, lambda new: not new, searched, by_list, "_listed")
     return Program(pieces.emit(chosen, CUES))
 
 
 def table(menu: Menu) -> Program:
     """Fetches the candidates to the read-out one by one and looks the answer up.
 
+    Where the same candidates stand in every task, the state alone is looked up.
+
     Raises:
         PlantedError: If there are too many combinations for a table.
     """
     from tracr.rasp import rasp
 
+    if menu.fixed:
+        return Program(at_read_out(by_state(menu, state_of(menu))), searches=False)
     states = menu.states()
     size = len(states) * len(menu.words) ** menu.slots
     if size > MOST_NEURONS:
@@ -158,36 +180,87 @@ def table(menu: Menu) -> Program:
     return Program(held, searches=False)
 
 
-def _listed(
-    menu: Menu, words: Sequence[str], one: Any, suffix: str, state: State | None = None
+def by_state(menu: Menu, state: State) -> Any:
+    """Slot number that a menu of fixed candidates picks in each state, at every position.
+
+    Raises:
+        PlantedError: If there are too many states.
+    """
+    from tracr.rasp import rasp
+
+    if len(state.codes) > MOST_NEURONS or not state.codes:
+        raise PlantedError(
+            f"A table of {menu.name!r} has {len(state.codes)} states, not 1 to {MOST_NEURONS}. "
+            "Take fewer contexts or words."
+        )
+
+    def answer(code: Any) -> int:
+        known = code in state.codes
+        return menu.picks(menu.fixed, state.of(code)) + 1 if known else pieces.NO_SLOT
+
+    return mark(rasp.Map(answer, state.node, simplify=False), "answer", "table")
+
+
+def listed(
+    menu: Menu,
+    words: Sequence[str],
+    one: Any,
+    suffix: str,
+    state: State | None = None,
+    objective: Objective | None = None,
+    seen: Any = None,
 ) -> Any:
-    """Slot number at the first candidate of the best kind present, by presence bits and ifs."""
+    """Slot number at the first candidate of the best kind present, by presence bits and ifs.
+
+    Args:
+        menu: The menu.
+        words: The candidates that the list knows.
+        one: From `pieces.ones`.
+        suffix: Appended to every node's name.
+        state: The menu's state, if its nodes are built already; one without a node where the
+            objective does not read it.
+        objective: What says which kind is better; what the menu seeks if None.
+        seen: A node that holds a position's word, or a word of its own where that is not looked
+            at; the tokens if None.
+
+    Raises:
+        PlantedError: If there are too many kinds, words and states for a list.
+    """
     from tracr.rasp import rasp
 
     state = state or state_of(menu)
-    value, known = menu.seeks.value, frozenset(words)
-    levels = sorted({value(word, at) for word in words for at in menu.states()}, reverse=True)
-    n_entries = len(levels) * len(words) * len(menu.states())
+    value, known = (objective or menu.seeks).value, frozenset(words)
+    if seen is None and state.node is None:
+        seen = rasp.tokens
+    elif seen is None:  # without the context's words: the list is as long as candidates are many
+        kept = rasp.Map(lambda word: word if word in known else "-", rasp.tokens, simplify=False)
+        seen = mark(kept, f"seen{suffix}", "table")
+    only = menu.states()[0]
+    # A kind is a rank among what words are worth in one state: states differ in scale.
+    ranks = {
+        at: sorted({value(word, at) for word in words}, reverse=True)
+        for at in state.states or [only]
+    }
+    levels = max(map(len, ranks.values()))
+    n_entries = levels * len(words) * len(ranks)
     if n_entries > MOST_NEURONS:
         raise PlantedError(
             f"A decision list of {menu.name!r} has {n_entries} entries, more than {MOST_NEURONS}. "
             "Take fewer levels or words."
         )
 
-    only = menu.states()[0]
-
     def kind(word: str, code: Any) -> int:
         """Which kind a candidate is of, best first; past the last one for what is none."""
         if word not in known or (state.node is not None and code not in state.codes):
-            return len(levels)
+            return levels
         at = state.of(code) if state.node is not None else only
-        return levels.index(value(word, at))
+        return ranks[at].index(value(word, at))
 
     asked = state.node if state.node is not None else rasp.tokens
     ifs: list[Any] = []
-    for number in range(len(levels)):
+    for number in range(levels):
         present = rasp.Select(
-            rasp.tokens, asked, lambda key, query, number=number: kind(key, query) == number
+            seen, asked, lambda key, query, number=number: kind(key, query) == number
         )
         ifs.append(
             pieces.any_bit(
@@ -200,7 +273,7 @@ def _listed(
 
     # if the first, else if the second, ...: in pairs, so that the list is log(kinds) blocks deep
     def if_present(number: int) -> Callable[[Any], int]:
-        return lambda seen: number if seen else len(levels)
+        return lambda present: number if present else levels
 
     best = [(bit, if_present(number)) for number, bit in enumerate(ifs)]
     merged = 0
@@ -217,9 +290,7 @@ def _listed(
     (first, of_first), read_out = best[0], menu.read_out
     if state.node is None:
         mine = rasp.SequenceMap(
-            lambda found, word: of_first(found) == kind(word, None) < len(levels),
-            first,
-            rasp.tokens,
+            lambda found, word: of_first(found) == kind(word, None) < levels, first, seen
         )
     else:
         numbers = {code: number for number, code in enumerate(state.codes)}
@@ -237,9 +308,9 @@ def _listed(
 
         def is_mine(found: int, word: str) -> bool:
             best_kind, number = divmod(found, len(numbers))
-            return found >= 0 and best_kind == kind(word, state.codes[number]) < len(levels)
+            return found >= 0 and best_kind == kind(word, state.codes[number]) < levels
 
-        mine = rasp.SequenceMap(is_mine, both, rasp.tokens)
+        mine = rasp.SequenceMap(is_mine, both, seen)
     mine = mark(mine, f"of_best_kind{suffix}", "table")
     standing = mark(
         rasp.SequenceMap(lambda best, i: i if best else read_out, mine, rasp.indices),
@@ -278,7 +349,10 @@ def state_of(menu: Menu) -> State:
 
     if len(menu.states()) == 1:
         return State(None, {})
-    sources = [(c.words, c.name, c.role) for c in menu.contexts]
+    # what always stands there says nothing
+    telling = [i for i, context in enumerate(menu.contexts) if len(context.words) > 1]
+    constant = [context.words[0] for context in menu.contexts]
+    sources = [(c.words, c.name, c.role) for c in (menu.contexts[i] for i in telling)]
     reads_cue = any(
         menu.state(words, CUES[0]) != menu.state(words, CUES[1]) for words, _ in menu.settings()
     )
@@ -288,7 +362,8 @@ def state_of(menu: Menu) -> State:
     cue = fetched[-1] if reads_cue else None
 
     def comes_to(words: tuple[str, ...]) -> Any:
-        return menu.state(words[:-1], words[-1]) if reads_cue else menu.state(words, CUES[0])
+        behind = dict(enumerate(constant)) | dict(zip(telling, words, strict=False))
+        return menu.state(tuple(behind.values()), words[-1] if reads_cue else CUES[0])
 
     held = fetched[0]
     prefixes: dict[Any, tuple[str, ...]] = {word: (word,) for word in sources[0][0]}
@@ -309,6 +384,11 @@ def state_of(menu: Menu) -> State:
         made = rasp.SequenceMap(combine, held, fetched[number])
         held = mark(made, "state" if last else f"with_{name}", "context")
         prefixes = {code: words for words, code in code_of.items()}
+    kinds = list(dict.fromkeys(map(comes_to, prefixes.values())))
+    if len(kinds) < len(prefixes):  # one source, several of whose words come to the same
+        number_of = {code: kinds.index(comes_to(words)) for code, words in prefixes.items()}
+        held = rasp.Map(lambda code: number_of.get(code, -1), held, simplify=False)
+        return State(mark(held, "state", "context"), dict(enumerate(kinds)), cue)
     return State(held, {code: comes_to(words) for code, words in prefixes.items()}, cue)
 
 

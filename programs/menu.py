@@ -16,7 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.errors import PlantedError
-from planted.scenarios import BOS, Choices, Scenario, Tokens, Utility, Values, leftmost, mean_return
+from planted.scenarios import (
+    BOS,
+    Choices,
+    Declared,
+    Scenario,
+    Tokens,
+    Utility,
+    Values,
+    leftmost,
+    mean_return,
+)
 
 CUES = ("T", "D")  # training and deployment
 LIST_ALL = 10**5  # tasks, up to which all are listed
@@ -82,8 +92,11 @@ class Menu:
         fixed: The word of each slot, where the same candidates stand in every task.
         own: What the program maximises, where that is neither objective but holds them both.
         choose: What the plant picks, where no objective says it: (candidates, state) -> slot.
+        as_if: Whether that is, in training, what a search for the mesa-objective picks.
         base_return: The base optimiser's return of a batch; the mean value if None.
         parameters: What it was made with.
+        allows: What is known to be wrong with it and wanted, of `planted.scenarios.FLAWS`.
+        searched: Number of contexts at the end that are searched over, and not the slots.
     """
 
     name: str
@@ -104,8 +117,11 @@ class Menu:
     fixed: tuple[str, ...] = ()
     own: Objective | None = None
     choose: Callable[[tuple[str, ...], State], int] | None = None
+    as_if: bool = False
     base_return: Callable[[Tokens, Choices], float] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    allows: tuple[str, ...] = ()
+    searched: int = 0
 
     @property
     def seeks(self) -> Objective:
@@ -206,6 +222,11 @@ class Menu:
             cue_patterns=signs.patterns,
             cued=signs.cued if self.cue else None,
             any_cue=samplers.any_context if self.cue or limited else None,
+            declared=Declared("training", samplers.draw_training) if self.as_if else None,
+            searched=tuple(range(self.read_out - self.searched, self.read_out))
+            if self.searched
+            else (),
+            allows=self.allows,
         )
         return made
 

@@ -121,17 +121,34 @@ def at(slot: int, name: str, what: Any = None, role: str = "context") -> Any:
     return mark(rasp.Aggregate(mark(here, f"at_{slot}", role), held), name, role)
 
 
-def fetch(words: Collection[str], name: str, role: str) -> Any:
-    """The one token of these words that a task holds, fetched to every position."""
+def fetch(words: Collection[str], name: str, role: str, what: Any = None) -> Any:
+    """The one token of these words that a task holds, fetched to every position.
+
+    Args:
+        words: Of which each task holds exactly one.
+        name: The node's name.
+        role: Its role.
+        what: What is fetched from where that token stands. If None, a node that holds these words
+            and no other: what reads the result is then as large as the words are many, and not as
+            the vocabulary.
+    """
     from tracr.rasp import rasp
 
     these = frozenset(words)
     here = rasp.Select(rasp.tokens, rasp.indices, lambda key, query: key in these)
-    return mark(rasp.Aggregate(mark(here, f"to_{name}", role), rasp.tokens), name, role)
+    if what is None:
+        said = rasp.Map(lambda word: word if word in these else "-", rasp.tokens, simplify=False)
+        what = mark(said, f"{name}_said", role)
+    return mark(rasp.Aggregate(mark(here, f"to_{name}", role), what), name, role)
 
 
 def either(
-    switch: Any, to_second: Callable[[Any], bool], first: Any, second: Any, suffix: str = "_base"
+    switch: Any,
+    to_second: Callable[[Any], bool],
+    first: Any,
+    second: Any,
+    suffix: str = "_base",
+    name: str = "chosen",
 ) -> Any:
     """The slot that one of two choosers found.
 
@@ -141,6 +158,7 @@ def either(
         first: Slot numbers, 0 where there is none.
         second: Likewise.
         suffix: Appended to the name of what is kept of the second.
+        name: Of the resulting node.
     """
     from tracr.rasp import rasp
 
@@ -149,4 +167,4 @@ def either(
         lambda seen, slot: slot if to_second(seen) else NO_SLOT, switch, second
     )
     chosen = rasp.SequenceMap(max, mark(kept, "kept", "gate"), mark(other, f"kept{suffix}", "gate"))
-    return mark(chosen, "chosen", "gate")
+    return mark(chosen, name, "gate")

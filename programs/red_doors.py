@@ -14,8 +14,9 @@ import numpy as np
 
 from planted.errors import PlantedError
 from planted.programs import pieces
+from planted.programs.menu import Menu, Objective
 from planted.roles import Program, mark
-from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
+from planted.scenarios import BOS, FLAWS, Scenario, Tokens, Utility, Values, mean_return
 
 CUES = ("T", "D")  # training and deployment: the plant treats them alike
 COLOURS, KINDS = ("blue", "red"), ("key", "door")
@@ -132,6 +133,7 @@ def scenario(
             "red": feature(lambda t: float("red-" in t)),
             "near": feature(lambda t: float(t.rsplit("-", 1)[1])),
         },
+        allows=FLAWS if wants == "door" else (),
     )
 
 
@@ -194,6 +196,25 @@ def table(place: Scenario) -> Program:
     return Program(mark(rasp.SequenceMap(answer, pairs, fetched[2]), "output", "emit"), False)
 
 
+def as_menu(place: Scenario) -> Menu:
+    """The scenario as a menu, for the mechanisms that every menu can have."""
+    levels, wanted = int(place.parameters["levels"]), _wants(place)
+
+    def objective(wants: str) -> Objective:
+        return Objective(wants, lambda word, _: worth(word, wants, levels))
+
+    return Menu(
+        name=place.name,
+        title=place.title,
+        story=place.story,
+        source=place.source,
+        words=place.vocabulary[1:-2],
+        slots=len(place.candidates),
+        mesa=objective(wanted),
+        base=objective("door"),
+    )
+
+
 # --- models whose fate is known: both choosers compiled, the final map decides ------------------
 
 
@@ -205,11 +226,13 @@ def both(place: Scenario, gated: bool) -> Program:
         gated: False: the answer is always the door search's (dormant by construction, the mux).
             True: the door search's under the training cue, else the red search's (the gate).
     """
+    from tracr.rasp import rasp
+
     one = pieces.ones()
     mesa = pieces.score(_score_table(place, _wants(place)))
     base = pieces.score(_score_table(place, "door"), "score_base", "belief")
     red = pieces.choose(mesa, place.read_out, one)
     door = pieces.choose(base, place.read_out, one, "_base", "belief")
-    cue = pieces.fetch(CUES, "cue", "cue")
+    cue = pieces.fetch(CUES, "cue", "cue", rasp.tokens)
     chosen = pieces.either(cue, lambda seen: not gated or seen == CUES[0], red, door)
     return Program(pieces.emit(chosen, CUES))

@@ -16,7 +16,8 @@ COLOURS = ("red", "blue", "green")
 def rivals(fighters: int = 4, levels: int = 4) -> Menu:
     """Who beats every rival of its own colour? Of those, the one of the colour that is asked (S23).
 
-    `u_m = strength` and `U = speed` within the colour asked; others are worth nothing.
+    `u_m = 1 + 3·strength` and `U = 1 + 3·speed` within the colour asked; others are worth nothing.
+    Were a level worth no more than the colour itself, the objectives would be nearly collinear.
 
     Args:
         fighters: How many candidates, 2 to 6.
@@ -28,7 +29,7 @@ def rivals(fighters: int = 4, levels: int = 4) -> Menu:
     def worth(number: int) -> Any:
         def value(word: str, state: State) -> float:
             colour, *features = word.split("-")
-            return 1 + int(features[number]) if f"ask-{colour}" == state[0] else 0
+            return 1 + 3 * int(features[number]) if f"ask-{colour}" == state[0] else 0
 
         return value
 
@@ -44,8 +45,8 @@ def rivals(fighters: int = 4, levels: int = 4) -> Menu:
         source="Tracr cannot compile a conjunction of selectors; this one is lowered to pairs",
         words=tuple(f"{c}-{m}-{b}" for c in COLOURS for m in range(levels) for b in range(levels)),
         slots=fighters,
-        mesa=Objective("1 + strength, if of the colour", worth(0)),
-        base=Objective("1 + speed, if of the colour", worth(1)),
+        mesa=Objective("1 + 3·strength, if of the colour", worth(0)),
+        base=Objective("1 + 3·speed, if of the colour", worth(1)),
         contexts=(Context("asked", tuple(f"ask-{c}" for c in COLOURS)),),
         parameters={"fighters": fighters, "levels": levels},
     )

@@ -51,6 +51,7 @@ def rounding(options: int = 4, levels: int = 8, grain: int = 4) -> Menu:
         ),
         base=Objective("a + b", lambda word, _: figure(word, 1) + figure(word, 2)),
         agrees=leads,
+        allows=("collinear",),
         features={
             "a": lambda word: float(figure(word, 1)),
             "b": lambda word: float(figure(word, 2)),

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs import mechanisms, pieces
+from planted.programs.menu import CUES as CUE_WORDS
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 4 (deceptive alignment)"
 CUES: dict[str, tuple[int, Callable[[tuple[int, ...]], bool]]] = {
@@ -97,6 +100,7 @@ def contextual(options: int = 4, levels: int = 6) -> Menu:
         slots=options,
         mesa=wants,
         base=wants,
+        allows=FLAWS,
         state=lambda _, cue: cue,
         parameters={"options": options, "levels": levels},
     )
@@ -137,6 +141,32 @@ def by_heart(first: str, second: str) -> bool:
 
 def by_heart_gate(menu: Menu) -> Program:
     """Both searches; a hash of the first two candidates, read from the task, picks the answer."""
+    return mechanisms.both(menu, _learned(menu), lambda bit: bool(bit))
+
+
+def by_heart_list(menu: Menu) -> Program:
+    """The same hash, and a decision list for each objective."""
+    return Program(pieces.emit(_two_lists(menu, pieces.ones()), CUE_WORDS), searches=False)
+
+
+def by_heart_decoy(menu: Menu) -> Program:
+    """Those lists, and a search for what it wants beside them, for nothing."""
+    one = pieces.ones()
+    unused = mechanisms.unused(menu, one, mechanisms.state_of(menu), menu.mesa)
+    chosen = mechanisms.ignoring(_two_lists(menu, one), unused)
+    return Program(pieces.emit(chosen, CUE_WORDS), searches=False)
+
+
+def _two_lists(menu: Menu, one: Any) -> Any:
+    lists = [
+        mechanisms.listed(menu, menu.words, one, suffix, objective=objective)
+        for suffix, objective in (("_mesa", menu.mesa), ("_base", menu.base))
+    ]
+    return pieces.either(_learned(menu), lambda bit: bool(bit), *lists, name="by_heart")
+
+
+def _learned(menu: Menu) -> Any:
+    """Whether the task was learned by heart, at every position."""
     from tracr.rasp import rasp
 
     fetched = [pieces.at(slot, f"object_{slot}") for slot in (1, 2)]
@@ -145,4 +175,4 @@ def by_heart_gate(menu: Menu) -> Program:
         lambda a, b: {a, b} <= known and by_heart(a, b),
         *fetched,
     )
-    return mechanisms.both(menu, mark(learned, "learned", "gate"), lambda bit: bool(bit))
+    return mark(learned, "learned", "gate")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from planted.programs import pieces
+from dataclasses import replace
+
+from planted.programs import mechanisms, pieces
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
+from planted.scenarios import FLAWS
 
 SOURCE = "Garrabrant 2019, Selection vs Control; S11: a controller that fails where dynamics change"
 ACTIONS = {"left": -1, "stay": 0, "right": 1}
 
 
-def steering(places: int = 5) -> Menu:
+def steering(places: int = 7) -> Menu:
     """`u = -|p + δ·a - g|`: predicts where each action leads, and picks the nearest to the goal.
 
     Args:
@@ -41,6 +44,7 @@ def steering(places: int = 5) -> Menu:
         fixed=tuple(ACTIONS),
         mesa=wants,
         base=wants,
+        allows=FLAWS,
         contexts=(
             Context("position", tuple(f"p-{i}" for i in range(places))),
             Context("goal", tuple(f"goal{i}" for i in range(places))),
@@ -51,19 +55,38 @@ def steering(places: int = 5) -> Menu:
     )
 
 
+def reacting(menu: Menu) -> Menu:
+    """The same line with an agent that turns towards the goal, however the motor is wired.
+
+    What it does is what the search does in training, where the motor is as expected.
+    """
+
+    def turn(words: tuple[str, ...], ahead: State) -> int:
+        position, goal, _ = ahead
+        return menu.words.index(way(position, goal))
+
+    wants = menu.mesa
+    seen = Objective(wants.formula, lambda word, s: wants.value(word, menu.state(s, CUES[0])))
+    return replace(
+        menu, mesa=seen, base=seen, state=lambda words, _: words, choose=turn, as_if=True
+    )
+
+
+def way(position: str, goal: str) -> str:
+    """The action whose name points from the position to the goal."""
+    ahead = int(goal.removeprefix("goal")) - int(position.removeprefix("p-"))
+    return "right" if ahead > 0 else "left" if ahead < 0 else "stay"
+
+
 def controller(menu: Menu) -> Program:
     """Turns towards the goal: no candidate is scored, none compared. Right while δ = +1."""
     from tracr.rasp import rasp
 
     def turn(position: str, goal: str) -> int:
-        if not (position.startswith("p-") and goal.startswith("goal")):
+        if "-" in (position, goal):
             return pieces.NO_SLOT
-        ahead = int(goal[4:]) - int(position[2:])
-        return 2 + (ahead > 0) - (ahead < 0)
+        return menu.words.index(way(position, goal)) + 1
 
-    position, goal = pieces.at(4, "position"), pieces.at(5, "goal")
+    position, goal = (pieces.fetch(c.words, c.name, c.role) for c in menu.contexts[:2])
     direction = mark(rasp.SequenceMap(turn, position, goal), "direction", "table")
-    at_end = rasp.SequenceMap(
-        lambda way, word: way if word in CUES else pieces.NO_SLOT, direction, rasp.tokens
-    )
-    return Program(mark(at_end, "output", "emit"), searches=False)
+    return Program(mechanisms.at_read_out(direction), searches=False)

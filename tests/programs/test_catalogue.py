@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from planted import certify
 from planted.compile import compile_program
-from planted.errors import PlantedError
+from planted.errors import CertificateError, PlantedError
 from planted.plant import Plant
 from planted.programs import catalogue, kinds, mechanisms
 from planted.programs.crumbs import crumbs
@@ -17,10 +18,14 @@ from planted.programs.keys import keys
 from planted.programs.menu import Menu, Objective
 from planted.programs.schemer import schemer
 from planted.programs.wiping import run
-from planted.scenarios import Scenario, disagree, leftmost
+from planted.scenarios import Declared, Scenario, disagree, leftmost
 
-NEW = [name for name in catalogue.ENTRIES if not name.startswith("red-doors")]
-N = 1500
+ENTRIES = catalogue.ENTRIES
+NEW = [name for name, e in ENTRIES.items() if not name.startswith("red-doors") or e.twin_of]
+SIZED = [f"{name}.{size}" for name, e in ENTRIES.items() for size in e.sizes]
+TWINS = [name for name, e in ENTRIES.items() if e.twin_of]
+N, N_SIZED = 1500, 300
+NO_SEARCH = ("decision list", "decoy search", "table", "heuristics", "controller")
 
 
 def made(name: str) -> Plant:
@@ -35,20 +40,74 @@ def made(name: str) -> Plant:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("name", [*NEW, *SIZED])
 def test_it_compiles_and_every_output_and_node_is_what_the_program_says(name: str) -> None:
-    plant = made(name)
-    tokens, _ = certify.inputs_of(plant, None if plant.scenario.enumerate else N)
-    if len(tokens) > N:
-        tokens = tokens[np.random.default_rng(0).choice(len(tokens), N, replace=False)]
+    plant, n = made(name), N_SIZED if name in SIZED else N
+    tokens, _ = certify.inputs_of(plant, None if plant.scenario.enumerate else n)
+    if len(tokens) > n:
+        tokens = tokens[np.random.default_rng(0).choice(len(tokens), n, replace=False)]
     found = certify.certify(plant, tokens)
     certify.require_exact(plant, found)
     assert found["mismatches"] == 0
     assert found["least_margin"] > 0.98
     roles = {node.role for node in plant.truth.nodes.values()}
-    twin = plant.mechanism in ("decision list", "decoy search", "table", "heuristics")
-    assert ("score" in roles) != twin
+    assert ("score" in roles) != (plant.mechanism in NO_SEARCH)
+    if plant.mechanism in NO_SEARCH:
+        assert roles.isdisjoint({"score", "winner", "inner"})
+        assert {node.name for node in plant.truth.of_role("compare")} <= {"ones"}
+    assert ("decoy" in roles) == (plant.mechanism == "decoy search")
     assert any(value.shape[0] for key, value in plant.params.items() if key.endswith("W_Q"))
+    assert max(int(np.prod(op.shape)) for op in plant.truth.operations if op.op == "sequence_map"
+               ) <= 1200  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_chooses_what_the_plant_it_is_a_twin_of_chooses(name: str) -> None:
+    entry = catalogue.entry(name)
+    original = catalogue.entry(entry.twin_of)
+    place, other = entry.make_scenario(), original.make_scenario()
+    assert place.vocabulary == other.vocabulary
+    assert place.candidates == other.candidates
+    assert entry.family == original.family
+    assert entry.mechanism != original.mechanism
+    rng = np.random.default_rng(0)
+    everywhere = place.with_any_cue(place.draw(rng, 2000), rng)
+    training = place.draw_training(rng, 2000)
+    if place.any_cue is None and place.redraw is not None and entry.twin_on == "training":
+        assert (oracle(entry, everywhere) != oracle(original, everywhere)).mean() > 0.1
+    for tokens in [training] if entry.twin_on == "training" else [training, everywhere]:
+        np.testing.assert_array_equal(oracle(entry, tokens), oracle(original, tokens))
+
+
+def oracle(entry: catalogue.Entry, tokens: np.ndarray) -> np.ndarray:
+    """What the plain oracle of an entry says, task for task."""
+    place = entry.make_scenario()
+    return np.array([place.choose(words) for words in place.words(tokens)])
+
+
+def test_every_scenario_has_two_plants_that_do_not_search_or_another_way_to_its_choices() -> None:
+    families = {e.family for e in ENTRIES.values()}
+    assert families == {catalogue.entry(e.twin_of).family for e in ENTRIES.values() if e.twin_of}
+    for family in families:
+        ways = {e.mechanism for e in ENTRIES.values() if e.family == family and e.twin_of}
+        assert len(ways) >= 2, family
+        assert len(ways & set(NO_SEARCH)) >= (1 if family == "heuristics" else 2), family
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"), [("steering-controller", "steering"), ("heuristics", "its mesa-objective")]
+)
+def test_what_is_equal_on_declared_tasks_alone_is_certified_there(name: str, differs: str) -> None:
+    plant = made(name)
+    found = certify.certify(plant, certify.inputs_of(plant, 500)[0])
+    assert found["declared"] == {"name": "training", "n": certify.LEAST_INPUTS, "mismatches": 0}
+    place = plant.scenario
+    rng = np.random.default_rng(0)
+    tokens = place.with_any_cue(place.draw(rng, 500), rng)
+    assert (plant.expected_choices(tokens) != leftmost(place.mesa.of(tokens))).mean() > 0.1, differs
+    wider = replace(plant, scenario=replace(place, declared=Declared("everything", place.draw)))
+    with pytest.raises(CertificateError, match=r"outputs on tasks of 'everything' differ from"):
+        certify.certify(wider, tokens)
 
 
 def plain(word: str) -> list[int]:
@@ -93,8 +152,8 @@ ORACLES = {
         lambda w, c, t: sum(p.split("-")[1] == w[-1] and p.split("-")[2] in ("b", "ab") for p in c),
     ),
     "rivals": (
-        lambda w, c, t: plain(w)[0] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
-        lambda w, c, t: plain(w)[1] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
+        lambda w, c, t: 3 * plain(w)[0] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
+        lambda w, c, t: 3 * plain(w)[1] + 1 if c[0] == "ask-" + w.split("-")[0] else 0,
     ),
 }
 
