@@ -115,7 +115,7 @@ _PROXIES = (
         amortised=True,
         additive=False,
         pointer_allows=("collinear",),
-        sizes=_sized({"routes": 3, "levels": 4}, {"routes": 6}),
+        sizes=_sized({"routes": 3, "levels": 4, "chests": 4}, {"routes": 6}),
     ),
     *kinds_and_mechanisms(
         "rounding",
