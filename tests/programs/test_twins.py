@@ -11,6 +11,7 @@ from planted import certify, library, surgery
 from planted.errors import CertificateError, PlantedError
 from planted.forward import choices, forward
 from planted.programs import catalogue
+from planted.programs.entries import Entry
 from planted.scenarios import Declared, leftmost
 from tests import helpers
 
@@ -37,7 +38,7 @@ def test_a_twin_chooses_what_the_plant_it_is_a_twin_of_chooses(name: str) -> Non
         np.testing.assert_array_equal(oracle(entry, tokens), oracle(original, tokens))
 
 
-def oracle(entry: catalogue.Entry, tokens: np.ndarray) -> np.ndarray:
+def oracle(entry: Entry, tokens: np.ndarray) -> np.ndarray:
     """What the plain oracle of an entry says, task for task."""
     place = entry.make_scenario()
     return np.array([place.choose(words) for words in place.words(tokens)])
