@@ -102,6 +102,7 @@ _PROXIES = (
         crumbs.elimination,
         "suboptimal",
         grain=2,
+        amortised=True,
         sizes=_sized({"actions": 3, "levels": 3}, {"actions": 6, "levels": 5}),
     ),
     *kinds_and_mechanisms(
