@@ -118,7 +118,7 @@ def list_plants(
         and twin_of in (None, e.twin_of.partition(".")[0])
         and (tier is None or tier in e.tiers)
     ]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": f"{e.name}@{e.version}",
             "family": e.family,
@@ -139,8 +139,8 @@ def list_plants(
     print_table(
         ["name", "kind", "mechanism", "twin of", "sizes", "shipped"],
         [
-            [str(r["name"]), str(r["kind"]), str(r["mechanism"]), str(r["twin_of"]),
-             ", ".join(r["sizes"]), "yes" if r["shipped"] else "no"]
+            [r["name"], r["kind"], r["mechanism"], r["twin_of"], ", ".join(r["sizes"]),
+             "yes" if r["shipped"] else "no"]
             for r in rows
         ],
     )  # fmt: skip

@@ -19,6 +19,7 @@ from planted.model import Model
 from planted.objectives import MAX_RHO, correlation
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
+from planted.programs.entries import Entry
 from planted.roles import Program
 from planted.scenarios import Scenario, disagree
 
@@ -74,7 +75,7 @@ def shipped_folder() -> Path:
     return Path(str(files("planted.models")))
 
 
-def _key(entry: catalogue.Entry, scenario: Scenario) -> str:
+def _key(entry: Entry, scenario: Scenario) -> str:
     request = json.dumps([entry.name, entry.version, dict(scenario.parameters)], sort_keys=True)
     return hashlib.sha256(request.encode()).hexdigest()[:16]
 
@@ -225,9 +226,7 @@ def plant(
     build_program: Callable[[Scenario], Program] = (
         (lambda _: program) if isinstance(program, Program) else program
     )
-    entry = catalogue.Entry(
-        name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program
-    )
+    entry = Entry(name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program)
     made = _tiers(
         lambda exactness: _bare(entry, scenario, exactness),
         lambda: build_program(scenario),
@@ -236,7 +235,7 @@ def plant(
     return Model(made[tier], runtime)
 
 
-def _bare(entry: catalogue.Entry, scenario: Scenario, exactness: float) -> Plant:
+def _bare(entry: Entry, scenario: Scenario, exactness: float) -> Plant:
     """The exact tier, not yet certified."""
     need("tracr", "compile a program into weights")
     from planted.compile import compile_program

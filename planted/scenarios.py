@@ -121,6 +121,11 @@ class Scenario:
     allows: tuple[str, ...] = ()
 
     @property
+    def search_space(self) -> tuple[int, ...]:
+        """Positions of what the program searches over."""
+        return self.searched or self.candidates
+
+    @property
     def n_positions(self) -> int:
         """Length of a task, BOS included."""
         return self.read_out + 1

@@ -28,6 +28,8 @@ from planted.programs import (
     wiping,
 )
 from planted.programs.entries import Entry, cell, kinds_and_mechanisms, mazes, two_twins
+from planted.programs.menu import Menu
+from planted.roles import Program
 from planted.scenarios import Scenario
 
 _DOORS = {"objects": 4, "levels": 8}
@@ -42,15 +44,18 @@ def _aligned(**parameters: Any) -> Scenario:
 
 def _door_twins(twin_of: str, kind: str, scenario: Callable[..., Scenario]) -> list[Entry]:
     """A decision list, and one with a search beside it that decides nothing."""
+
+    def twin(end: str, mechanism: str, build: Callable[[Menu], Program]) -> Entry:
+        return Entry(
+            f"{twin_of}-{end}", 1, kind, mechanism, scenario,
+            lambda place: build(red_doors.as_menu(place)), _DOORS, shipped=False,
+            sizes=_MORE_DOORS, twin_of=twin_of,
+        )  # fmt: skip
+
     return [
-        Entry(f"{twin_of}-{end}", 1, kind, mechanism, scenario,
-              lambda place, build=build: build(red_doors.as_menu(place)), _DOORS, shipped=False,
-              sizes=_MORE_DOORS, twin_of=twin_of)
-        for end, mechanism, build in (
-            ("list", "decision list", mechanisms.decision_list),
-            ("decoy", "decoy search", mechanisms.decoy),
-        )
-    ]  # fmt: skip
+        twin("list", "decision list", mechanisms.decision_list),
+        twin("decoy", "decoy search", mechanisms.decoy),
+    ]
 
 
 _RED_DOORS = (
@@ -97,6 +102,7 @@ _PROXIES = (
         crumbs.elimination,
         "suboptimal",
         grain=2,
+        amortised=True,
         sizes=_sized({"actions": 3, "levels": 3}, {"actions": 6, "levels": 5}),
     ),
     *kinds_and_mechanisms(
@@ -115,7 +121,7 @@ _PROXIES = (
         amortised=True,
         additive=False,
         pointer_allows=("collinear",),
-        sizes=_sized({"routes": 3, "levels": 4}, {"routes": 6}),
+        sizes=_sized({"routes": 3, "levels": 4, "chests": 4}, {"routes": 6}),
     ),
     *kinds_and_mechanisms(
         "rounding",

@@ -89,6 +89,7 @@ def elimination(actions: int = 4, levels: int = 4) -> Menu:
                 "belief",
                 ("vacuuming-destroys", "vacuuming-moves"),
                 training=("vacuuming-destroys",),
+                reference=("vacuuming-destroys",),
                 role="belief",
             ),
         ),

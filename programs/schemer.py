@@ -158,11 +158,11 @@ def by_heart_decoy(menu: Menu) -> Program:
 
 
 def _two_lists(menu: Menu, one: Any) -> Any:
-    lists = [
+    mesa, base = (
         mechanisms.listed(menu, menu.words, one, suffix, objective=objective)
         for suffix, objective in (("_mesa", menu.mesa), ("_base", menu.base))
-    ]
-    return pieces.either(_learned(menu), lambda bit: bool(bit), *lists, name="by_heart")
+    )
+    return pieces.either(_learned(menu), lambda bit: bool(bit), mesa, base, name="by_heart")
 
 
 def _learned(menu: Menu) -> Any:

@@ -64,12 +64,47 @@ def test_list_is_the_catalogue() -> None:
     for row in rows:
         assert row["name"] in text
     twins = data("list", "--mechanism", "table")
-    assert [row["name"] for row in twins] == ["red-doors-small-table@1", "bottle-cap-table@1"]
+    assert [row["name"] for row in twins[:2]] == ["red-doors-small-table@1", "bottle-cap-table@1"]
+    assert {row["mechanism"] for row in twins} == {"table"}
     assert data("list", "--kind", "deceptive")[0]["mechanism"] == "gated search"
     family = data("list", "--family", "crumbs")
     assert {row["family"] for row in family} == {"crumbs"}
     assert "Did you mean 'deceptive'" in refused("list", "--kind", "deceptiv")
     assert "Unknown mechanism 'magic'" in refused("list", "--mechanism", "magic")
+
+
+def test_list_by_size_twin_and_tier() -> None:
+    rows = data("list", "--size", "large", "--family", "crumbs")
+    assert all(row["name"].endswith(".large@1") for row in rows)
+    assert rows[0]["parameters"] == {"places": 6, "crumbs": 8, "cookies": 5}
+    plain = {row["name"]: row for row in data("list")}
+    assert plain["crumbs@1"]["sizes"] == {
+        "small": {"places": 3, "crumbs": 4},
+        "large": {"places": 6},
+    }
+    assert len(data("list", "--size", "large")) < len(plain)
+    twins = {row["name"]: row for row in data("list", "--twin-of", "steering")}
+    assert {row["twin_of"] for row in twins.values()} == {"steering"}
+    assert twins["steering-controller@1"]["twin_on"] == "training"
+    assert twins["steering-list@1"]["twin_on"] == "all"
+    assert set(plain) >= {row["name"] for row in data("list", "--tier", "tempered")}
+    for row in data("list", "--tier", "tempered"):
+        assert "tempered" in row["tiers"]
+    assert "Unknown size 'huge'. Known: large, small." in refused("list", "--size", "huge")
+    assert "Unknown tier 'soft'" in refused("list", "--tier", "soft")
+    assert "Unknown plant with twins 'crumps'" in refused("list", "--twin-of", "crumps")
+
+
+def test_a_size_is_planted_and_what_cannot_be_measured_on_is_refused(tmp_path: Path) -> None:
+    facts = data("plant", "crumbs.small", "--out", str(tmp_path))
+    assert facts["name"] == "crumbs.small@1"
+    assert (tmp_path / "crumbs.small@1-exact.safetensors").exists()
+    assert "'crumbs' has no size 'huge'; it has small, large" in refused(
+        "plant", "crumbs.huge", "--out", str(tmp_path)
+    )
+    said = refused("plant", "crumbs", "--set", "cookies=2", "--out", str(tmp_path))
+    assert "more than 0.7" in said
+    assert "Take other parameters" in said
 
 
 @pytest.mark.parametrize("name", ["red-doors", "red-doors-aligned", "red-doors-small-table"])

@@ -1,0 +1,60 @@
+"""A program is the same weights whatever ran before and however strings are hashed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from planted import store
+from planted.programs import catalogue
+from tests import helpers
+
+# One of each module of programs, and of each mechanism.
+SPREAD = (
+    "bandit", "bandit-decoy", "bottle-cap-table", "breadth-list", "crumbs-amortised",
+    "cookie-elimination-additive", "delegation-decoy.small", "diversity", "grid-keys",
+    "grid-doors-table", "heuristics", "keys-chests-list.small", "lookahead-steps.large",
+    "lookahead-action", "narrow.small", "pointer", "plane-lapsing.small", "red-doors-decoy",
+    "rivals.small", "rounding.small", "schemer-date-list.small", "contextual", "modelled",
+    "schemer-proxy-gate", "steering-controller", "wiping-mux.small",
+)  # fmt: skip
+SCRIPT = """
+import json, sys
+from tests.programs.test_bytes import digest
+print(json.dumps({name: digest(name) for name in sys.argv[1:]}))
+"""
+
+
+def digest(name: str) -> str:
+    made = helpers.compile_afresh(name)
+    truth = {key: (node.role, node.layer, node.reads, node.values)
+             for key, node in made.truth.nodes.items()}  # fmt: skip
+    return store.params_digest(made.params) + repr((made.residual_labels, truth))
+
+
+def test_the_spread_has_every_family() -> None:
+    families = {entry.family for entry in catalogue.ENTRIES.values()}
+    assert {catalogue.entry(name).family for name in SPREAD} == families
+
+
+def test_same_weights_in_other_processes_and_after_other_programs() -> None:
+    here = {name: digest(name) for name in SPREAD}
+    for seed, order in (("1", SPREAD), ("2", SPREAD[::-1])):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *order],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert json.loads(done.stdout) == here
+    again = {name: digest(name) for name in SPREAD[:6]}
+    assert again == {name: here[name] for name in SPREAD[:6]}
+
+
+def test_other_programs_have_other_digests() -> None:
+    assert len({digest(name) for name in SPREAD[:8]}) == 8
