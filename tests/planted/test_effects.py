@@ -175,9 +175,13 @@ def test_the_distribution_has_a_name() -> None:
 
 
 def test_the_circuit_is_what_the_logits_depend_on() -> None:
-    searched, listed = bare("pointer").truth, bare("pointer-decoy").truth
-    assert searched.circuit[0] == "blocks.0.attn.hook_result.0"
-    assert searched.circuit[-1] == f"blocks.{searched.depth - 1}.attn.hook_result.0"
-    assert len(searched.circuit) == len(set(searched.circuit))
+    searched, listed = bare("red-doors").truth, bare("pointer-decoy").truth
+    parts = ("mlp", "attn 0", "mlp", "mlp", "attn 0", "mlp", "mlp", "attn 0")
+    blocks = (0, 1, 1, 2, 3, 3, 4, 5)
+    assert searched.circuit == tuple(
+        f"blocks.{block}.{'hook_mlp_out' if part == 'mlp' else 'attn.hook_result.0'}"
+        for block, part in zip(blocks, parts, strict=True)
+    )
+    assert len(listed.circuit) == len(set(listed.circuit))
     unused = listed.nodes["beaten_unused_share"]
     assert unused.sites[0] in listed.circuit  # a weight reads it: data-flow says no more
