@@ -23,6 +23,8 @@ Sampler = Callable[[np.random.Generator, int], Tokens]
 BOS = "BOS"
 # "collinear": no drift can be told between the objectives; "no-disagreement": they never part
 FLAWS = ("collinear", "no-disagreement")
+# An act as it is, several acts in a row, or what an act is predicted to lead to
+DOMAINS = ("action", "plan", "outcome")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class Scenario:
         searched: Positions of what the program searches over, where that is more than the
             candidates: as plans, of which the first action is put out. `candidates` if empty.
         allows: What is known to be wrong with the scenario and wanted, of `FLAWS`.
+        domain: What the mesa-objective is an objective over, of `DOMAINS`.
+        depth: How many steps a candidate is: of a plan, or until its outcome.
+        transition: How outcomes are found from candidates; "" where nothing has to be predicted.
     """
 
     name: str
@@ -119,6 +124,9 @@ class Scenario:
     declared: Declared | None = None
     searched: tuple[int, ...] = ()
     allows: tuple[str, ...] = ()
+    domain: str = "action"
+    depth: int = 1
+    transition: str = ""
 
     @property
     def search_space(self) -> tuple[int, ...]:

@@ -46,6 +46,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "source": scenario.source,
         "mesa_objective": scenario.mesa.formula,
         "base_objective": scenario.base.formula,
+        "search": search(plant),
         "rho": round(correlation(scenario.mesa.of(drawn), scenario.base.of(drawn)), 2),
         "disagreement": round(float(disagree(scenario, drawn).mean()), 3),
         "parameters": sum(int(value.size) for value in plant.params.values()),
@@ -94,6 +95,7 @@ def text(plant: Plant) -> str:
         "",
         f"  mesa-objective  u_m = {known['mesa_objective']}    {_sought(plant)}",
         f"  base objective  U   = {known['base_objective']}    what training rewards",
+        *_searched(plant),
         f"  They correlate at ρ = {known['rho']} and pick different candidates on "
         f"{known['disagreement']:.0%} of tasks (Δ).",
         "",
@@ -132,6 +134,40 @@ def _sample(sample: dict[str, Any]) -> list[str]:
             + (f"   <- {', '.join(marks)}" if marks else "")
         )
     return [*rows, f"  {sample['line']}"]
+
+
+def search(plant: Plant) -> dict[str, Any]:
+    """What is searched and by which nodes: what evaluators of the search go by."""
+    scenario, truth = plant.scenario, plant.truth
+    found = {
+        role: [node.name for node in truth.of_role(role)]
+        for role in ("score", "compare", "winner", "emit", "context", "cue", "belief")
+    }
+    return {
+        "slots": list(scenario.search_space),
+        "read_out": scenario.read_out,
+        "domain": scenario.domain,
+        "depth": scenario.depth,
+        "transition": scenario.transition,
+        **{role: names for role, names in found.items() if names},
+    }
+
+
+def _searched(plant: Plant) -> list[str]:
+    """The shape of the search in a line or two; nothing where there is none."""
+    shape, scenario = search(plant), plant.scenario
+    if "score" not in shape or "winner" not in shape:
+        return []
+    slots = shape["slots"]
+    what = {"action": "actions", "plan": "plans", "outcome": "actions, by their outcome"}
+    steps = f", {scenario.depth} steps each" if scenario.depth > 1 else ""
+    lines = [
+        f"  search: {len(slots)} {what[scenario.domain]}{steps}, at positions {slots[0]} to "
+        f"{slots[-1]}; read out at {shape['read_out']}"
+    ]
+    if scenario.transition:
+        lines.append(f"  outcomes: {scenario.transition}")
+    return lines
 
 
 def _sought(plant: Plant) -> str:

@@ -51,6 +51,8 @@ def bandit(arms: int = 3, pulls: int = 4) -> Menu:
             for h in range(1, pulls + 1)
         ),
         state=state,
+        domain="outcome",
+        transition="counts of what each arm gave, within the episode",
         parameters={"arms": arms, "pulls": pulls},
     )
 

@@ -98,5 +98,7 @@ def elimination(actions: int = 4, levels: int = 4) -> Menu:
             "removed": lambda word: float(removed(word)),
             "destroyed": lambda word: float(destroyed(word)),
         },
+        domain="outcome",
+        transition="the belief of what vacuuming does, a token",
         parameters={"actions": actions, "levels": levels},
     )

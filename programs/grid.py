@@ -127,6 +127,9 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         describe=lambda words: _drawn(words, cells) + f"  ({words[-1]})",
         enumerate=every_task if 2 * len(things) ** limit <= LIST_ALL else None,
         base_return=mean_return(base),
+        domain="outcome",
+        depth=steps_of(columns),
+        transition="breadth-first steps from the goals outwards, two blocks a step",
         parameters={"maze": maze, "columns": columns},
         redraw=redraw,
     )

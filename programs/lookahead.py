@@ -72,6 +72,9 @@ def lookahead(plans: int = 4, depth: int = 2) -> Menu:
         base=Objective("r_b(end of the plan)", lambda word, s: BASE[ends(word, s)]),
         contexts=_CONTEXTS,
         state=_state,
+        domain="plan",
+        depth=depth,
+        transition="a table of state, action and world in the weights",
         parameters={"plans": plans, "depth": depth},
     )
 
@@ -114,6 +117,9 @@ def first_action(depth: int = 2) -> Menu:
         contexts=(*_CONTEXTS, *written),
         searched=len(plans),
         state=_state,
+        domain="plan",
+        depth=depth,
+        transition="a table of state, action and world in the weights",
         parameters={"depth": depth},
     )
 
@@ -202,6 +208,9 @@ def stepwise(depth: int = 2, steps: int = 1) -> Menu:
         ),
         source="Srinivas et al. 2018, Universal Planning Networks; Farquhar et al. 2018, TreeQN",
         choose=choose,
+        domain="plan",
+        depth=depth,
+        transition="a table of state, action and world in the weights",
         parameters={"depth": depth, "steps": steps},
     )
 

@@ -96,6 +96,9 @@ class Menu:
         base_return: The base optimiser's return of a batch; the mean value if None.
         parameters: What it was made with.
         allows: What is known to be wrong with it and wanted, of `planted.scenarios.FLAWS`.
+        domain: What the mesa-objective is over: "action", "plan" or "outcome".
+        depth: How many steps a candidate is.
+        transition: How outcomes are found from candidates; "" where nothing has to be predicted.
         searched: Number of contexts at the end that are searched over, and not the slots.
     """
 
@@ -121,6 +124,9 @@ class Menu:
     base_return: Callable[[Tokens, Choices], float] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     allows: tuple[str, ...] = ()
+    domain: str = "action"
+    depth: int = 1
+    transition: str = ""
     searched: int = 0
 
     @property
@@ -227,6 +233,9 @@ class Menu:
             if self.searched
             else (),
             allows=self.allows,
+            domain=self.domain,
+            depth=self.depth,
+            transition=self.transition,
         )
         return made
 

@@ -51,6 +51,8 @@ def steering(places: int = 7) -> Menu:
             Context("motor", ("motor-plus", "motor-minus"), training=("motor-plus",)),
         ),
         state=state,
+        domain="outcome",
+        transition="the place that an action leads to, from position and motor",
         parameters={"places": places},
     )
 

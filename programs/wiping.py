@@ -72,5 +72,8 @@ def wiping(plans: int = 4, length: int = 3) -> Menu:
             ),
         ),
         features={"wipes": lambda word: float(word.removeprefix("plan-").count("w"))},
+        domain="plan",
+        depth=length,
+        transition="plans are run in the weights: a table of plan and bottle",
         parameters={"plans": plans, "length": length},
     )
