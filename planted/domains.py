@@ -50,7 +50,7 @@ class Domains:
             Tracr foresees 1/n alone, and less where these do not occur.
     """
 
-    def __init__(self, order: Sequence[Any], words: Iterable[str], length: int) -> None:
+    def __init__(self, order: Sequence[Any], words: Iterable[Value], length: int) -> None:
         """Finds them.
 
         Args:
@@ -125,7 +125,7 @@ class Domains:
                 "and 1 average to a value that Tracr enumerates. Move a value with a categorical "
                 "Aggregate that selects one position."
             )
-        foreseen = frozenset(v / n for v in carried for n in range(1, self.length + 1))
+        foreseen = frozenset(float(v) / n for v in carried for n in range(1, self.length + 1))
         possible = shares(self.length) if 0 in carried else {1.0}
         return foreseen, frozenset({0.0, *possible})
 

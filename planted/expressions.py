@@ -1,20 +1,66 @@
-"""Reads what a compiled network holds: a node's value at every position of a task."""
+"""Any RASP expression's network: checked against the interpreter, and read at every position."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planted.errors import PlantedError
+from planted.certify import TOLERANCE, interpret
+from planted.errors import CertificateError, PlantedError
 from planted.forward import forward
+from planted.roles import Program
 from planted.scenarios import Tokens
 from planted.semantics import Value
 
 if TYPE_CHECKING:
     from planted.compile import Compiled
+    from planted.plant import Plant
 
 LEAST = 0.9  # of a code, from which on a category is held
+
+
+def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Value]]) -> int:
+    """Compares tables, weights and Tracr's RASP interpreter on tasks, node by node.
+
+    What depends on the task and not on the program alone ends up here: a head that selects several
+    values, rounding that grows from node to node.
+
+    Args:
+        compiled: From `planted.compile`, or a plant of the exact tier.
+        output: The same expression.
+        tasks: Tokens of each task, without BOS; all of one length.
+
+    Returns:
+        How many values of the interpreter were compared.
+
+    Raises:
+        CertificateError: Naming the node, the task and the values that differ.
+    """
+    compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
+    place = {word: i for i, word in enumerate(compiled.truth.nodes["tokens"].values, start=1)}
+    tokens = np.array([[0, *(place[word] for word in task)] for task in tasks])
+    values = compiled.truth.values(tokens)
+    sites = {node.held_at for node in compiled.truth.nodes.values()}
+    _, cache = forward(compiled.params, tokens, compiled.spec, record=sites)
+    for name, node in compiled.truth.nodes.items():
+        code, _ = node.encode(values[name])
+        off = np.abs(cache[node.held_at] @ node.basis.T - code)[:, 1:].max(axis=-1)
+        if not off.max() <= TOLERANCE:  # a NaN too
+            task, position = np.unravel_index(off.argmax(), off.shape)
+            where = f"at position {position + 1} of {tuple(tasks[task])!r}"
+            if np.isnan(values[name][task, position + 1]):
+                raise CertificateError(
+                    f"Node {name!r} holds something {where}, where the program holds nothing: a "
+                    "head selects nothing, or several values. Give it one to select."
+                )
+            raise CertificateError(
+                f"Node {name!r} is {off.max():.2g} away from what the program holds {where}: its "
+                "rounding grew from node to node, or attention is too soft. Rewrite that node, or "
+                "raise the exactness."
+            )
+    return compared
 
 
 def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[list[Value | None]]:

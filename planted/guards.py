@@ -71,9 +71,14 @@ def before(
             "planted.programs.pieces."
         )
     if rasp.tokens.name not in names:
-        raise CompileError("The program never reads its tokens.")
+        raise CompileError(
+            f"The program of {output.name!r} never reads its tokens, so that its network has no "
+            "BOS to fall back on. Read rasp.tokens somewhere."
+        )
     if isinstance(output, rasp.TokensType | rasp.IndicesType):
-        raise CompileError("The program's output is its input; there is nothing to compile.")
+        raise CompileError(
+            f"The program's output is its input, {output.name!r}; there is nothing to compile."
+        )
 
 
 def values(order: Sequence[Any], domains: Domains, length: int, exactness: float) -> None:

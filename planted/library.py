@@ -15,6 +15,7 @@ import numpy as np
 
 from planted import certify, store, tiers
 from planted.errors import ArtefactError, PlantedError, need
+from planted.expressions import verify
 from planted.model import Model
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
@@ -186,7 +187,7 @@ def _tiers(
     checked = certify.certify(exact)
     certify.require_exact(exact, checked)
     words = exact.scenario.words(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
-    interpreted = certify.interpret(program(), exact.truth, words[: certify.INTERPRETED])
+    interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
     exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
     made = {"exact": exact}
     if only in (None, "rotated"):

@@ -75,7 +75,7 @@ def _slack(node: Any, softness: float) -> float:
         return softness
     if isinstance(node, rasp.LinearSequenceMap):
         first, second = _slack(node.fst, softness), _slack(node.snd, softness)
-        return abs(node.fst_fac) * first + abs(node.snd_fac) * second
+        return float(abs(node.fst_fac) * first + abs(node.snd_fac) * second)
     return 0.0  # a Map's steps are flat, and so are tables
 
 
