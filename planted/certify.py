@@ -176,9 +176,10 @@ def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]
             node = truth.nodes[name]
             for position, got in enumerate(value):
                 want = tabulated[name][row, position + 1]
-                if isinstance(got, str):
-                    got = node.values.index(got)
-                same = np.isnan(want) if got is None else abs(float(got) - want) < 1e-9
+                number = got
+                if isinstance(got, str):  # held as its place among the values, if it is one
+                    number = node.values.index(got) if got in node.values else np.inf
+                same = np.isnan(want) if number is None else abs(float(number) - want) < 1e-9
                 compared += 1
                 if not same:
                     raise CertificateError(

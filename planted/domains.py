@@ -226,7 +226,7 @@ def _check_numerical(expression: Any, found: Domain) -> None:
             "or give it numbers."
         )
     numbers = [float(value) for value in found]
-    wide = [number for number in numbers if abs(number) > np.finfo(np.float32).max]
+    wide = [number for number in numbers if abs(number) > float(np.finfo(np.float32).max)]
     if wide:
         raise CompileError(
             f"Node {name!r} is numerical and can be {wide[0]!r}, more than the weights' float32 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from planted.certify import TOLERANCE, interpret
@@ -43,7 +44,7 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
     tokens = np.array([[0, *(place[word] for word in task)] for task in tasks])
     values = compiled.truth.values(tokens)
     sites = {node.held_at for node in compiled.truth.nodes.values()}
-    _, cache = forward(compiled.params, tokens, compiled.spec, record=sites)
+    cache = _recorded(compiled, tokens, sites)
     for name, node in compiled.truth.nodes.items():
         code, _ = node.encode(values[name])
         off = np.abs(cache[node.held_at] @ node.basis.T - code)[:, 1:].max(axis=-1)
@@ -63,6 +64,13 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
     return compared
 
 
+def _recorded(compiled: Compiled | Plant, tokens: Tokens, sites: set[str]) -> dict[str, Any]:
+    spec = msgspec.structs.replace(
+        compiled.spec, read_out=tokens.shape[1] - 1
+    )  # tasks may be short
+    return forward(compiled.params, tokens, spec, record=sites)[1]
+
+
 def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[list[Value | None]]:
     """What a node holds in the weights, for each task at each position but BOS.
 
@@ -80,7 +88,7 @@ def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[li
     """
     last = compiled.truth.operations[-1].name
     node = compiled.truth.node(last if name is None else name)
-    _, cache = forward(compiled.params, tokens, compiled.spec, record=[node.held_at])
+    cache = _recorded(compiled, tokens, {node.held_at})
     content = np.asarray(cache[node.held_at][:, 1:] @ node.basis.T, dtype=np.float64)
     if node.numerical:
         return [[float(x) for x in row[:, 0]] for row in content]

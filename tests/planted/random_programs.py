@@ -150,7 +150,10 @@ def run(plan: Plan, task: Sequence[str]) -> list[list[Any]]:
         elif step.op == "pair":
             new = [None if x is None or y is None else f(x, y) for x, y in zip(*read, strict=True)]
         elif step.op == "linear":
-            new = [f[0] * x + f[1] * y for x, y in zip(*read, strict=True)]
+            new = [
+                None if x is None or y is None else f[0] * x + f[1] * y
+                for x, y in zip(*read, strict=True)
+            ]
         elif step.op == "select":
             keys, queries = read
             new = [[k for k in range(n) if f(keys[k], queries[q])] for q in range(n)]
@@ -628,7 +631,9 @@ def _small(rng: Random) -> Callable[..., Any]:
 
 
 def _scramble(salt: int, xs: tuple[Any, ...]) -> int:
-    return Random(f"{salt}{xs}").randrange(10**6)
+    """The same for 1, 1.0 and True, which are one value."""
+    same = tuple(x if isinstance(x, str) or x is None else float(x) for x in xs)
+    return Random(f"{salt}{same}").randrange(10**6)
 
 
 def _of_number(rng: Random) -> Callable[[float], Any]:
