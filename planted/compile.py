@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from planted import guards
-from planted.domains import Domains, expressions
+from planted.domains import Domains
 from planted.errors import CompileError, need
 from planted.forward import Params, Spec
 from planted.roles import Program, number_unnamed
@@ -57,7 +57,8 @@ def compile_program(
     Raises:
         CompileError: If Tracr refuses the program, or would compile it silently wrong.
     """
-    order = expressions(program.output)
+    need("tracr", "compile programs")
+    order = guards.order_of(program.output)
     guards.roles(program, order)
     made = _compile(order, vocabulary, read_out, exactness, n_choices)
     guards.after(program, made.truth.nodes)
@@ -81,7 +82,8 @@ def compile_expression(
     Raises:
         CompileError: If Tracr refuses it, or would compile it silently wrong.
     """
-    return _compile(expressions(output), vocabulary, length, exactness, 0)
+    need("tracr", "compile expressions")
+    return _compile(guards.order_of(output), vocabulary, length, exactness, 0)
 
 
 def _compile(
@@ -91,7 +93,6 @@ def _compile(
     exactness: float,
     n_choices: int,
 ) -> Compiled:
-    need("tracr", "compile programs")
     number_unnamed(order)
     guards.before(order, vocabulary, exactness, TRACR_BOS, TRACR_PAD)
     domains = Domains(order, vocabulary[1:], read_out)

@@ -113,7 +113,7 @@ class Domains:
                 )
             points: list[tuple[Value, ...]] = [()]
             for values in sets:
-                points = [(*point, value) for point in points for value in values]
+                points = [(*point, value) for point in points for value in ordered(values)]
             found.append(frozenset(call(expression, expression.f, *point) for point in points))
         return found[0], found[1]
 
@@ -138,8 +138,8 @@ class Domains:
                     f"Selector {select.name!r} has numerical {what} {side.name!r}; Tracr compares "
                     "categorical nodes only."
                 )
-        for key in self.foreseen[id(select.keys)]:
-            for query in self.foreseen[id(select.queries)]:
+        for key in ordered(self.foreseen[id(select.keys)]):
+            for query in ordered(self.foreseen[id(select.queries)]):
                 said = _try(select, select.predicate, key, query)
                 if not isinstance(said, bool | np.bool_) and (
                     not isinstance(said, int | float) or said not in (0, 1)
@@ -194,8 +194,8 @@ def _check(expression: Any, found: Domain) -> None:
     odd = [value for value in numbers if not _finite(value)]
     if odd:
         raise CompileError(
-            f"Node {name!r} can be {_short(odd[0])}; values are finite numbers that a float holds. "
-            "Use a large number, as 1000, for 'more than any', and -1 for 'nothing'."
+            f"Node {name!r} can be {min(map(_short, odd))}; values are finite numbers that a float "
+            "holds. Use a large number, as 1000, for 'more than any', and -1 for 'nothing'."
         )
     kinds = {type(value).__name__ for value in found}
     if len(kinds) > 1 and not kinds <= {"int", "float"}:
@@ -229,8 +229,8 @@ def _check_numerical(expression: Any, found: Domain) -> None:
     wide = [number for number in numbers if abs(number) > float(np.finfo(np.float32).max)]
     if wide:
         raise CompileError(
-            f"Node {name!r} is numerical and can be {wide[0]!r}, more than the weights' float32 "
-            "holds. Scale its values."
+            f"Node {name!r} is numerical and can be {max(wide, key=abs)!r}, more than the weights' "
+            "float32 holds. Scale its values."
         )
     from_category = isinstance(expression, rasp.Map) and rasp.is_categorical(expression.inner)
     if from_category and min(numbers) < 0:

@@ -37,10 +37,20 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
         How many values of the interpreter were compared.
 
     Raises:
+        PlantedError: If the tasks are of several lengths, too long, or of other tokens.
         CertificateError: Naming the node, the task and the values that differ.
     """
-    compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
     place = {word: i for i, word in enumerate(compiled.truth.nodes["tokens"].values, start=1)}
+    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
+    for task in tasks:
+        strange = [word for word in task if word not in place]
+        if strange or len(task) != len(tasks[0]) or not 0 < len(task) <= longest:
+            wrong = f"{strange[0]!r} is no token" if strange else f"it has {len(task)} tokens"
+            raise PlantedError(
+                f"Task {tuple(task)!r}: {wrong}. Tasks are of one length, 1 to {longest}, and of "
+                f"the tokens {', '.join(map(str, place))}."
+            )
+    compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
     tokens = np.array([[0, *(place[word] for word in task)] for task in tasks])
     values = compiled.truth.values(tokens)
     sites = {node.held_at for node in compiled.truth.nodes.values()}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planted import steps
-from planted.domains import Domains, ordered
+from planted.domains import Domains, expressions, ordered
 from planted.errors import CompileError
 from planted.roles import Program
 from planted.truth import Node
@@ -128,6 +128,46 @@ def choices(output: Any, domains: Domains, n_choices: int) -> None:
         raise CompileError(
             f"The output must be able to take the values 1..{n_choices}, one a candidate; "
             f"{what}{shown}. Emit the slot number, as planted.programs.pieces.emit does."
+        )
+
+
+def kept(output: Any, marked: Sequence[Any]) -> None:
+    """Checks that every marked node is part of what will be compiled.
+
+    Args:
+        output: The program's output.
+        marked: Every expression that was marked while the program was built.
+
+    Raises:
+        CompileError: Naming one that nothing reads any more.
+    """
+    there = {expression.name for expression in order_of(output)}
+    for node in marked:
+        if node.name not in there:
+            raise CompileError(
+                f"Node {node.name!r} is marked as {dict(node.annotations)['role']!r}, but the "
+                "output does not depend on it. Tracr merges a Map of a Map and drops the inner "
+                "one: pass simplify=False to the outer. Or let something read it, or do not mark it."
+            )
+
+
+def order_of(output: Any) -> list[Any]:
+    """Every expression of the program, inputs before readers.
+
+    Raises:
+        CompileError: If the output is no expression.
+    """
+    _require_expression(output)
+    return expressions(output)
+
+
+def _require_expression(output: Any) -> None:
+    from tracr.rasp import rasp
+
+    if not isinstance(output, rasp.SOp):
+        raise CompileError(
+            "A program's output is a RASP expression with a value at every position, as an "
+            f"Aggregate; got {type(output).__name__}."
         )
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from planted import certify, store, tiers
+from planted import certify, guards, store, tiers
 from planted.errors import ArtefactError, PlantedError, need
 from planted.expressions import verify
 from planted.model import Model
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
-from planted.roles import Program
-from planted.scenarios import Scenario
+from planted.roles import Program, recording
+from planted.scenarios import Scenario, checked
 
 
 def load(
@@ -130,18 +130,32 @@ def plant(
         runtime: "numpy" or "torch".
 
     Raises:
+        PlantedError: If the scenario is malformed, a utility is no finite number, or a Program is
+            given for a tier that compiles it more than once.
         CompileError: If the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
-        PlantedError: If a Program is given for a tier that compiles it more than once.
     """
     if isinstance(program, Program) and tier == "tempered":
         raise PlantedError(
             "Tempering compiles a program several times, and each time needs fresh expressions: "
             "pass a function from the scenario to a Program."
         )
-    build_program: Callable[[Scenario], Program] = (
-        (lambda _: program) if isinstance(program, Program) else program
-    )
+    checked(scenario)
+
+    def build_program(place: Scenario) -> Program:
+        if isinstance(program, Program):
+            return program
+        with recording() as marked:
+            made = program(place)
+        if not isinstance(made, Program):
+            raise PlantedError(
+                f"The function that makes a program must return a planted.roles.Program, got "
+                f"{type(made).__name__}. Wrap the output: Program(output)."
+            )
+        need("tracr", "compile programs")
+        guards.kept(made.output, marked)
+        return made
+
     entry = catalogue.Entry(
         name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program
     )

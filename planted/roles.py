@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,6 +33,7 @@ ROLES = (
 )
 
 T = TypeVar("T")
+_marked: ContextVar[list[Any] | None] = ContextVar("marked", default=None)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,17 @@ def _default(expression: Any) -> bool:
     return bool(expression.name == rasp.default_name(expression))
 
 
+@contextmanager
+def recording() -> Iterator[list[Any]]:
+    """Collects every expression that is marked inside, also those that a program then drops."""
+    marked: list[Any] = []
+    before = _marked.set(marked)
+    try:
+        yield marked
+    finally:
+        _marked.reset(before)
+
+
 def mark(expression: T, name: str, role: str) -> T:
     """Gives a RASP expression its name and role, in place, and returns it.
 
@@ -91,4 +105,7 @@ def mark(expression: T, name: str, role: str) -> T:
             "Build a new expression for each node."
         )
     expression.annotations = {**dict(notes), "name": name, "role": role}  # type: ignore[attr-defined]
+    marked = _marked.get()
+    if marked is not None:
+        marked.append(expression)
     return expression

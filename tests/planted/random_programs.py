@@ -212,7 +212,7 @@ REASONS = {
     "a type that no network holds": r"values are int, float, bool or str",
     "types mixed in a node": r"mixes .* values",
     "a negative number from a category": r"ReLU clips negative numbers",
-    "a number that float32 does not hold": r"float32 holds",
+    "a number that float32 does not hold": r"more than the weights'",
     "a numerical string": r"is numerical and can be the string",
     "a selector that says more than yes or no": r"must say True or False",
     "a selector of too many values": r"compares \d+ values; past",
