@@ -144,10 +144,11 @@ def kept(output: Any, marked: Sequence[Any]) -> None:
     there = {expression.name for expression in order_of(output)}
     for node in marked:
         if node.name not in there:
+            role = dict(node.annotations)["role"]
             raise CompileError(
-                f"Node {node.name!r} is marked as {dict(node.annotations)['role']!r}, but the "
-                "output does not depend on it. Tracr merges a Map of a Map and drops the inner "
-                "one: pass simplify=False to the outer. Or let something read it, or do not mark it."
+                f"Node {node.name!r} is marked as {role!r}, but the output does not depend on it. "
+                "Tracr merges a Map of a Map and drops the inner one: pass simplify=False to the "
+                "outer. Or let something read it, or do not mark it."
             )
 
 
