@@ -42,7 +42,7 @@ def main() -> int:
         return 0
     outcomes: Counter[tuple[str, str]] = Counter()
     stock: Counter[tuple[str, str]] = Counter()
-    wrong = []
+    wrong, searched = [], 0
     start = time.monotonic()
     for number in range(asked.n):
         plan = random_programs.draw(Random(f"{asked.seed}-{number}"))
@@ -51,6 +51,7 @@ def main() -> int:
             outcome = random_programs.check(plan)
             stage = outcome.stage or "right"
             outcomes[stage, outcome.reason] += 1
+            searched += outcome.searched
         except random_programs.WrongError as error:
             wrong.append((number, str(error)))
             print(f"program {number}: {error}", flush=True)
@@ -58,7 +59,7 @@ def main() -> int:
             stock[stage, random_programs.by_stock_tracr(plan)] += 1
         if number % 1000 == 999:
             print(f"{number + 1} programs, {time.monotonic() - start:.0f} s", flush=True)
-    page = written(asked, outcomes, stock, wrong, time.monotonic() - start)
+    page = written(asked, outcomes, searched, stock, wrong, time.monotonic() - start)
     (asked.out or ROOT / "docs" / "fuzz.md").write_text(page, encoding="utf-8")
     print(page)
     return int(bool(wrong))
@@ -67,6 +68,7 @@ def main() -> int:
 def written(
     asked: argparse.Namespace,
     outcomes: Counter[tuple[str, str]],
+    searched: int,
     stock: Counter[tuple[str, str]],
     wrong: list[tuple[int, str]],
     seconds: float,
@@ -93,6 +95,7 @@ def written(
         "| outcome | programs |",
         "| --- | --- |",
         f"| compiled, and right | {right} |",
+        f"| of these, a search whose answer plain Python knows from the task alone | {searched} |",
         f"| refused by the compiler, before Tracr runs or at it | {count['compiler']} |",
         f"| refused by the check of the weights on tasks | {count['certificate']} |",
         f"| wrong, or another error | {len(wrong)} |",

@@ -67,6 +67,7 @@ class Plan:
         n_choices: Of a search program, its candidates; 0 where any expression is compiled.
         answer: What a search program must choose, from the task alone, where that is known.
         tasks: Token strings.
+        suffix: Appended to the names of the steps that are added.
     """
 
     vocabulary: tuple[str, ...]
@@ -76,9 +77,10 @@ class Plan:
     n_choices: int = 0
     answer: Callable[[Sequence[str]], int] | None = None
     tasks: list[tuple[str, ...]] = field(default_factory=list)
+    suffix: str = ""
 
     def add(self, op: str, name: str, inputs: Sequence[int] = (), **other: Any) -> int:
-        self.steps.append(Step(op, name, tuple(inputs), **other))
+        self.steps.append(Step(op, name + self.suffix, tuple(inputs), **other))
         return len(self.steps) - 1
 
 
@@ -188,12 +190,16 @@ class WrongError(AssertionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a program: compiled right, or refused, when, and by which of the reasons."""
+    """What became of a program: compiled right, or refused, when, and by which of the reasons.
+
+    `searched`: its choice was also that of a search in plain Python, on every task.
+    """
 
     compiled: bool
     stage: str = ""
     reason: str = ""
     message: str = ""
+    searched: bool = False
 
 
 OF_THE_WHOLE = ("the output cannot choose every candidate", "roles missing", "RASP has no value")
@@ -267,7 +273,7 @@ def check(plan: Plan) -> Outcome:
     except Exception as error:
         raise WrongError(f"A bare {type(error).__name__}: {error}") from error
     compare(plan, compiled, made)
-    return Outcome(True)
+    return Outcome(True, searched=plan.answer is not None)
 
 
 def compile_plan(plan: Plan, output: Any) -> Compiled:
@@ -395,17 +401,47 @@ def _search(rng: Random) -> Plan:
         n_choices=slots,
         tasks=tasks_of(rng, places),
     )
-    scores, by_task = _scores(rng, plan, words, len(contexts), slots)
-    ranked = _order(rng, plan.length)
-    chosen, faithful = _choose(rng, plan, scores, ranked)
+    chosen, plan.answer = _chooser(rng, plan, words, len(contexts))
+    if rng.random() < 0.12:  # two choosers, and the token at the end says which of them answers
+        plan.suffix = "_other"
+        other, answer = _chooser(rng, plan, words, len(contexts))
+        plan.suffix = ""
+        chosen = _gate(rng, plan, chosen, other)
+        if plan.answer and answer:
+            first = plan.answer
+            plan.answer = lambda task: (answer if task[-1] == "T" else first)(task)
+        else:
+            plan.answer = None
     _emit(rng, plan, chosen, ends)
-    if faithful and _are_above_others(by_task, words, plan.tasks):
-        plan.answer = lambda task: (
-            1 + max(range(slots), key=lambda i: (by_task(task[i], task), -ranked[i]))
-        )
     if rng.random() < 0.03:
         plan.steps = [replace(step, role="") for step in plan.steps]
     return plan
+
+
+def _chooser(
+    rng: Random, plan: Plan, words: Sequence[str], n_contexts: int
+) -> tuple[int, Callable[[Sequence[str]], int] | None]:
+    """A whole search: the step that holds its slot, and the slot from the task, where known."""
+    slots = plan.n_choices
+    scores, by_task = _scores(rng, plan, words, n_contexts, slots)
+    ranked = _order(rng, plan.length)
+    chosen, faithful = _choose(rng, plan, scores, ranked)
+    if not faithful or not _are_above_others(by_task, words, plan.tasks):
+        return chosen, None
+    return (
+        chosen,
+        lambda task: 1 + max(range(slots), key=lambda i: (by_task(task[i], task), -ranked[i])),
+    )
+
+
+def _gate(rng: Random, plan: Plan, first: int, second: int) -> int:
+    """The second's slot where the last token is T, else the first's."""
+    last = plan.length - 1
+    there = plan.add("select", "to_cue", (-2, -2), function=lambda k, q: k == last)
+    cue = plan.add("aggregate", "cue", (there, -1), role="cue")
+    kept = plan.add("pair", "kept", (cue, first), function=lambda c, s: 0 if c == "T" else s)
+    other = plan.add("pair", "kept_2", (cue, second), function=lambda c, s: s if c == "T" else 0)
+    return plan.add("pair", "chosen", (kept, other), function=max, role="gate")
 
 
 def _scores(

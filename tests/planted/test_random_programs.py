@@ -95,6 +95,16 @@ def test_without_the_check_on_tasks_a_program_is_wrong() -> None:
         assert check(draw(Random(f"0-{number}"))).stage == "certificate"
 
 
+def test_another_choice_than_that_of_plain_search_is_wrong() -> None:
+    plans = (draw(Random(f"0-{number}")) for number in range(50))
+    plan = next(plan for plan in plans if plan.answer and check(plan).searched)
+    slots = plan.n_choices
+    right = plan.answer
+    plan.answer = lambda task: 1 + right(task) % slots
+    with pytest.raises(WrongError, match="It chooses"):
+        check(plan)
+
+
 def test_the_plain_evaluation_is_that_of_the_rasp_interpreter() -> None:
     compared = 0
     for number in range(60):
