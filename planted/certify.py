@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from planted.domains import expressions
 from planted.errors import CertificateError
 from planted.forward import choices, forward
 from planted.plant import Plant, choices_of
-from planted.roles import Program
+from planted.roles import Program, number_unnamed
 from planted.scenarios import Tokens, leftmost
+from planted.semantics import Value
 from planted.truth import Truth
 
 ALL_INPUTS = 10**5  # checked exhaustively up to here, else at most this many are drawn
@@ -165,7 +168,7 @@ def require_exact(plant: Plant, certificate: dict[str, Any]) -> None:
             )
 
 
-def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> int:
+def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]) -> int:
     """Compares the tabulated program with Tracr's RASP interpreter on every node.
 
     Args:
@@ -181,6 +184,7 @@ def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> i
     """
     from tracr.rasp import rasp
 
+    number_unnamed(expressions(program.output))
     vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
     tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
     tabulated = truth.values(tokens)
@@ -188,7 +192,7 @@ def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> i
     for row, task in enumerate(words):
         try:
             interpreted = _Interpreter(rasp).run(program.output, list(task))
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # whatever the program does with None
             raise CertificateError(
                 f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "
                 "that picks several strings, or nothing, is beyond it; pick one, or use numbers."
@@ -199,9 +203,10 @@ def interpret(program: Program, truth: Truth, words: list[tuple[str, ...]]) -> i
             node = truth.nodes[name]
             for position, got in enumerate(value):
                 want = tabulated[name][row, position + 1]
-                if isinstance(got, str):
-                    got = node.values.index(got)
-                same = np.isnan(want) if got is None else abs(float(got) - want) < 1e-9
+                number = got
+                if isinstance(got, str):  # held as its place among the values, if it is one
+                    number = node.values.index(got) if got in node.values else np.inf
+                same = np.isnan(want) if number is None else abs(float(number) - want) < 1e-9
                 compared += 1
                 if not same:
                     raise CertificateError(
@@ -228,6 +233,6 @@ class _Interpreter:
         self.names: dict[str, Any] = {}
         self.evaluator = Memo()
 
-    def run(self, output: Any, task: list[str]) -> dict[str, Any]:
+    def run(self, output: Any, task: list[Value]) -> dict[str, Any]:
         self.evaluator.evaluate(output, task)
         return {name: value for name, value in self.names.items() if name != "select"}

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from planted import guards
+from planted.domains import Domains
 from planted.errors import CompileError, need
 from planted.forward import Params, Spec
-from planted.roles import Program
+from planted.roles import Program, number_unnamed
 from planted.semantics import Operation, Value
+from planted.tabulate import tabulate
 from planted.truth import Node, Truth
 
 TRACR_BOS, TRACR_PAD = "compiler_bos", "compiler_pad"
@@ -56,7 +58,47 @@ def compile_program(
         CompileError: If Tracr refuses the program, or would compile it silently wrong.
     """
     need("tracr", "compile programs")
-    graph, sink, craft, spaces = _craft(program, vocabulary, read_out, exactness)
+    order = guards.order_of(program.output)
+    guards.roles(program, order)
+    made = _compile(order, vocabulary, read_out, exactness, n_choices)
+    guards.after(program, made.truth.nodes)
+    return made
+
+
+def compile_expression(
+    output: Any, vocabulary: Sequence[Value], length: int, exactness: float = 100.0
+) -> Compiled:
+    """Compiles any RASP expression into a trimmed transformer that chooses nothing.
+
+    Its output columns are the values of the expression in order (one column if it is numerical);
+    `planted.expressions.run` reads them at every position.
+
+    Args:
+        output: The expression; its nodes need no roles.
+        vocabulary: Tokens, BOS first; strings, or numbers.
+        length: The longest input without BOS.
+        exactness: Tracr's `mlp_exactness`.
+
+    Raises:
+        CompileError: If Tracr refuses it, or would compile it silently wrong.
+    """
+    need("tracr", "compile expressions")
+    return _compile(guards.order_of(output), vocabulary, length, exactness, 0)
+
+
+def _compile(
+    order: Sequence[Any],
+    vocabulary: Sequence[Value],
+    read_out: int,
+    exactness: float,
+    n_choices: int,
+) -> Compiled:
+    number_unnamed(order)
+    guards.before(order, vocabulary, exactness, TRACR_BOS, TRACR_PAD)
+    domains = Domains(order, vocabulary[1:], read_out)
+    guards.values(order, domains, read_out, exactness)
+    guards.choices(order[-1], domains, n_choices)
+    graph, sink, craft, spaces = _craft(order[-1], vocabulary, read_out, exactness)
     residual = spaces["residual"]
     column = {direction: i for i, direction in enumerate(residual.basis)}
 
@@ -78,25 +120,19 @@ def compile_program(
 
     labels = [direction.value for direction in sink["OUTPUT_BASIS"]]
     chosen = [k for k in range(1, n_choices + 1) if k in labels]
-    if chosen != list(range(1, n_choices + 1)):
-        raise CompileError(
-            f"The output must be able to take the values 1..{n_choices}, one a candidate; "
-            f"its values are {labels!r}."
-        )
-    order = chosen + [value for value in labels if value not in chosen]
-    unembed = np.zeros((len(column), len(order)), dtype=np.float32)
-    for i, value in enumerate(order):
+    columns = chosen + [value for value in labels if value not in chosen]
+    unembed = np.zeros((len(column), len(columns)), dtype=np.float32)
+    for i, value in enumerate(columns):
         unembed[column[_direction(sink, value)], i] = 1
     params["unembed.W_U"] = unembed
     spec = Spec(
         attn_scale=1 / math.sqrt(key_size),
         read_out=read_out,
-        outputs=tuple(str(value) for value in order),
+        outputs=tuple(sink["EXPR"].name if v is None else str(v) for v in columns),
         n_choices=n_choices,
     )
-    operations = _tabulate(graph, sink, vocabulary, read_out)
+    operations = tabulate(order, domains, vocabulary)
     nodes = _nodes(graph, operations, blocks, column)
-    guards.after(program, nodes)
     return Compiled(
         params=params,
         spec=spec,
@@ -106,9 +142,9 @@ def compile_program(
 
 
 def _craft(
-    program: Program, vocabulary: Sequence[str], read_out: int, exactness: float
+    output: Any, vocabulary: Sequence[Value], read_out: int, exactness: float
 ) -> tuple[Any, Any, Any, dict[str, Any]]:
-    """Tracr's steps up to the craft model, with our guards in between."""
+    """Tracr's steps up to the craft model."""
     from tracr.compiler import (
         basis_inference,
         craft_graph_to_model,
@@ -120,20 +156,18 @@ def _craft(
     from tracr.craft import bases
     from tracr.rasp import rasp
 
-    guards.before(program, vocabulary, TRACR_BOS, TRACR_PAD)
-    _canonical_ids(program.output)
+    _canonical_ids(output)
     words = set(vocabulary[1:])
     try:
-        refused = validating.static_validate(program.output)
+        refused = validating.static_validate(output)
         if refused:
             raise CompileError(
                 "Tracr cannot compile this program: "
-                + "; ".join(f"{item.expr.name}: {item.reason}" for item in refused)
+                + "; ".join(f"{item.expr.name!r}: {item.reason}" for item in refused)
             )
-        extracted = rasp_to_graph.extract_rasp_graph(program.output)
+        extracted = rasp_to_graph.extract_rasp_graph(output)
         graph, sink = extracted.graph, extracted.sink
         basis_inference.infer_bases(graph, sink, words, read_out)
-        guards.values(graph, read_out, exactness)
         with _hastened():
             expr_to_craft_graph.add_craft_components_to_rasp_graph(
                 graph,
@@ -141,16 +175,18 @@ def _craft(
                 mlp_exactness=exactness,
             )
             craft = craft_graph_to_model.craft_graph_to_model(graph, extracted.sources)
-    except (NotImplementedError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, CompileError):
-            raise
-        raise CompileError(f"Tracr cannot compile this program: {error}") from error
+    except CompileError:
+        raise
+    except Exception as error:  # whatever Tracr raises, of any type
+        raise CompileError(
+            f"Tracr cannot compile the program of {output.name!r}: {type(error).__name__}: {error}"
+        ) from error
     guards.layers(graph, craft)
 
     tokens = bases.VectorSpaceWithBasis.from_values("tokens", words | {TRACR_BOS, TRACR_PAD})
     indices = bases.VectorSpaceWithBasis.from_values("indices", range(read_out))
-    output = bases.VectorSpaceWithBasis(sink[nodes.OUTPUT_BASIS])
-    residual = bases.join_vector_spaces(craft.residual_space, tokens, indices, output)
+    made = bases.VectorSpaceWithBasis(sink[nodes.OUTPUT_BASIS])
+    residual = bases.join_vector_spaces(craft.residual_space, tokens, indices, made)
     return graph, sink, craft, {"tokens": tokens, "indices": indices, "residual": residual}
 
 
@@ -226,7 +262,7 @@ def _slots(craft: Any) -> dict[tuple[int, str], Any]:
 
 
 def _embeddings(
-    vocabulary: Sequence[str], read_out: int, spaces: dict[str, Any], column: dict[Any, int]
+    vocabulary: Sequence[Value], read_out: int, spaces: dict[str, Any], column: dict[Any, int]
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     from tracr.craft import bases
 
@@ -289,115 +325,6 @@ def _mlp(layer: int, block: Any, column: dict[Any, int]) -> dict[str, Any]:
 
 def _direction(node: Any, value: Value) -> Any:
     return next(d for d in node["OUTPUT_BASIS"] if d.value == value)
-
-
-def _ordered(values: Any) -> tuple[Value, ...]:
-    return tuple(sorted(values, key=lambda v: (isinstance(v, str), v)))
-
-
-def _expressions(tip: Any) -> list[Any]:
-    """Every expression of the program once, inputs before readers."""
-    order: list[Any] = []
-    seen: set[int] = set()
-
-    def visit(expression: Any) -> None:
-        if id(expression) in seen:
-            return
-        seen.add(id(expression))
-        for child in expression.children:
-            visit(child)
-        order.append(expression)
-
-    visit(tip)
-    return order
-
-
-def _tabulate(
-    graph: Any, sink: Any, vocabulary: Sequence[str], read_out: int
-) -> tuple[Operation, ...]:
-    """The RASP program as tables over its finite value sets."""
-    from tracr.rasp import rasp
-
-    def values(expression: Any) -> tuple[Value, ...]:
-        if isinstance(expression, rasp.TokensType):
-            return tuple(vocabulary[1:])
-        if isinstance(expression, rasp.Aggregate) and not rasp.is_numerical(expression):
-            return values(expression.sop)  # it passes codes on, so the order must be the same
-        found = set(graph.nodes[expression.label]["VALUE_SET"])
-        if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
-            found.add(float(expression.default or 0))
-            if 0 in graph.nodes[expression.sop.label]["VALUE_SET"]:
-                found |= guards.shares(read_out)  # Tracr foresees 1/n alone
-        return _ordered(found)
-
-    def code(expression: Any, *point: Value) -> int:
-        value, known = expression.f(*point), values(expression)
-        if value not in known:
-            raise CompileError(
-                f"Node {expression.name!r} is {value!r} at {point!r}, which is not among the "
-                f"values that Tracr foresees: {', '.join(map(str, known))}."
-            )
-        return known.index(value)
-
-    operations = []
-    for expression in _expressions(sink["EXPR"]):
-        inputs = tuple(child.name for child in expression.children)
-        name = expression.name
-        if isinstance(expression, rasp.TokensType):
-            made = Operation(name=name, op="tokens", values=values(expression))
-        elif isinstance(expression, rasp.IndicesType):
-            made = Operation(name=name, op="indices", values=values(expression))
-        elif isinstance(expression, rasp.Map):
-            known = values(expression)
-            table = tuple(code(expression, x) for x in values(expression.inner))
-            made = Operation(
-                name=name,
-                op="map",
-                inputs=inputs,
-                values=known,
-                table=table,
-                shape=(len(table),),
-                numerical=rasp.is_numerical(expression),
-            )
-        elif isinstance(expression, rasp.SequenceMap):
-            known = values(expression)
-            x, y = values(expression.fst), values(expression.snd)
-            table = tuple(code(expression, a, b) for a in x for b in y)
-            made = Operation(
-                name=name,
-                op="sequence_map",
-                inputs=(expression.fst.name, expression.snd.name),
-                values=known,
-                table=table,
-                shape=(len(x), len(y)),
-                numerical=rasp.is_numerical(expression),
-            )
-        elif isinstance(expression, rasp.Select):
-            k, q = values(expression.keys), values(expression.queries)
-            table = tuple(int(bool(expression.predicate(a, b))) for a in k for b in q)
-            made = Operation(
-                name=name,
-                op="select",
-                inputs=(expression.keys.name, expression.queries.name),
-                table=table,
-                shape=(len(k), len(q)),
-            )
-        elif isinstance(expression, rasp.SelectorWidth):
-            made = Operation(name=name, op="width", inputs=inputs, values=values(expression))
-        elif isinstance(expression, rasp.Aggregate):
-            numerical = rasp.is_numerical(expression)
-            made = Operation(
-                name=name,
-                op="aggregate",
-                inputs=(expression.selector.name, expression.sop.name),
-                values=values(expression),
-                numerical=numerical,
-                default=float(expression.default or 0) if numerical else None,
-            )
-        else:
-            raise CompileError(f"Node {name!r}: {type(expression).__name__} cannot be tabulated.")
-        operations.append(made)
-    return tuple(operations)
 
 
 def _nodes(

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from planted import steps
+from planted.domains import Domains, expressions, ordered
 from planted.errors import CompileError
 from planted.roles import Program
 from planted.truth import Node
@@ -17,8 +19,16 @@ from planted.truth import Node
 MAX_KEY_SIZE = 100  # Tracr softens attention by 1/sqrt(key size); margins fall past this
 
 
-def before(program: Program, vocabulary: Sequence[str], *reserved: str) -> None:
+def before(
+    order: Sequence[Any], vocabulary: Sequence[Any], exactness: float, *reserved: str
+) -> None:
     """Checks the expressions themselves, before anything is compiled.
+
+    Args:
+        order: Every expression, inputs before readers, the output last.
+        vocabulary: Tokens, BOS first.
+        exactness: Tracr's `mlp_exactness`.
+        reserved: Words of Tracr's own.
 
     Raises:
         CompileError: For a clash of names, a constant program, or an unsupported expression.
@@ -36,18 +46,19 @@ def before(program: Program, vocabulary: Sequence[str], *reserved: str) -> None:
     repeated = [word for word, n in Counter(vocabulary).items() if n > 1]
     if repeated:
         raise CompileError(f"The vocabulary holds {repeated[0]!r} twice.")
-    names: Counter[str] = Counter()
-    seen: set[int] = set()
-    queue = [program.output]
-    while queue:
-        expression = queue.pop()
-        if id(expression) in seen:
-            continue
-        seen.add(id(expression))
-        queue.extend(expression.children)
-        if isinstance(expression, rasp.Select | rasp.SOp):
-            names[expression.name] += 1
-        else:
+    if not 0 < exactness < float("inf"):
+        raise CompileError(f"The exactness is a positive number, as 100; got {exactness!r}.")
+    names = Counter(expression.name for expression in order)
+    output = order[-1]
+    for expression in order:
+        if isinstance(expression, rasp.TokensType | rasp.IndicesType):
+            own = rasp.tokens if isinstance(expression, rasp.TokensType) else rasp.indices
+            if expression is not own:
+                raise CompileError(
+                    f"{expression.name!r} is a copy of rasp.{own.name}, for which it would be "
+                    f"taken. Use rasp.{own.name} itself, or a Map of it."
+                )
+        if not isinstance(expression, rasp.Select | rasp.SOp):
             raise CompileError(
                 f"{type(expression).__name__} {expression.name!r} cannot be compiled: only a plain "
                 "Select can become attention. Put the condition into a SequenceMap."
@@ -60,57 +71,29 @@ def before(program: Program, vocabulary: Sequence[str], *reserved: str) -> None:
             "planted.programs.pieces."
         )
     if rasp.tokens.name not in names:
-        raise CompileError("The program never reads its tokens.")
-    if isinstance(program.output, rasp.TokensType | rasp.IndicesType):
-        raise CompileError("The program's output is its input; there is nothing to compile.")
+        raise CompileError(
+            f"The program of {output.name!r} never reads its tokens, so that its network has no "
+            "BOS to fall back on. Read rasp.tokens somewhere."
+        )
+    if isinstance(output, rasp.TokensType | rasp.IndicesType):
+        raise CompileError(
+            f"The program's output is its input, {output.name!r}; there is nothing to compile."
+        )
 
 
-def values(graph: Any, length: int, exactness: float) -> None:
-    """Checks the value sets that Tracr inferred.
+def values(order: Sequence[Any], domains: Domains, length: int, exactness: float) -> None:
+    """Checks what the expressions' values come to in the weights.
 
     Raises:
         CompileError: Naming the node and the reason.
     """
     from tracr.rasp import rasp
 
-    for data in graph.nodes.values():
-        expression, found = data["EXPR"], data.get("VALUE_SET", set())
+    softness = steps.softness_of(order, domains, length)
+    for expression in order:
         name = expression.name
-        kinds = {_kind(value) for value in found}
-        if "None" in kinds or (isinstance(expression, rasp.Map | rasp.SequenceMap) and not found):
-            raise CompileError(
-                f"Node {name!r} can be None, which compiles to an all-zero vector and decodes as "
-                "its first value. Use a value of its own for 'nothing', as -1."
-            )
-        if isinstance(expression, rasp.Map | rasp.SequenceMap) and _gives_none(expression, graph):
-            raise CompileError(
-                f"Node {name!r} is None or raises for some input, which compiles to an all-zero "
-                "vector. Give it a value there, as -1."
-            )
-        if len(kinds) > 1 and not kinds <= {"int", "float"}:
-            raise CompileError(
-                f"Node {name!r} mixes {' and '.join(sorted(kinds))} values "
-                f"{sorted(map(str, found))}: Tracr sorts them inconsistently. Use one type a node."
-            )
-        if (
-            isinstance(expression, rasp.Map)
-            and rasp.is_numerical(expression)
-            and rasp.is_categorical(expression.inner)
-            and min(found) < 0
-        ):
-            raise CompileError(
-                f"Node {name!r} maps a categorical input to the number {min(found)!r}, and a "
-                "ReLU clips negative numbers to 0. Shift its values to be at least 0."
-            )
-        if isinstance(expression, rasp.Aggregate) and rasp.is_numerical(expression):
-            carried = graph.nodes[expression.sop.label]["VALUE_SET"]
-            if not set(carried) <= {0, 1}:
-                raise CompileError(
-                    f"Node {name!r} averages the values {sorted(carried)!r}; only 0 and 1 average "
-                    "to a value that Tracr enumerates."
-                )
         if isinstance(expression, rasp.Map) and rasp.is_numerical(expression.inner):
-            _refuse_unforeseen(expression, graph, length)
+            steps.check(expression, domains, softness, exactness)
         if isinstance(expression, rasp.SelectorWidth) and exactness < 2 * length * (length + 1):
             raise CompileError(
                 f"Node {name!r} counts up to {length} with exactness {exactness:g}; counts are "
@@ -118,22 +101,85 @@ def values(graph: Any, length: int, exactness: float) -> None:
                 "whether there is any with planted.programs.pieces.any_bit."
             )
         if isinstance(expression, rasp.Select):
-            for side, what in ((expression.keys, "keys"), (expression.queries, "queries")):
-                if rasp.is_numerical(side):
-                    raise CompileError(
-                        f"Selector {name!r} has numerical {what} {side.name!r}; Tracr compares "
-                        "categorical nodes only."
-                    )
-            _refuse_at_bos(expression.keys, f"as the keys of {name!r}")
+            _refuse_at_bos(expression.keys, domains, f"as the keys of {name!r}")
             sides = (expression.keys, expression.queries)
-            widest = max(len(graph.nodes[side.label]["VALUE_SET"]) for side in sides)
+            widest = max(len(domains.foreseen[id(side)]) for side in sides)
             if widest + 2 > MAX_KEY_SIZE:
                 raise CompileError(
                     f"Selector {name!r} compares {widest} values; past {MAX_KEY_SIZE - 2} Tracr's "
                     "attention is too soft (1/sqrt(key size)). Use fewer values."
                 )
         if isinstance(expression, rasp.Aggregate):
-            _refuse_at_bos(expression.sop, f"as the value of {name!r}")
+            _refuse_at_bos(expression.sop, domains, f"as the value of {name!r}")
+
+
+def choices(output: Any, domains: Domains, n_choices: int) -> None:
+    """Checks that the output can choose every candidate.
+
+    Raises:
+        CompileError: If it cannot take one of the values 1..n.
+    """
+    from tracr.rasp import rasp
+
+    known = domains.foreseen[id(output)]
+    if n_choices and (rasp.is_numerical(output) or not set(range(1, n_choices + 1)) <= known):
+        what = "it is numerical" if rasp.is_numerical(output) else "its values are"
+        shown = "" if rasp.is_numerical(output) else f" {list(ordered(known))!r}"
+        raise CompileError(
+            f"The output must be able to take the values 1..{n_choices}, one a candidate; "
+            f"{what}{shown}. Emit the slot number, as planted.programs.pieces.emit does."
+        )
+
+
+def kept(output: Any, marked: Sequence[Any]) -> None:
+    """Checks that every marked node is part of what will be compiled.
+
+    Args:
+        output: The program's output.
+        marked: Every expression that was marked while the program was built.
+
+    Raises:
+        CompileError: Naming one that nothing reads any more.
+    """
+    there = {expression.name for expression in order_of(output)}
+    for node in marked:
+        if node.name not in there:
+            role = dict(node.annotations)["role"]
+            raise CompileError(
+                f"Node {node.name!r} is marked as {role!r}, but the output does not depend on it. "
+                "Tracr merges a Map of a Map and drops the inner one: pass simplify=False to the "
+                "outer. Or let something read it, or do not mark it."
+            )
+
+
+def order_of(output: Any) -> list[Any]:
+    """Every expression of the program, inputs before readers.
+
+    Raises:
+        CompileError: If the output is no expression.
+    """
+    _require_expression(output)
+    return expressions(output)
+
+
+def _require_expression(output: Any) -> None:
+    from tracr.rasp import rasp
+
+    if not isinstance(output, rasp.SOp):
+        raise CompileError(
+            "A program's output is a RASP expression with a value at every position, as an "
+            f"Aggregate; got {type(output).__name__}."
+        )
+
+
+def roles(program: Program, order: Sequence[Any]) -> None:
+    """Checks, before anything is compiled, that the marked nodes are there.
+
+    Raises:
+        CompileError: If a searching program has no score or no winner node.
+    """
+    found = {dict(expression.annotations).get("role", "") for expression in order}
+    _require_roles(program, found)
 
 
 def layers(graph: Any, craft: Any) -> None:
@@ -165,12 +211,16 @@ def after(program: Program, nodes: Mapping[str, Node]) -> None:
     Raises:
         CompileError: If a searching program has no score node, or nothing emits.
     """
-    roles = {node.role for node in nodes.values()}
-    if program.searches and not {"score", "winner"} <= roles:
+    _require_roles(program, {node.role for node in nodes.values()})
+
+
+def _require_roles(program: Program, found: set[str]) -> None:
+    if program.searches and not {"score", "winner"} <= found:
         raise CompileError(
             "A program that searches needs nodes of the roles 'score' and 'winner'; it has "
-            f"{', '.join(sorted(roles - {''})) or 'none'}. A marked node vanishes where Tracr "
-            "simplifies Map(Map(...)): pass simplify=False. For a twin, set searches=False."
+            f"{', '.join(sorted(found - {''})) or 'none'}. Mark them with planted.roles.mark. A "
+            "marked node vanishes where Tracr simplifies Map(Map(...)): pass simplify=False. For a "
+            "twin, set searches=False."
         )
 
 
@@ -179,58 +229,9 @@ class _Empty:
         basis: tuple[str, ...] = ()
 
 
-def _kind(value: Any) -> str:
-    return "None" if value is None else type(value).__name__
-
-
-def _gives_none(expression: Any, graph: Any) -> bool:
-    from tracr.rasp import rasp
-
-    def domain(node: Any) -> list[Any]:
-        return list(graph.nodes[node.label]["VALUE_SET"])
-
-    points: list[tuple[Any, ...]]
-    if isinstance(expression, rasp.Map):
-        points = [(x,) for x in domain(expression.inner)]
-    else:
-        points = [(x, y) for x in domain(expression.fst) for y in domain(expression.snd)]
-    for point in points:
-        try:
-            if expression.f(*point) is None:
-                return True
-        except Exception:
-            return True
-    return False
-
-
-def shares(length: int) -> set[float]:
-    """Every average of zeros and ones over 1 to `length` positions."""
-    return {k / n for n in range(1, length + 1) for k in range(n + 1)}
-
-
-def _refuse_unforeseen(expression: Any, graph: Any, length: int) -> None:
-    """A Map of an average: Tracr foresees the averages 1/n, and rounds the others to the next."""
-    from tracr.rasp import rasp
-
-    inner = expression.inner
-    if not isinstance(inner, rasp.Aggregate) or 0 not in graph.nodes[inner.sop.label]["VALUE_SET"]:
-        return
-    known = sorted(graph.nodes[inner.label]["VALUE_SET"])
-    for share in sorted(shares(length)):
-        least = min(abs(value - share) for value in known)
-        for value in known:
-            if abs(value - share) <= least + 1e-9 and expression.f(value) != expression.f(share):
-                raise CompileError(
-                    f"Node {expression.name!r} reads {inner.name!r}, an average of zeros and ones. "
-                    f"Tracr foresees 0 and 1/n alone and would take {share:.4g} for {value:.4g}, "
-                    "where the program says something else. Ask whether there is any with "
-                    "planted.programs.pieces.any_bit."
-                )
-
-
-def _refuse_at_bos(node: Any, use: str) -> None:
+def _refuse_at_bos(node: Any, domains: Domains, use: str) -> None:
     """A Map of a number writes its value at 0 at BOS too, where there is none; so do readers."""
-    origin = _written_at_bos(node, {})
+    origin = _written_at_bos(node, domains, {})
     if origin is not None:
         because = "it turns" if origin is node else f"{origin.name!r} turns"
         raise CompileError(
@@ -239,24 +240,28 @@ def _refuse_at_bos(node: Any, use: str) -> None:
         )
 
 
-def _written_at_bos(node: Any, known: dict[int, Any]) -> Any:
+def _written_at_bos(node: Any, domains: Domains, known: dict[int, Any]) -> Any:
     """The node because of which this one has a value at BOS; None if it has none there."""
     from tracr.rasp import rasp
 
     if id(node) in known:
         return known[id(node)]
+
+    def of(child: Any) -> Any:
+        return _written_at_bos(child, domains, known)
+
     found = None
     if isinstance(node, rasp.Map):
-        if not rasp.is_numerical(node.inner):
-            found = _written_at_bos(node.inner, known)
-        elif rasp.is_categorical(node) or node.f(0) != 0:
-            found = node
+        found = of(node.inner)
+        if found is None and rasp.is_numerical(node.inner):
+            nearest = min(domains.foreseen[id(node.inner)], key=lambda v: abs(float(v)))
+            if rasp.is_categorical(node) or node.f(nearest) != 0:
+                found = node
     elif isinstance(node, rasp.SequenceMap):
-        sides = [_written_at_bos(side, known) for side in (node.fst, node.snd)]
-        live = [side for side in sides if side is not None]
+        live = [side for side in map(of, (node.fst, node.snd)) if side is not None]
         if live and (rasp.is_numerical(node) or len(live) == 2):  # a category needs both sides
             found = live[0]
-    elif isinstance(node, rasp.Aggregate):
-        found = _written_at_bos(node.selector.queries, known)
+    elif isinstance(node, rasp.Aggregate | rasp.SelectorWidth):
+        found = of(node.selector.queries)
     known[id(node)] = found
     return found

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from planted import certify, store, tiers
+from planted import certify, guards, store, tiers
 from planted.errors import ArtefactError, PlantedError, ScenarioError, need
+from planted.expressions import verify
 from planted.model import Model
 from planted.objectives import MAX_RHO, correlation
 from planted.plant import TIERS, Plant
 from planted.programs import catalogue
 from planted.programs.entries import Entry
-from planted.roles import Program
-from planted.scenarios import Scenario, disagree
+from planted.roles import Program, recording
+from planted.scenarios import Scenario, checked, disagree
 
 _LOOKED_AT = 4000  # tasks of D_ref that say whether a scenario can be measured on
 
@@ -213,19 +214,33 @@ def plant(
 
     Raises:
         ScenarioError: If nothing could be measured on the scenario, and it does not say so.
+        PlantedError: If the scenario is malformed, a utility is no finite number, or a Program is
+            given for a tier that compiles it more than once.
         CompileError: If the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
-        PlantedError: If a Program is given for a tier that compiles it more than once.
     """
     if isinstance(program, Program) and tier == "tempered":
         raise PlantedError(
             "Tempering compiles a program several times, and each time needs fresh expressions: "
             "pass a function from the scenario to a Program."
         )
+    checked(scenario)
     refuse_flaws(scenario)
-    build_program: Callable[[Scenario], Program] = (
-        (lambda _: program) if isinstance(program, Program) else program
-    )
+
+    def build_program(place: Scenario) -> Program:
+        if isinstance(program, Program):
+            return program
+        with recording() as marked:
+            made = program(place)
+        if not isinstance(made, Program):
+            raise PlantedError(
+                f"The function that makes a program must return a planted.roles.Program, got "
+                f"{type(made).__name__}. Wrap the output: Program(output)."
+            )
+        need("tracr", "compile programs")
+        guards.kept(made.output, marked)
+        return made
+
     entry = Entry(name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program)
     made = _tiers(
         lambda exactness: _bare(entry, scenario, exactness),
@@ -269,7 +284,7 @@ def _tiers(
     checked = certify.certify(exact)
     certify.require_exact(exact, checked)
     words = exact.scenario.words(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
-    interpreted = certify.interpret(program(), exact.truth, words[: certify.INTERPRETED])
+    interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
     exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
     made = {"exact": exact}
     if only in (None, "rotated"):

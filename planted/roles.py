@@ -6,6 +6,11 @@ that can become a second node of the graph.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,6 +33,7 @@ ROLES = (
 )
 
 T = TypeVar("T")
+_marked: ContextVar[list[Any] | None] = ContextVar("marked", default=None)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,41 @@ class Program:
 
     output: Any
     searches: bool = True
+
+
+def number_unnamed(order: Sequence[Any]) -> None:
+    """Tells expressions apart that were never named, in place: map, map become map_1, map_2.
+
+    Args:
+        order: Every expression of a program, inputs before readers.
+    """
+    unnamed = [e for e in order if e.children and _default(e)]
+    taken = {e.name for e in order}
+    counts = Counter(e.name for e in order)
+    for name in sorted({e.name for e in unnamed if counts[e.name] > 1}):
+        fresh = (f"{name}_{i}" for i in itertools.count(1))
+        for expression in unnamed:
+            if expression.name == name:
+                new = next(n for n in fresh if n not in taken)
+                expression.annotations = {**dict(expression.annotations), "name": new}
+
+
+def _default(expression: Any) -> bool:
+    """Whether its name is the one that Tracr gives to all expressions of its class."""
+    from tracr.rasp import rasp
+
+    return bool(expression.name == rasp.default_name(expression))
+
+
+@contextmanager
+def recording() -> Iterator[list[Any]]:
+    """Collects every expression that is marked inside, also those that a program then drops."""
+    marked: list[Any] = []
+    before = _marked.set(marked)
+    try:
+        yield marked
+    finally:
+        _marked.reset(before)
 
 
 def mark(expression: T, name: str, role: str) -> T:
@@ -64,4 +105,7 @@ def mark(expression: T, name: str, role: str) -> T:
             "Build a new expression for each node."
         )
     expression.annotations = {**dict(notes), "name": name, "role": role}  # type: ignore[attr-defined]
+    marked = _marked.get()
+    if marked is not None:
+        marked.append(expression)
     return expression

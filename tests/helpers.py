@@ -79,16 +79,16 @@ def stock(output: Any, words: Sequence[str], length: int, exactness: float = 100
         return compiling.compile_rasp_to_model(output, set(words), length, mlp_exactness=exactness)
 
 
-def stock_run(model: Any, output: Any, task: Sequence[str]) -> SimpleNamespace:
+def stock_run(
+    model: Any, output: Any, task: Sequence[Any], dtype: Any = np.float64
+) -> SimpleNamespace:
     """Runs the stock weights on one task (words without BOS), written here from Tracr's model.
 
     Returns:
         decoded: what Tracr decodes, without BOS; output: the output's coordinates [pos, value];
         residual: the last residual stream [pos, d_model].
     """
-    params = {
-        k: {n: np.asarray(w, np.float64) for n, w in v.items()} for k, v in model.params.items()
-    }
+    params = {k: {n: np.asarray(w, dtype) for n, w in v.items()} for k, v in model.params.items()}
     ids = model.input_encoder.encode(["compiler_bos", *task])
     x = params["token_embed"]["embeddings"][ids]
     x = x + params["pos_embed"]["embeddings"][: len(ids)]
@@ -102,7 +102,7 @@ def stock_run(model: Any, output: Any, task: Sequence[str]) -> SimpleNamespace:
             (x @ attn[part]["w"] + attn[part]["b"]).reshape(len(ids), config.num_heads, -1)
             for part in ("query", "key", "value")
         )
-        scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(config.key_size)
+        scores = np.einsum("qhd,khd->hqk", q, k) / dtype(np.sqrt(config.key_size))
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         z = np.einsum("hqk,khd->qhd", weights, v).reshape(len(ids), -1)
@@ -126,7 +126,7 @@ def stock_run(model: Any, output: Any, task: Sequence[str]) -> SimpleNamespace:
     return SimpleNamespace(decoded=decoded, output=got, residual=x)
 
 
-def interpreted(output: Any, task: Sequence[str]) -> list[Any]:
+def interpreted(output: Any, task: Sequence[Any]) -> list[Any]:
     """What Tracr's RASP interpreter says."""
     from tracr.rasp import rasp
 

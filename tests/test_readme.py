@@ -1,4 +1,4 @@
-"""Every example of the README runs, and prints what the README says it prints."""
+"""Every example of the README and the docs runs, and prints what they say it prints."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ from click.testing import CliRunner
 
 from planted.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-PRINTING = [
-    (body, output)
-    for (kind, body), (after, output) in itertools.pairwise(BLOCKS)
-    if kind == "python" and after == "text"
-]
+ROOT = Path(__file__).parents[1]
+
+
+def blocks_of(path: Path) -> list[tuple[str, str]]:
+    """Language and body of each block of code."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def printing(blocks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The Python blocks that are followed by what they print, with it."""
+    return [
+        (body, output)
+        for (kind, body), (after, output) in itertools.pairwise([*blocks, ("", "")])
+        if kind == "python" and after == "text"
+    ]
+
+
+BLOCKS = blocks_of(ROOT / "README.md")
+PRINTING = printing(BLOCKS)
+DOCS = {path.stem: blocks_of(path) for path in sorted((ROOT / "docs").glob("*.md"))}
+IN_DOCS = [(name, *pair) for name, blocks in DOCS.items() for pair in printing(blocks)]
 TESTS = [body for kind, body in BLOCKS if kind == "python" and "def test_" in body]
 CONSOLE = [body for kind, body in BLOCKS if kind == "console"]
 
@@ -35,8 +49,22 @@ def test_no_example_is_left_out() -> None:
     assert len(TESTS) == len(CONSOLE) == 1
 
 
+def test_examples_of_the_docs_are_told_from_definitions() -> None:
+    python = {
+        name: sum(kind == "python" for kind, _ in blocks)
+        for name, blocks in DOCS.items()
+        if any(kind == "python" for kind, _ in blocks)
+    }
+    assert python == {"methods": 1, "own-programs": 2}  # the first prints what seeds decide
+    assert [name for name, *_ in IN_DOCS] == ["own-programs"] * 2
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("body", "output"), PRINTING)
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [*PRINTING, *((body, output) for _, body, output in IN_DOCS)],
+    ids=[*("README" for _ in PRINTING), *(name for name, *_ in IN_DOCS)],
+)
 def test_example_prints_what_it_says(
     body: str,
     output: str,

@@ -1,7 +1,32 @@
-"""The twelve ways in which stock Tracr is silently wrong: shown, and refused (or right) here."""
+"""The ways in which stock Tracr is silently wrong: shown, and refused (or right) here.
+
+Twelve were known; each has a test whose name begins as given, in which the stock compiler is wrong:
+
+| | what | test |
+| --- | --- | --- |
+| 1 | counts need exactness | `test_counting_far` |
+| 2 | wide selectors soften attention | `test_a_wide_selector` |
+| 3 | two counts in a layer | `test_two_counts` |
+| 4 | negative numbers are clipped | `test_negative_numbers` |
+| 5 | averages of fractions | `test_averages_of_fractions` |
+| 6 | a number's category is there at BOS too | `test_a_bit_as_key` |
+| 7 | None | `test_none_decodes`, `test_a_head_of_heads` |
+| 8 | rounding grows from pair to pair | `test_rounding_that_grows` |
+| 9 | padding is seen | `test_padding` |
+| 10 | mixed types | `test_values_of_two_types` |
+| 11 | marked nodes vanish | `test_a_marked_node` |
+| 12 | copies stand for each other | `test_a_copy` |
+
+Those below were found by drawing programs at random: selectors that say more than yes, counts at
+BOS, the difference of two averages, numbers too close for the exactness.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +36,9 @@ from tracr.rasp import rasp
 
 from planted import guards
 from planted.certify import certify, interpret, require_exact
-from planted.compile import compile_program
+from planted.compile import compile_expression, compile_program
 from planted.errors import CertificateError, CompileError, PlantedError
+from planted.expressions import held, verify
 from planted.forward import forward
 from planted.programs import pieces
 from planted.roles import Program, mark
@@ -95,6 +121,26 @@ def test_stock_tracr_prefers_a_wide_selector_less_and_less() -> None:
         scales[n] = run.output.max(axis=1).min()
     assert scales[3] > 0.9999
     assert 1 - scales[100] == pytest.approx(np.exp(-50 / np.sqrt(102)), rel=0.3)
+
+
+def none_larger() -> Any:
+    """Whether any number is larger by a thousand: none is."""
+    wide = unique(rasp.Map(lambda t: int(t[1:]), rasp.tokens, simplify=False), "wide")
+    larger = unique(rasp.Select(wide, wide, lambda k, q: k > q + 1000), "larger")
+    one = rasp.numerical(unique(rasp.Map(lambda t: 1.0, rasp.tokens), "ones"))
+    share = rasp.numerical(unique(rasp.Aggregate(larger, one, default=0), "share"))
+    return unique(rasp.Map(lambda x: x > 0.3, share, simplify=False), "any")
+
+
+@pytest.mark.slow
+def test_a_wide_selector_selects_what_it_should_not_in_stock_tracr_and_is_refused_here() -> None:
+    words, length = [f"w{i}" for i in range(250)], 16
+    output, task = none_larger(), words[:length]
+    model = helpers.stock(output, words, length)
+    assert helpers.interpreted(output, task) == [False] * length
+    assert helpers.stock_run(model, output, task).decoded == [True] * length
+    with pytest.raises(CompileError, match=r"Selector 'larger' compares 250 values; past 98"):
+        compile_small(none_larger(), words=words, length=length)
 
 
 # --- 3: two counts in a layer ---
@@ -346,6 +392,37 @@ def test_any_bits_do_not_let_rounding_grow() -> None:
     assert max(deviations(made, tokens).values()) < 1e-4
 
 
+def chain(n: int, exactness: float) -> tuple[Any, Any]:
+    """A count that is passed on through pairs, and its network."""
+    node = count_of_same(5)
+    for i in range(n):
+        node = unique(rasp.SequenceMap(lambda x, y: x, node, rasp.indices), f"step{i}")
+    made = compile_expression(node, ("BOS", *WORDS), 5, exactness=exactness)
+    return node, made
+
+
+def test_rounding_that_grows_makes_stock_tracr_wrong_and_the_check_on_tasks_says_so() -> None:
+    tasks = list(itertools.product(WORDS, repeat=5))[:60]
+    tokens = np.array([[0, *(1 + WORDS.index(t) for t in task)] for task in tasks])
+    for exactness in range(60, 100):  # which of them round to too much is luck
+        output, made = chain(13, exactness)
+        if deviations(made, tokens)[output.name] > 0.5:
+            break
+    else:
+        pytest.fail("no exactness rounds to too much")
+    model = helpers.stock(output, WORDS, 5, exactness)
+    wrong = [
+        task
+        for task in tasks
+        if helpers.stock_run(model, output, task, np.float32).output.max() > 1.5
+    ]
+    assert wrong, "one value, held more than one and a half times"
+    with pytest.raises(CertificateError, match=r"Node 'step\d+' is .* rounding grew from node to"):
+        verify(made, output, tasks)
+    fine, made = chain(2, exactness)
+    assert verify(made, fine, tasks[:10]) > 0
+
+
 # --- 9: padding is not masked ---
 
 
@@ -382,6 +459,32 @@ def test_values_of_two_types_are_refused(values: tuple[Any, ...], kinds: str) ->
         compile_small(answer(mixed))
 
 
+MIXED = """
+from tracr.rasp import rasp
+from tests import helpers
+table = {"a": 2, "b": 10, "c": "15"}
+mixed = rasp.Map(lambda t: table[t], rasp.tokens)
+here = rasp.Select(rasp.indices, rasp.indices, lambda k, q: k == q)
+moved = rasp.Aggregate(here, mixed).named("moved")
+print(helpers.stock_run(helpers.stock(moved, "abc", 3), moved, "abc").decoded)
+"""
+
+
+@pytest.mark.slow
+def test_values_of_two_types_are_swapped_in_stock_tracr_as_the_hash_seed_has_it() -> None:
+    decoded = {}
+    for seed in ("0", "5"):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", MIXED],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        decoded[seed] = done.stdout.strip()
+    assert decoded == {"0": "['15', 2, 10]", "5": "[2, 10, '15']"}
+
+
 # --- 11: marked nodes that vanish ---
 
 
@@ -399,6 +502,9 @@ def test_a_marked_node_that_tracr_simplifies_away_is_missed() -> None:
     place = helpers.scenario("red-doors-small")
     inlined = mark(rasp.Map(lambda x: x + 1, marked_score()), "shifted", "feature")
     assert "score" not in {e.name for e in all_of(inlined)}, "Tracr has dropped it"
+    labels = helpers.stock(inlined, place.vocabulary[1:], 4).residual_labels
+    assert any(label.startswith("shifted") for label in labels)
+    assert not any(label.startswith("score") for label in labels), "nor is it in the weights"
     with pytest.raises(CompileError, match=r"needs nodes of the roles 'score'.*simplify=False"):
         compile_program(search_with(inlined), place.vocabulary, 3, 4)
     kept = mark(rasp.Map(lambda x: x + 1, marked_score(), simplify=False), "shifted", "feature")
@@ -426,6 +532,24 @@ def test_a_copy_with_the_same_id_is_refused_or_gets_its_own() -> None:
     assert max(deviations(made, tokens).values()) < 1e-3
 
 
+def test_a_copy_in_another_encoding_is_wrong_in_stock_tracr_and_refused_here() -> None:
+    def any_lit(copy_first: bool) -> Any:
+        """Whether any b or c is more than .6 b or c on average: always so, where there is one."""
+        lit = unique(rasp.Map(lambda t: int(t != "a"), rasp.tokens, simplify=False), "lit")
+        assert not copy_first or lit.label, "Tracr keeps the number for copies from here on"
+        amount = rasp.numerical(lit)
+        only = unique(rasp.Select(lit, rasp.indices, lambda k, q: k == 1), "only")
+        share = rasp.numerical(unique(rasp.Aggregate(only, amount, default=0), "share"))
+        return unique(rasp.Map(lambda x: x > 0.6, share, simplify=False), "any")
+
+    assert helpers.interpreted(any_lit(True), "abc") == [True] * 3
+    assert stock_answers(any_lit(True), "abc", 4) == [False] * 3
+    assert stock_answers(any_lit(False), "abc", 4) == [True] * 3
+    for copy_first in (True, False):
+        with pytest.raises(CompileError, match="2 nodes are called 'lit'"):
+            compile_small(any_lit(copy_first))
+
+
 def test_two_nodes_of_one_name_are_refused() -> None:
     pair = unique(
         rasp.SequenceMap(lambda x, y: 1 + x + y, number("twice"), number("twice")), "output"
@@ -444,6 +568,198 @@ def test_a_node_cannot_be_marked_twice_nor_with_an_unknown_role_nor_be_an_input(
         with pytest.raises(CompileError, match="shared by every program"):
             mark(shared, "mine", "context")
     assert rasp.tokens.name == "tokens"
+
+
+# --- reported by users of Tracr: RASP, craft and the network differ; None as a default ---
+
+
+def decoded_by(output: Any, vocabulary: Any, task: Any, length: int) -> tuple[Any, Any, Any]:
+    """What the interpreter says, what stock Tracr decodes, and what our weights hold."""
+    model = helpers.stock(output, vocabulary, length)
+    stock = helpers.stock_run(model, output, task).decoded
+    made = compile_expression(output, ("BOS", *vocabulary), length)
+    tokens = np.array([[0, *(1 + list(vocabulary).index(t) for t in task)]])
+    return helpers.interpreted(output, task), stock, held(made, tokens)[0]
+
+
+def test_a_head_of_heads_that_finds_nothing_is_nothing_here_and_a_value_in_stock_tracr() -> None:
+    there = unique(rasp.Select(rasp.indices, rasp.tokens, rasp.Comparison.EQ), "there")
+    once = unique(rasp.Aggregate(there, rasp.indices), "once")
+    twice = unique(rasp.Aggregate(there, once), "twice")
+    says, stock, ours = decoded_by(twice, (1, 2, 3, 4), [1, 2, 3, 4], 5)
+    assert says == [2, 3, None, None]
+    assert stock[:2] == [2, 3]
+    assert None not in stock, "it decodes nothing as one of the values"
+    assert ours == says
+
+
+def running_sum() -> Any:
+    before = unique(rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.LEQ), "before")
+    means = unique(rasp.Aggregate(before, rasp.tokens), "means")
+    count = unique(rasp.Map(lambda i: i + 1, rasp.indices), "count")
+    return unique(rasp.SequenceMap(lambda x, y: x * y, means, count), "sums")
+
+
+def test_a_mean_of_categories_is_wrong_in_stock_tracr_and_found_by_the_check_on_tasks() -> None:
+    output, task = running_sum(), [3, 2, 1, 1]
+    model = helpers.stock(output, (1, 2, 3), 5)
+    assert helpers.interpreted(output, task) == [3, 5, 6, 7]
+    assert helpers.stock_run(model, output, task).decoded != [3, 5, 6, 7]
+    made = compile_expression(running_sum(), ("BOS", 1, 2, 3), 5)
+    with pytest.raises(CertificateError, match=r"'means' at position 2 .* says 2.5"):
+        verify(made, running_sum(), [task])
+    with pytest.raises(PlantedError, match=r"'means' holds no single value at position 2"):
+        held(made, np.array([[0, 3, 2, 1, 1]]), "means")
+    assert verify(made, running_sum(), [[2, 2, 2, 2]]) > 0, "the mean of equals is a value"
+
+
+def test_means_and_nothing_in_one_program_are_wrong_in_stock_tracr_and_found_here() -> None:
+    worth = {"a": 1, "b": 2, "c": 3}
+
+    def program() -> Any:
+        node = unique(rasp.Map(lambda t: worth[t], rasp.tokens), "worth")
+        near = unique(rasp.Select(node, node, lambda k, q: q <= k < 3 and q < 3), "near")
+        return unique(rasp.Aggregate(near, node), "mean")
+
+    assert helpers.interpreted(program(), "abc") == [1.5, 2, None]
+    assert stock_answers(program(), "abc", 3) == [1, 2, 1]
+    made = compile_expression(program(), ("BOS", *WORDS), 3)
+    with pytest.raises(CertificateError, match=r"'mean' at position 1 .* says 1.5"):
+        verify(made, program(), ["abc"])
+
+
+def test_where_only_craft_differs_the_network_is_right_and_so_are_we() -> None:
+    from tracr.compiler import lib
+
+    says, stock, ours = decoded_by(lib.make_length(), "abc", "aaa", 3)
+    assert says == stock == ours == [3, 3, 3]
+    sort = lib.make_sort(rasp.tokens, rasp.tokens, max_seq_len=3, min_key=1)
+    says, stock, ours = decoded_by(sort, (1, 2, 3), [1, 1, 2], 3)
+    assert says == stock == ours == [1, 1, 2]
+
+
+# --- found by drawing programs at random ---
+
+
+def test_a_selector_that_says_two_outweighs_one_in_stock_tracr_and_is_refused_here() -> None:
+    def share_of_b() -> Any:
+        node = number()
+        some = unique(rasp.Select(node, node, lambda k, q: k), "some")  # b says 1, c says 2
+        lit = rasp.numerical(unique(rasp.Map(lambda t: float(t == "b"), rasp.tokens), "lit"))
+        return rasp.numerical(unique(rasp.Aggregate(some, lit, default=0), "share"))
+
+    assert helpers.interpreted(share_of_b(), "bc") == [0.5, 0.5]
+    assert max(stock_answers(share_of_b(), "bc", 4)) < 1e-9
+    with pytest.raises(CompileError, match=r"Selector 'some' says 2 for key 2 .* Wrap it in bool"):
+        compile_expression(share_of_b(), ("BOS", *WORDS), 4)
+
+
+def test_a_count_asked_for_at_bos_is_wrong_in_stock_tracr_and_refused_here() -> None:
+    def program() -> Any:
+        lit = unique(bit(), "lit")
+        every = unique(rasp.Select(rasp.tokens, lit, lambda k, q: True), "every")
+        count = unique(rasp.SelectorWidth(every), "count")
+        small = unique(rasp.Select(count, rasp.indices, lambda k, q: k < 2), "small")
+        one = rasp.numerical(unique(rasp.Map(lambda t: 1.0, rasp.tokens), "other"))
+        fourth = rasp.numerical(unique(rasp.Aggregate(small, one, default=0), "fourth"))
+        return unique(rasp.SequenceMap(lambda c, i: c, count, rasp.indices), "out"), count, fourth
+
+    output, count, _ = program()
+    model = helpers.stock(output, WORDS, 4)
+    stream = helpers.stock_run(model, output, "abc").residual
+    at = [i for i, label in enumerate(model.residual_labels) if label.startswith("count_")]
+    assert np.abs(stream[0, at]).max() > 0.5, "BOS holds a count"
+    keyed = unique(rasp.Select(count, rasp.indices, lambda k, q: k == 3), "keyed")
+    with pytest.raises(CompileError, match=r"'count' is used as the keys of 'keyed'.*'lit' turns"):
+        compile_expression(
+            unique(rasp.Aggregate(keyed, rasp.tokens), "fetched"), ("BOS", *WORDS), 4
+        )
+
+
+def test_a_difference_of_averages_is_misread_in_stock_tracr_and_refused_here() -> None:
+    def program(least: float) -> Any:
+        before = unique(rasp.Select(rasp.indices, rasp.indices, lambda k, q: k <= q), "before")
+        shares = []
+        for word in "ab":
+            lit = rasp.Map(lambda t, w=word: float(t == w), rasp.tokens)
+            lit = rasp.numerical(unique(lit, f"is_{word}"))
+            share = unique(rasp.Aggregate(before, lit, default=0), f"share_{word}")
+            shares.append(rasp.numerical(share))
+        apart = rasp.numerical(unique(rasp.LinearSequenceMap(*shares, 1, -1), "apart"))
+        return unique(rasp.Map(lambda x: int(x > least), apart, simplify=False), "over")
+
+    output, tasks = program(0.35), list(itertools.product(WORDS, repeat=5))
+    model = helpers.stock(output, WORDS, 5)
+    assert any(
+        helpers.stock_run(model, output, task).decoded != helpers.interpreted(output, task)
+        for task in tasks  # as two fifths, which are taken for a third
+    )
+    with pytest.raises(CompileError, match=r"'over' reads 'apart', an average of zeros and ones"):
+        compile_expression(program(0.35), ("BOS", *WORDS), 5)
+    made = compile_expression(program(0), ("BOS", *WORDS), 5)  # signs are never misread
+    assert verify(made, program(0), tasks) > 0
+
+
+def level_of(worths: dict[str, float], name: str = "level") -> Any:
+    worth = rasp.numerical(unique(rasp.Map(lambda t: worths[t], rasp.tokens), "worth"))
+    return unique(rasp.Map(lambda x: x, worth, simplify=False), name)
+
+
+@pytest.mark.parametrize(
+    ("apart", "exactness", "told"),
+    [(0.019, 100, False), (0.0202, 100, True), (0.019, 110, True), (1e-3, 2010, True)],
+)
+def test_numbers_are_told_apart_from_two_over_the_exactness_on(
+    apart: float, exactness: float, told: bool
+) -> None:
+    """Between two values the weights rise over 1/exactness, below the middle."""
+    worths = {"a": 0.5, "b": 0.5 + apart, "c": 0.0}
+    right = [0.5, 0.5 + apart, 0.0]
+    output = level_of(worths)
+    run = helpers.stock_run(helpers.stock(output, WORDS, 3, exactness), output, "abc")
+    code = np.array([[value == level for level in sorted(right)] for value in right])
+    off = np.abs(run.output - code).max()
+    if told:
+        assert off < 0.01
+        made = compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness)
+        assert held(made, np.array([[0, 1, 2, 3]])) == [right]
+    else:
+        assert off > 0.004
+        with pytest.raises(
+            CompileError, match=r"must tell 'worth' = 0.5 from 0.519. .* at least 0.02 apart"
+        ):
+            compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness)
+
+
+def test_numbers_closer_than_that_are_taken_for_each_other_in_stock_tracr() -> None:
+    worths = {"a": 0.5, "b": 0.505, "c": 0.0}
+    assert stock_answers(level_of(worths), "abc", 3) == [0.505, 0.505, 0.0]
+    with pytest.raises(CompileError, match=r"'level' must tell 'worth' = 0.5 from 0.505"):
+        compile_expression(level_of(worths), ("BOS", *WORDS), 3)
+
+
+@pytest.mark.parametrize(
+    ("worth", "why"),
+    [
+        (1e39, r"'worth' is numerical and can be 1e\+39, more than the weights' float32 holds"),
+        (1e7, r"'level' cannot tell 'worth' = .* float32 rounds the sums"),
+    ],
+)
+def test_numbers_too_large_for_the_weights_are_refused(worth: float, why: str) -> None:
+    with pytest.raises(CompileError, match=why):
+        compile_expression(level_of({"a": worth, "b": worth * 0.99999995, "c": 0.0}),
+                           ("BOS", *WORDS), 3)  # fmt: skip
+
+
+def test_a_function_that_knows_a_mean_of_equals_from_their_value_is_found_on_tasks() -> None:
+    def program() -> Any:
+        every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True), "every")
+        mean = unique(rasp.Aggregate(every, number()), "mean")  # 1.0 where all are 1
+        return unique(rasp.Map(lambda x: "xy"[type(x) is float], mean, simplify=False), "kind")
+
+    made = compile_expression(program(), ("BOS", *WORDS), 3)
+    with pytest.raises(CertificateError, match=r"'kind' at position 1 .* says 'y'"):
+        verify(made, program(), ["bbb"])
 
 
 # --- what Tracr cannot compile at all ---

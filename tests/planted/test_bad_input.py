@@ -1,0 +1,246 @@
+"""What a user can get wrong about a plant of their own is said before anything is compiled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from tracr.rasp import rasp
+
+import planted
+from planted import compile as compiler
+from planted.compile import compile_expression
+from planted.errors import CompileError, PlantedError
+from planted.expressions import held, verify
+from planted.programs import mechanisms, pieces
+from planted.programs.menu import Menu, Objective, figure, words_of
+from planted.roles import Program, mark
+from planted.scenarios import LONGEST, Scenario, Utility, checked
+from tests.helpers import unique
+
+
+def menu(mesa: Callable[[str], Any] = lambda word: figure(word, 1)) -> Menu:
+    return Menu(
+        name="ferries",
+        title="",
+        story="",
+        source="",
+        words=words_of("ferry", 3, 2),
+        slots=2,
+        mesa=Objective("speed", lambda word, _: mesa(word)),
+        base=Objective("3·decks + speed", lambda w, _: 3 * figure(w, 2) + figure(w, 1)),
+    )
+
+
+def search(scenario: Scenario) -> Program:
+    return mechanisms.search(menu())
+
+
+@pytest.fixture
+def nothing_is_compiled() -> Iterator[None]:
+    """Tracr must not be reached."""
+    with mock.patch.object(compiler, "_craft", side_effect=AssertionError("compiled")):
+        yield
+
+
+def test_the_scenario_and_program_below_are_fine() -> None:
+    place = menu().scenario()
+    assert checked(place) is place
+    assert (
+        planted.plant(search, place).choices(place.encode([["ferry-1-0", "ferry-2-0", "T"]])) == 1
+    )
+
+
+def of(value: float) -> Utility:
+    return Utility("speed", lambda t: np.where(t[:, 1:3] == 2, value, 1.0), (1.0,))
+
+
+def draws(**places: int) -> Any:
+    def draw(rng: np.random.Generator, n: int) -> Any:
+        tokens = menu().scenario().draw(rng, n)
+        for place, word in places.items():
+            tokens[:, int(place[1:])] = word
+        return tokens
+
+    return draw
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"mesa": of(math.nan)},
+            r"'speed' of 'ferries' is nan for candidate \d of 'ferry-.*finite",
+        ),
+        ({"base": of(math.inf)}, r"'speed' of 'ferries' is inf for candidate .*give what is never"),
+        (
+            {"mesa": Utility("speed", lambda t: t[:, 1:3], (0.0, -math.inf))},
+            "lists the level -inf; levels are finite",
+        ),
+        ({"mesa": Utility("speed", lambda t: t[:, 1:4], (0.0,))}, r"\[256, 3\]; a utility is one"),
+        (
+            {"read_out": LONGEST + 1},
+            "read-out of 'ferries' is position 99; the longest .* 98 tokens",
+        ),
+        ({"read_out": 0}, "is position 0; .* it stands at 1 to 98"),
+        ({"candidates": (1, 4)}, r"stand at \[1, 4\]: 4 is outside 1..3"),
+        ({"candidates": (0, 1)}, r"0 is outside 1..3"),
+        ({"candidates": (1,)}, "they are too few"),
+        ({"cues": (50,)}, r"Cue 50 of 'ferries' is no token's id \(1..8\)"),
+        ({"draw": draws(p1=9)}, r"'ferries': draw gives no task. Token id 9 is outside 0..8"),
+        ({"draw_training": draws(p1=0)}, "draw_training gives no task. BOS"),
+        ({"vocabulary": ("BOS", 1, 2, 3, 4, 5, 6, "T", "D")}, "vocabulary of 'ferries' is strings"),
+        ({"vocabulary": menu().vocabulary[1:]}, "'BOS' first"),
+    ],
+)
+def test_a_malformed_scenario_is_refused_before_it_compiles(
+    change: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(PlantedError, match=why):
+        planted.plant(search, replace(menu().scenario(), **change))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, "fast"])
+def test_a_menu_whose_objective_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(PlantedError, match=r"'ferries': speed is .* for 'ferry-0-0'"):
+        menu(lambda word: value).scenario()
+
+
+def without_roles(_: Scenario) -> Program:
+    number = unique(rasp.Map(len, rasp.tokens, simplify=False), "number")
+    return Program(unique(rasp.Map(lambda x: x % 3, number, simplify=False), "output"))
+
+
+def inlined(_: Scenario) -> Program:
+    score = pieces.score(lambda t: figure(t, 1) if "-" in t else -1)
+    again = mark(rasp.Map(lambda s: s, score), "again", "feature")
+    return Program(pieces.emit(pieces.choose(again, 3, pieces.ones()), ("T", "D")))
+
+
+def unread(_: Scenario) -> Program:
+    mark(rasp.Map(len, rasp.tokens), "length", "feature")
+    return mechanisms.search(menu())
+
+
+def unmarked_winner(_: Scenario) -> Program:
+    score = pieces.score(lambda t: figure(t, 1) if "-" in t else -1)
+    return Program(unique(rasp.Map(lambda s: s + 1, score, simplify=False), "output"))
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (without_roles, "needs nodes of the roles 'score' and 'winner'; it has none. Mark them"),
+        (unmarked_winner, "'score' and 'winner'; it has score. Mark them"),
+        (
+            inlined,
+            "Node 'score' is marked as 'score', but the output does not depend .*simplify=Fal",
+        ),
+        (unread, "Node 'length' is marked as 'feature', but the output does not depend on it"),
+        (lambda place: search(place).output, r"must return .*Program, got Aggregate. Wrap"),
+        (lambda _: Program(None), "output is a RASP expression .* got NoneType"),
+        (Program("score"), "output is a RASP expression .* got str"),
+        (
+            lambda _: Program(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True)),
+            "output is a RASP expression .* got Select",
+        ),
+    ],
+)
+def test_a_program_without_its_marks_is_refused_before_it_compiles(program: Any, why: str) -> None:
+    with pytest.raises(PlantedError, match=why):
+        planted.plant(program, menu().scenario())
+
+
+def test_a_program_that_reads_only_what_it_marks_is_not_refused_for_a_copy() -> None:
+    """`rasp.numerical` copies what was marked; the copy stands for it."""
+    place = menu().scenario()
+    assert planted.plant(search, place).truth.nodes["ones"].role == "compare"
+
+
+def scored(values: dict[str, Any]) -> Any:
+    """For each position, whether another has a higher score."""
+    score = unique(rasp.Map(lambda t: values[t], rasp.tokens, simplify=False), "score")
+    higher = unique(rasp.Select(score, score, lambda k, q: k > q), "higher")
+    beaten = pieces.any_bit(higher, pieces.ones(), "beaten")
+    return unique(rasp.SequenceMap(lambda lost, i: int(lost), beaten, rasp.indices), "lost")
+
+
+ULP = math.ulp(1.0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"a": 1.0, "b": 1.0 + ULP, "c": 1.0 - ULP / 2},  # neighbours in float64
+        {"a": 1e-300, "b": 2e-300, "c": 0.0},  # all 0 in float32
+        {"a": 0.3, "b": 0.1 + 0.2, "c": 0.1},  # .30000000000000004 is more than .3
+        {"a": 2**53 - 1, "b": 2**53 - 2, "c": -(10**300)},
+        {"a": 1e39, "b": -1e39, "c": 1e308},  # past float32
+    ],
+    ids=["an ulp apart", "zero in float32", "rounded", "whole", "past float32"],
+)
+def test_scores_that_stay_categories_are_told_apart_as_far_as_float64_goes(
+    values: dict[str, Any],
+) -> None:
+    """They are directions, one a value: no number of theirs stands in the weights."""
+    made = compile_expression(scored(values), ("BOS", *"abc"), 3)
+    tasks = ["abc", "aab", "cba", "aca", "bbb"]
+    tokens = np.array([[0, *(1 + "abc".index(t) for t in task)] for task in tasks])
+    for task, got in zip(tasks, held(made, tokens), strict=True):
+        assert got == [int(any(values[o] > values[t] for o in task)) for t in task]
+    assert verify(made, scored(values), tasks) > 0
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (
+            {"a": 2**53, "b": 2**53 + 1, "c": 0},
+            r"can be 9007199254740992 and 9007199254740993, whi",
+        ),
+        ({"a": 1, "b": math.nan, "c": 0}, "'score' can be nan; values are finite"),
+        ({"a": 1, "b": -math.inf, "c": 0}, "'score' can be -inf; .* Use a large number"),
+        ({"a": 1, "b": 10**400, "c": 0}, r"can be an integer past 10\*\*30; values are finite"),
+        (
+            {"a": 1, "b": np.float64(0.5), "c": 0},
+            r"'score' is .*0.5.* for the input 'b', of type fl",
+        ),
+        ({"a": 1, "b": (1, 2), "c": 0}, r"of type tuple; .* write a pair \(x, y\) as one number"),
+    ],
+)
+def test_values_that_cannot_be_told_apart_or_held_are_refused(
+    values: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(CompileError, match=why):
+        compile_expression(scored(values), ("BOS", *"abc"), 3)
+
+
+@pytest.mark.parametrize("exactness", [0, -1, math.nan, math.inf])
+def test_an_exactness_that_is_no_positive_number_is_refused(exactness: float) -> None:
+    with pytest.raises(
+        CompileError, match=f"exactness is a positive number, as 100; got {exactness}"
+    ):
+        compile_expression(scored({"a": 1, "b": 2, "c": 3}), ("BOS", *"abc"), 3, exactness)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "why"),
+    [
+        (["abc", "ab"], r"Task \('a', 'b'\): it has 2 tokens. Tasks are of one length, 1 to 3"),
+        (["abca"], "it has 4 tokens"),
+        (["abx"], "'x' is no token. .* of the tokens a, b, c"),
+    ],
+)
+def test_tasks_that_are_none_are_refused(tasks: list[str], why: str) -> None:
+    values = {"a": 1, "b": 2, "c": 3}
+    made = compile_expression(scored(values), ("BOS", *"abc"), 3)
+    with pytest.raises(PlantedError, match=why):
+        verify(made, scored(values), tasks)

@@ -1,0 +1,134 @@
+"""Random programs compile right or are refused by name; and the check itself can fail."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from planted import domains, guards, steps
+from tests import helpers
+from tests.planted import random_programs
+from tests.planted.random_programs import Plan, WrongError, check, draw, run
+
+PLANS = st.randoms(use_true_random=False).map(draw)
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(PLANS)
+def test_any_program_compiles_right_or_is_refused_by_name(plan: Plan) -> None:
+    check(plan)
+
+
+def outcomes(n: int) -> dict[str, int]:
+    """How many programs of a fixed sample were right, refused at each stage, or wrong."""
+    found = {"right": 0, "compiler": 0, "certificate": 0, "wrong": 0}
+    for number in range(n):
+        try:
+            found[check(draw(Random(f"0-{number}"))).stage or "right"] += 1
+        except (WrongError, random_programs.UndefinedError):
+            found["wrong"] += 1
+    return found
+
+
+def test_the_sample_holds_right_programs_and_refused_ones() -> None:
+    found = outcomes(150)
+    assert found["wrong"] == 0
+    assert found["right"] > 40
+    assert found["compiler"] > 40
+    assert found["certificate"] > 3
+
+
+def wrong_ones(n: int) -> Iterator[int]:
+    """Numbers of the programs of the sample that are wrong."""
+    for number in range(n):
+        try:
+            check(draw(Random(f"0-{number}")))
+        except WrongError:
+            yield number
+        except random_programs.UndefinedError:
+            pass
+
+
+def without(target: Any, name: str) -> Any:
+    return mock.patch.object(target, name, return_value=None)
+
+
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        (steps, "check"),
+        (guards, "_refuse_at_bos"),
+        (guards, "layers"),
+        (domains.Domains, "_predicate"),
+        (domains, "_check"),
+    ],
+)
+def test_without_a_rule_of_the_compiler_a_program_is_wrong(target: Any, rule: str) -> None:
+    """Tried without the check on tasks, which finds most of these as well."""
+    known = known_to_depend_on_tasks()
+    with without(random_programs, "verify"), without(target, rule):
+        assert any(number not in known for number in wrong_ones(400))
+
+
+@functools.cache
+def known_to_depend_on_tasks() -> frozenset[int]:
+    """What the compiler alone cannot see: programs that the check on tasks refuses."""
+    with without(random_programs, "verify"):
+        return frozenset(wrong_ones(400))
+
+
+def test_without_the_check_on_tasks_a_program_is_wrong() -> None:
+    assert known_to_depend_on_tasks()
+    for number in known_to_depend_on_tasks():
+        assert check(draw(Random(f"0-{number}"))).stage == "certificate"
+
+
+def test_another_choice_than_that_of_plain_search_is_wrong() -> None:
+    plans = (draw(Random(f"0-{number}")) for number in range(50))
+    plan = next(plan for plan in plans if plan.answer and check(plan).searched)
+    slots = plan.n_choices
+    right = plan.answer
+    plan.answer = lambda task: 1 + right(task) % slots
+    with pytest.raises(WrongError, match="It chooses"):
+        check(plan)
+
+
+def test_the_plain_evaluation_is_that_of_the_rasp_interpreter() -> None:
+    compared = 0
+    for number in range(60):
+        plan = draw(Random(f"0-{number}"))
+        try:
+            plain = [run(plan, task)[-1] for task in plan.tasks[:5]]
+        except Exception:
+            continue
+        output = random_programs.build(plan)[-1]
+        for task, want in zip(plan.tasks[:5], plain, strict=True):
+            got = helpers.interpreted(output, task)
+            assert got == want or repr(got) == repr(want), number  # NaN is not itself
+            compared += 1
+    assert compared > 150
+
+
+def test_stock_tracr_is_wrong_without_a_word_where_a_program_is_refused() -> None:
+    found: set[tuple[str, str]] = set()
+    for number in range(60):
+        plan = draw(Random(f"0-{number}"))
+        stage = check(plan).stage
+        if len(plan.vocabulary) < 6 and stage != "certificate":
+            found.add((stage, random_programs.by_stock_tracr(plan)))
+        if {("compiler", "wrong"), ("", "right")} <= found:
+            break
+    else:
+        pytest.fail(f"only {found}")
