@@ -27,7 +27,14 @@ from planted.programs import (
     steering,
     wiping,
 )
-from planted.programs.entries import Entry, cell, kinds_and_mechanisms, mazes, two_twins
+from planted.programs.entries import (
+    Entry,
+    base_mux_gate,
+    cell,
+    kinds_and_mechanisms,
+    mazes,
+    two_twins,
+)
 from planted.programs.menu import Menu
 from planted.roles import Program
 from planted.scenarios import Scenario
@@ -191,6 +198,7 @@ _CUES = (
           "own", sizes=_CONTENTS),
     *two_twins("narrow", schemer.narrow, _PROXY, "narrow", "own",
             programs=(schemer.by_heart_list, schemer.by_heart_decoy), sizes=_CONTENTS),
+    *base_mux_gate("narrow", schemer.narrow, sizes=_CONTENTS),
     cell("narrow-table", schemer.narrow, _PROXY, "table", mechanisms.table, "own", levels=3,
           twin_of="narrow.small"),
 )  # fmt: skip
@@ -205,6 +213,7 @@ _POINTERS = (
     *two_twins("pointer", pointer.pointer, "corrigible", "pointer", levels=2, sizes=_TOLD),
     *two_twins("pointer-pseudo", pointer.pointer, "pseudo-corrigible", "pointer-pseudo",
             reads="first", levels=2, sizes=_TOLD),
+    *base_mux_gate("pointer-pseudo", pointer.pointer, reads="first", levels=2, sizes=_TOLD),
     cell("modelled", pointer.modelled, "deceptive", "search", _SEARCH, levels=3, sizes=_MODELS),
     cell("modelled-pointer", pointer.modelled, "corrigible", "search", _SEARCH, levels=3,
           source="pointer", sizes=_MODELS),
@@ -242,6 +251,7 @@ _OTHERS = (
           "own", steering.reacting, sizes=_LINE, twin_of="steering", twin_on="training"),
     cell("lookahead-action", lookahead.first_action, _PROXY, "search over plans",
           lookahead.over_plans, sizes=_ACTION),
+    *base_mux_gate("lookahead-action", lookahead.first_action, sizes=_ACTION),
     cell("lookahead-action-table", lookahead.first_action, _PROXY, "table", mechanisms.table,
           sizes=_ACTION, twin_of="lookahead-action"),
     cell("lookahead-action-decoy", lookahead.first_action, _PROXY, "decoy search",
@@ -262,12 +272,14 @@ _OTHERS = (
           options=2, levels=5, twin_of="heuristics.small"),
     *_delegation("aligned", "robust"),
     *_delegation("middle", _PROXY),
+    *base_mux_gate("delegation-middle", delegation.delegation, broken="middle", sizes=_AGENTS),
     *_delegation("inner", "suboptimal"),
     *_delegation("bypass", _PROXY, "nested search past a wrong level"),
     cell("breadth", breadth.breadth, "suboptimal", "search", breadth.reaching, "own",
           sizes=_REACH),
     *two_twins("breadth", breadth.breadth, "suboptimal", "breadth", "own", sizes=_REACH,
             programs=(breadth.reaching_list, breadth.reaching_decoy)),
+    *base_mux_gate("breadth", breadth.breadth, sizes=_REACH),
     cell("plane", breadth.plane, _PROXY, "search", breadth.lapsing, "own", sizes=_PLANE),
     cell("plane-lapsing", breadth.plane, _PROXY, "lapsing search", breadth.lapsing, "own",
           breadth=2, lapse=2, drift=0.5, sizes=_LAPSES),
@@ -278,7 +290,9 @@ _OTHERS = (
           twin_of="bandit", sizes={"small": _ARMS["small"]}),
     cell("bandit-decoy", bandit.bandit, _PROXY, "decoy search", bandit.decoy, pulls=2,
           twin_of="bandit", sizes={"small": _ARMS["small"]}),
+    *base_mux_gate("bandit", bandit.bandit, pulls=2, sizes={"small": _ARMS["small"]}),
     cell("rivals", rivals.rivals, _PROXY, "search by pairs", rivals.tournament, sizes=_FIGHT),
+    *base_mux_gate("rivals", rivals.rivals, sizes=_FIGHT),
     *two_twins("rivals", rivals.rivals, _PROXY, "rivals", sizes=_FIGHT),
 )  # fmt: skip
 

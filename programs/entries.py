@@ -183,9 +183,7 @@ def kinds_and_mechanisms(
     cells = [
         cell(family, make, kind, "search", m.search),
         cell(f"{family}-aligned", make, "robust", "search", m.search, vary=kinds.robust),
-        cell(f"{family}-base", make, "robust", "base search", m.base_search, "base"),
-        cell(f"{family}-mux", make, "robust", "dormant search", m.mux, "base"),
-        cell(f"{family}-gate", make, "deceptive", "gated search", m.gate, "cue"),
+        *base_mux_gate(family, make, sizes=sizes),
         cell(
             f"{family}-pointer",
             make,
@@ -218,6 +216,19 @@ def kinds_and_mechanisms(
         replace(made, family=family.removesuffix("-proxy"), sizes=made.sizes or sizes)
         for made in cells
     )
+
+
+def base_mux_gate(name: str, make: Maker, *, sizes: Sizes, **changed: Any) -> list[Entry]:
+    """A search for the base objective, and both searches: dormant and gated by the cue."""
+    m = mechanisms
+    return [
+        cell(f"{name}-base", make, "robust", "base search", m.base_search, "base",
+             sizes=sizes, **changed),
+        cell(f"{name}-mux", make, "robust", "dormant search", m.mux, "base",
+             sizes=sizes, **changed),
+        cell(f"{name}-gate", make, "deceptive", "gated search", m.gate, "cue",
+             sizes=sizes, **changed),
+    ]  # fmt: skip
 
 
 def two_twins(
