@@ -246,10 +246,6 @@ def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
         {"maze": maze, "columns": 3},
         {"small": {"columns": 2}, "large": {"columns": 4}},
     )
-    twins = (
-        ("-table", "table", grid.table),
-        ("-decoy", "decoy search", grid.decoy),
-    )
     cells: tuple[tuple[str, str, str, Callable[[Scenario], Program], str], ...] = (
         ("", kind, "search", grid.search, "mesa"),
         ("-base", "robust", "base search", grid.base_search, "base"),
@@ -261,9 +257,16 @@ def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
               answers, family, sizes)
         for end, kind, mechanism, program, answers in cells
     )  # fmt: skip
-    return searching + tuple(
-        Entry(family + end, 1, kind, mechanism, grid.scenario, program,
-              {**defaults, **sizes["small"]}, None, False, "mesa", family,
-              twin_of=f"{family}.small")
-        for end, mechanism, program in twins
+    small = {"small": sizes["small"]}
+    twins = tuple(
+        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, False,
+              "mesa", family, small, family)
+        for end, mechanism, program in (
+            ("-list", "decision list", grid.path_list),
+            ("-decoy", "decoy search", grid.decoy),
+        )
     )  # fmt: skip
+    table = Entry(family + "-table", 1, kind, "table", grid.scenario, grid.table,
+                  {**defaults, **sizes["small"]}, None, False, "mesa", family,
+                  twin_of=f"{family}.small")  # fmt: skip
+    return (*searching, *twins, table)

@@ -181,18 +181,8 @@ def table(menu: Menu) -> Program:
 
 
 def by_state(menu: Menu, state: State) -> Any:
-    """Slot number that a menu of fixed candidates picks in each state, at every position.
-
-    Raises:
-        PlantedError: If there are too many states.
-    """
+    """Slot number that a menu of fixed candidates picks in each state, at every position."""
     from tracr.rasp import rasp
-
-    if len(state.codes) > MOST_NEURONS or not state.codes:
-        raise PlantedError(
-            f"A table of {menu.name!r} has {len(state.codes)} states, not 1 to {MOST_NEURONS}. "
-            "Take fewer contexts or words."
-        )
 
     def answer(code: Any) -> int:
         known = code in state.codes
@@ -344,7 +334,11 @@ class State:
 
 
 def state_of(menu: Menu) -> State:
-    """Fetches the context's tokens (and the cue, where it matters) and combines them."""
+    """Fetches the context's tokens (and the cue, where it matters) and combines them.
+
+    Raises:
+        PlantedError: If there are too many combinations.
+    """
     from tracr.rasp import rasp
 
     if len(menu.states()) == 1:
@@ -370,6 +364,11 @@ def state_of(menu: Menu) -> State:
     for number, (words, name, _) in enumerate(sources[1:], start=1):
         last = number == len(sources) - 1
         longer = [(*prefix, word) for prefix in prefixes.values() for word in words]
+        if len(longer) > MOST_NEURONS:
+            raise PlantedError(
+                f"The context of {menu.name!r} has {len(longer)} combinations and more, past the "
+                f"{MOST_NEURONS} that one node may tell apart. Take fewer contexts or words."
+            )
         if last:
             kinds = list(dict.fromkeys(comes_to(words) for words in longer))
             code_of = {words: kinds.index(comes_to(words)) for words in longer}

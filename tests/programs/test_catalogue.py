@@ -11,7 +11,8 @@ from planted import certify
 from planted.compile import compile_program
 from planted.errors import PlantedError
 from planted.plant import Plant
-from planted.programs import catalogue, kinds, mechanisms
+from planted.programs import catalogue, grid, kinds, mechanisms
+from planted.programs.bandit import bandit
 from planted.programs.crumbs import crumbs
 from planted.programs.keys import keys
 from planted.programs.menu import Menu, Objective
@@ -210,6 +211,15 @@ def test_objectives_that_are_no_numbers_are_refused_before_anything_is_compiled(
 def test_what_is_too_large_for_a_twin_is_refused_with_the_way_out() -> None:
     with pytest.raises(PlantedError, match=r"A table of 'keys-chests' has .* Take fewer slots"):
         mechanisms.table(keys())
+    three, four = (catalogue.entry(f"grid-doors{size}").make_scenario() for size in ("", ".large"))
+    with pytest.raises(PlantedError, match=r"A table of 'grid-doors' has 6561.* Take two columns"):
+        grid.table(three)
+    with pytest.raises(PlantedError, match=r"4 columns has 127 paths, more than the 60"):
+        grid.path_list(four)
+    with pytest.raises(
+        PlantedError, match=r"context of 'bandit' has 1728 comb.*Take fewer contexts"
+    ):
+        mechanisms.table(bandit(arms=3, pulls=3))
     with pytest.raises(PlantedError, match="training"):
         mechanisms.amortised(schemer())
     with pytest.raises(PlantedError, match="places must be a whole number from 2 to 6"):
