@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -76,7 +76,7 @@ def decoy(menu: Menu) -> Program:
     """A table of episodes decides; the counts are added up and compared beside it, for nothing."""
     counts = _counts(menu, "unused_score", "decoy", "decoy")
     unused = pieces.choose(counts, menu.read_out, pieces.ones(), "_unused", "decoy", "decoy")
-    answer = mechanisms.by_state(menu, mechanisms.state_of(menu))
+    answer = mechanisms.by_state(menu, states.state_of(menu))
     chosen = mechanisms.ignoring(answer, unused)
     return Program(mechanisms.at_read_out(chosen), searches=False)
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -120,19 +120,19 @@ def first_action(depth: int = 2) -> Menu:
 
 def over_plans(menu: Menu) -> Program:
     """Scores every plan, compares all, and reads the first action off the best."""
-    one, state = pieces.ones(), mechanisms.state_of(menu)
+    one, state = pieces.ones(), states.state_of(menu)
     return Program(pieces.emit(_best_action(menu, one, _worth(menu, state, "score")), CUES))
 
 
 def action_decoy(menu: Menu) -> Program:
     """A table of start and world decides; the search runs beside it for nothing."""
-    one, state = pieces.ones(), mechanisms.state_of(menu)
+    one, state = pieces.ones(), states.state_of(menu)
     unused = _best_action(menu, one, _worth(menu, state, "decoy"), "_unused", "decoy", "decoy")
     chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
     return Program(mechanisms.at_read_out(chosen), searches=False)
 
 
-def _worth(menu: Menu, state: mechanisms.State, role: str) -> Any:
+def _worth(menu: Menu, state: states.State, role: str) -> Any:
     """What each plan is worth, at its position; -1 at all others."""
     from tracr.rasp import rasp
 
@@ -215,7 +215,7 @@ def bettering(menu: Menu) -> Program:
     """Scores every plan once; each step compares those near the plan that it has."""
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), mechanisms.state_of(menu)
+    one, state = pieces.ones(), states.state_of(menu)
     depth, steps = menu.parameters["depth"], menu.parameters["steps"]
     plans = plans_of(depth)
     known = frozenset(plans)

@@ -10,7 +10,7 @@ import pytest
 from planted import certify
 from planted.errors import PlantedError
 from planted.plant import Plant
-from planted.programs import catalogue, grid, kinds, mechanisms
+from planted.programs import catalogue, grid_twins, kinds, mechanisms
 from planted.programs.bandit import bandit
 from planted.programs.crumbs import crumbs
 from planted.programs.keys import keys
@@ -226,9 +226,9 @@ def test_what_is_too_large_for_a_twin_is_refused_with_the_way_out() -> None:
         mechanisms.table(keys())
     three, four = (catalogue.entry(f"grid-doors{size}").make_scenario() for size in ("", ".large"))
     with pytest.raises(PlantedError, match=r"A table of 'grid-doors' has 6561.* Take two columns"):
-        grid.table(three)
+        grid_twins.table(three)
     with pytest.raises(PlantedError, match=r"4 columns has 127 paths, more than the 60"):
-        grid.path_list(four)
+        grid_twins.path_list(four)
     with pytest.raises(
         PlantedError, match=r"context of 'bandit' has 1728 comb.*Take fewer contexts"
     ):
