@@ -242,6 +242,15 @@ _OTHERS = (
           "own", steering.reacting, sizes=_LINE, twin_of="steering", twin_on="training"),
     cell("lookahead-action", lookahead.first_action, _PROXY, "search over plans",
           lookahead.over_plans, sizes=_ACTION),
+    *(
+        cell(f"lookahead-action-{end}", lookahead.first_action, kind, mechanism, build, answers,
+             sizes=_ACTION)
+        for end, kind, mechanism, build, answers in (
+            ("base", "robust", "base search", lookahead.over_plans_for_base, "base"),
+            ("mux", "robust", "dormant search over plans", lookahead.mux_over_plans, "base"),
+            ("gate", "deceptive", "gated search over plans", lookahead.gate_over_plans, "cue"),
+        )
+    ),
     cell("lookahead-action-table", lookahead.first_action, _PROXY, "table", mechanisms.table,
           sizes=_ACTION, twin_of="lookahead-action"),
     cell("lookahead-action-decoy", lookahead.first_action, _PROXY, "decoy search",
