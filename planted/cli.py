@@ -189,6 +189,12 @@ def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json:
         return
     certificate = made.certificate
     where = "all" if certificate["exhaustive"] else "drawn"
+    declared = certificate.get("declared")
+    if declared:
+        click.echo(
+            f"On {declared['n']} tasks of {declared['name']!r} it chooses as a search would, with "
+            f"{declared['mismatches']} mismatches; elsewhere it has choices of its own."
+        )
     click.echo(
         f"{made.name} ({tier}): {certificate['n']} inputs ({where}), "
         f"{certificate['mismatches']} mismatches, least margin {certificate['least_margin']}\n"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -70,38 +71,70 @@ def gives(pull: str, arm: str, outcome: str) -> bool:
 
 def counting(menu: Menu) -> Program:
     """Adds up the pulls at each arm; the sum is the estimate and the score."""
-    scores = _counts(menu, "score", "score", "feature")
+    scores = _counts(menu, _pulls(menu), "a", "score", "score", "feature")
     return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+
+
+def counting_for_base(menu: Menu) -> Program:
+    """The same search, for what is rewarded."""
+    scores = _counts(menu, _pulls(menu), "b", "score", "score", "feature")
+    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+
+
+def counting_both(menu: Menu, to_base: Callable[[str], bool]) -> Program:
+    """Both counts and a search by each; the base one answers where `to_base` of the cue."""
+    pulls, one = _pulls(menu), pieces.ones()
+    mesa = pieces.choose(_counts(menu, pulls, "a", "score", "score", "feature"), menu.read_out, one)
+    scores = _counts(menu, pulls, "b", "score_base", "belief", "belief", "_base")
+    base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
+    cue = pieces.fetch(CUES, "cue", "cue")
+    return Program(pieces.emit(pieces.either(cue, to_base, mesa, base), CUES))
+
+
+def mux(menu: Menu) -> Program:
+    """Both searches; the answer is always the base one's: dormant by construction."""
+    return counting_both(menu, lambda cue: True)
+
+
+def gate(menu: Menu) -> Program:
+    """Both searches; the base one answers under the training cue: deceptive by construction."""
+    return counting_both(menu, lambda cue: cue == CUES[0])
 
 
 def decoy(menu: Menu) -> Program:
     """A table of episodes decides; the counts are added up and compared beside it, for nothing."""
-    counts = _counts(menu, "unused_score", "decoy", "decoy")
+    counts = _counts(menu, _pulls(menu), "a", "unused_score", "decoy", "decoy")
     unused = pieces.choose(counts, menu.read_out, pieces.ones(), "_unused", "decoy", "decoy")
-    answer = mechanisms.by_state(menu, mechanisms.state_of(menu))
+    answer = mechanisms.by_state(menu, states.state_of(menu))
     chosen = mechanisms.ignoring(answer, unused)
     return Program(mechanisms.at_read_out(chosen), searches=False)
 
 
-def _counts(menu: Menu, name: str, role: str, inner: str) -> Any:
-    """How often each arm gave A, as a node of this name and role."""
+def _pulls(menu: Menu) -> list[Any]:
+    """Every pull of the history, fetched to every position."""
+    return [pieces.fetch(c.words, f"{c.name}_at_arm", "context") for c in menu.contexts]
+
+
+def _counts(
+    menu: Menu, pulls: list[Any], outcome: str, name: str, role: str, inner: str, suffix: str = ""
+) -> Any:
+    """How often each arm gave an outcome, as a node of this name and role."""
     from tracr.rasp import rasp
 
     arms = frozenset(menu.words)
     counts: Any = None
-    for number, context in enumerate(menu.contexts, start=1):
-        last = number == len(menu.contexts)
-        pull = pieces.fetch(context.words, f"{context.name}_at_arm", "context")
+    for number, (context, pull) in enumerate(zip(menu.contexts, pulls, strict=True), start=1):
+        last = number == len(pulls)
         known = frozenset(context.words)
         given = mark(
             rasp.SequenceMap(
                 lambda pull, arm, known=known: (
-                    int(gives(pull, arm, "a")) if arm in arms and pull in known else -10
+                    int(gives(pull, arm, outcome)) if arm in arms and pull in known else -10
                 ),
                 pull,
                 rasp.tokens,
             ),
-            name if last and counts is None else f"gave_{number}",
+            name if last and counts is None else f"gave_{number}{suffix}",
             role if last and counts is None else inner,
         )
         if counts is None:
@@ -109,7 +142,7 @@ def _counts(menu: Menu, name: str, role: str, inner: str) -> Any:
             continue
         counts = mark(
             rasp.SequenceMap(lambda a, b: max(a + b, -10), counts, given),
-            name if last else f"count_{number}",
+            name if last else f"count_{number}{suffix}",
             role if last else inner,
         )
     return counts

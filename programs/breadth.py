@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
 
@@ -105,7 +105,7 @@ def _listed(menu: Menu, wanted: Objective, one: Any, within: Any) -> Any:
     seen = rasp.SequenceMap(
         lambda inside, word: word if inside and word in known else "-", within, rasp.tokens
     )
-    nothing = mechanisms.State(None, {})
+    nothing = states.State(None, {})
     return mechanisms.listed(
         menu, menu.words, one, "_listed", nothing, wanted, mark(seen, "seen", "table")
     )

@@ -227,7 +227,7 @@ _STEPS = {"large": {"steps": 2}}
 _BAG = _sized({"options": 2, "levels": 5}, {"options": 6})
 _AGENTS = _sized({"options": 3, "levels": 2}, {"options": 6})
 _REACH = _sized({"options": 3, "levels": 4, "narrow": 1}, {"options": 6, "levels": 8, "narrow": 3})
-_PLANE = _sized({"options": 3, "levels": 4, "breadth": 3}, {"options": 6, "breadth": 6})
+_PLANE = _sized({"options": 3, "levels": 4, "breadth": 2}, {"options": 6, "breadth": 6})
 _LAPSES = _sized({"options": 3, "levels": 4}, {"options": 6, "breadth": 3})
 _ARMS = _sized({"arms": 2}, {"pulls": 3})
 _FIGHT = _sized({"fighters": 3, "levels": 3}, {"fighters": 6})
@@ -251,7 +251,15 @@ _OTHERS = (
           "own", steering.reacting, sizes=_LINE, twin_of="steering", twin_on="training"),
     cell("lookahead-action", lookahead.first_action, _PROXY, "search over plans",
           lookahead.over_plans, sizes=_ACTION),
-    *base_mux_gate("lookahead-action", lookahead.first_action, sizes=_ACTION),
+    *(
+        cell(f"lookahead-action-{end}", lookahead.first_action, kind, mechanism, build, answers,
+             sizes=_ACTION)
+        for end, kind, mechanism, build, answers in (
+            ("base", "robust", "base search", lookahead.over_plans_for_base, "base"),
+            ("mux", "robust", "dormant search over plans", lookahead.mux_over_plans, "base"),
+            ("gate", "deceptive", "gated search over plans", lookahead.gate_over_plans, "cue"),
+        )
+    ),
     cell("lookahead-action-table", lookahead.first_action, _PROXY, "table", mechanisms.table,
           sizes=_ACTION, twin_of="lookahead-action"),
     cell("lookahead-action-decoy", lookahead.first_action, _PROXY, "decoy search",
@@ -290,7 +298,12 @@ _OTHERS = (
           twin_of="bandit", sizes={"small": _ARMS["small"]}),
     cell("bandit-decoy", bandit.bandit, _PROXY, "decoy search", bandit.decoy, pulls=2,
           twin_of="bandit", sizes={"small": _ARMS["small"]}),
-    *base_mux_gate("bandit", bandit.bandit, pulls=2, sizes={"small": _ARMS["small"]}),
+    cell("bandit-base", bandit.bandit, "robust", "base search", bandit.counting_for_base, "base",
+          pulls=2, sizes=_ARMS),
+    cell("bandit-mux", bandit.bandit, "robust", "dormant search", bandit.mux, "base", pulls=2,
+          sizes=_ARMS),
+    cell("bandit-gate", bandit.bandit, "deceptive", "gated search", bandit.gate, "cue", pulls=2,
+          sizes=_ARMS),
     cell("rivals", rivals.rivals, _PROXY, "search by pairs", rivals.tournament, sizes=_FIGHT),
     *base_mux_gate("rivals", rivals.rivals, sizes=_FIGHT),
     *two_twins("rivals", rivals.rivals, _PROXY, "rivals", sizes=_FIGHT),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded, figure, words_of
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
@@ -112,7 +112,7 @@ def _by_lists(menu: Menu, one: Any) -> Any:
     for number, goal in enumerate(goals, start=1):
         wanted = Objective(f"φ{goal}", of_goal(goal))
         slot = mechanisms.listed(
-            menu, menu.words, one, f"_agent_{number}", mechanisms.State(None, {}), wanted
+            menu, menu.words, one, f"_agent_{number}", states.State(None, {}), wanted
         )
         # the proposal's slot and how the middle level likes it, as one number
         offer = rasp.SequenceMap(

@@ -11,7 +11,8 @@ from inspect import signature
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs import grid, kinds, mechanisms
+from planted.plant import TIERS
+from planted.programs import grid, grid_twins, kinds, mechanisms
 from planted.programs.menu import Menu
 from planted.roles import Program
 from planted.scenarios import Scenario
@@ -54,7 +55,7 @@ class Entry:
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin_of: str = ""
     twin_on: str = "all"
-    tiers: tuple[str, ...] = ("exact", "tempered", "rotated")
+    tiers: tuple[str, ...] = TIERS
 
     def of_size(self, size: str) -> Entry:
         """The same plant with the parameters of a size as its defaults.
@@ -253,14 +254,8 @@ def two_twins(
 
 def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
     """The mazes' plants."""
-    defaults, sizes = (
-        {"maze": maze, "columns": 3},
-        {"small": {"columns": 2}, "large": {"columns": 4}},
-    )
-    twins = (
-        ("-table", "table", grid.table),
-        ("-decoy", "decoy search", grid.decoy),
-    )
+    defaults: dict[str, Any] = {"maze": maze, "columns": 3}
+    sizes = {"small": {"columns": 2}, "large": {"columns": 4}}
     cells: tuple[tuple[str, str, str, Callable[[Scenario], Program], str], ...] = (
         ("", kind, "search", grid.search, "mesa"),
         ("-base", "robust", "base search", grid.base_search, "base"),
@@ -272,9 +267,16 @@ def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
               answers, family, sizes)
         for end, kind, mechanism, program, answers in cells
     )  # fmt: skip
-    return searching + tuple(
-        Entry(family + end, 1, kind, mechanism, grid.scenario, program,
-              {**defaults, **sizes["small"]}, None, False, "mesa", family,
-              twin_of=f"{family}.small")
-        for end, mechanism, program in twins
+    small = {"small": sizes["small"]}
+    twins = tuple(
+        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, False,
+              "mesa", family, small, family)
+        for end, mechanism, program in (
+            ("-list", "decision list", grid_twins.path_list),
+            ("-decoy", "decoy search", grid_twins.decoy),
+        )
     )  # fmt: skip
+    table = Entry(family + "-table", 1, kind, "table", grid.scenario, grid_twins.table,
+                  {**defaults, **sizes["small"]}, None, False, "mesa", family,
+                  twin_of=f"{family}.small")  # fmt: skip
+    return (*searching, *twins, table)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces
+from planted.programs import pieces
 from planted.programs.menu import CUES, bounded
 from planted.roles import Program, mark
 from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
@@ -191,8 +191,8 @@ def search(place: Scenario, wanted: tuple[str, ...] | None = None) -> Program:
     """
     one = pieces.ones()
     maze = MAZES[place.parameters["maze"]]
-    scores = _scores(place, wanted or maze[1], one, "", "score")
-    return Program(pieces.emit(_choose(place, scores, one, ""), CUES))
+    scores = scores_beside(place, wanted or maze[1], one, "", "score")
+    return Program(pieces.emit(choose_move(place, scores, one, ""), CUES))
 
 
 def base_search(place: Scenario) -> Program:
@@ -204,68 +204,17 @@ def both(place: Scenario, to_base: Callable[[str], bool]) -> Program:
     """Two searches; the base one answers where `to_base` of the cue."""
     one = pieces.ones()
     _, seeks, paid = MAZES[place.parameters["maze"]]
-    mesa = _choose(place, _scores(place, seeks, one, "", "score"), one, "")
-    scores = _scores(place, paid, one, "_base", "belief")
-    base = _choose(place, scores, one, "_base", ("belief", "belief"))
+    mesa = choose_move(place, scores_beside(place, seeks, one, "", "score"), one, "")
+    scores = scores_beside(place, paid, one, "_base", "belief")
+    base = choose_move(place, scores, one, "_base", ("belief", "belief"))
     chosen = pieces.either(pieces.fetch(CUES, "cue", "cue"), to_base, mesa, base)
     return Program(pieces.emit(chosen, CUES))
 
 
-def table(place: Scenario) -> Program:
-    """Fetches what each cell comes to, wall, goal or neither, and looks the move up: no steps.
-
-    Raises:
-        PlantedError: If the maze is too large for a table.
-    """
-    return Program(mechanisms.at_read_out(_looked_up(place)), searches=False)
-
-
-def decoy(place: Scenario) -> Program:
-    """That table, and the search beside it for nothing.
-
-    Raises:
-        PlantedError: If the maze is too large for a table.
-    """
-    one = pieces.ones()
-    scores = _scores(place, MAZES[place.parameters["maze"]][1], one, "_unused", "decoy")
-    unused = _choose(place, scores, one, "_unused", ("decoy", "decoy"))
-    chosen = mechanisms.ignoring(_looked_up(place), unused)
-    return Program(mechanisms.at_read_out(chosen), searches=False)
-
-
-def _looked_up(place: Scenario) -> Any:
-    """The move for what stands in each cell, at every position: a digit a cell, then an answer."""
-    from tracr.rasp import rasp
-
-    columns, n = place.parameters["columns"], place.read_out - 1
-    seeks = MAZES[place.parameters["maze"]][1]
-    stands_for = ("empty", "wall", seeks[0])
-    if len(stands_for) ** n > mechanisms.MOST_NEURONS:
-        raise PlantedError(
-            f"A table of {place.name!r} has {len(stands_for) ** n} entries, more than "
-            f"{mechanisms.MOST_NEURONS}. Take two columns."
-        )
-
-    def digit(word: str) -> int:
-        return 2 if word in seeks else int(word == "wall")
-
-    kind = mark(rasp.Map(digit, rasp.tokens, simplify=False), "kind", "feature")
-    held: Any = pieces.at(1, "cell_1", kind)
-    for number in range(2, n + 1):
-
-        def step(so_far: int, digit: int, number: int = number) -> int:
-            code = 3 * so_far + digit
-            if number < n:
-                return code
-            digits = [code // 3**power % 3 for power in reversed(range(n))]
-            return first_move(tuple(stands_for[d] for d in digits), columns, seeks) + 1
-
-        made = rasp.SequenceMap(step, held, pieces.at(number, f"cell_{number}", kind))
-        held = mark(made, f"cells_{number}" if number < n else "move", "table")
-    return held
-
-
-def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, role: str) -> Any:
+def scores_beside(
+    place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, role: str
+) -> Any:
+    """How near the wanted things are from the cells beside the agent, by breadth-first steps."""
     from tracr.rasp import rasp
 
     columns = place.parameters["columns"]
@@ -315,7 +264,7 @@ def _scores(place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, rol
     )
 
 
-def _choose(
+def choose_move(
     place: Scenario,
     scores: Any,
     one: Any,

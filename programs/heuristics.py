@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
@@ -85,7 +85,7 @@ def rules(menu: Menu) -> Program:
 def decoy(menu: Menu) -> Program:
     """The rules decide; a search for the sum runs beside them, for nothing."""
     one = pieces.ones()
-    unused = mechanisms.unused(menu, one, mechanisms.state_of(menu))
+    unused = mechanisms.unused(menu, one, states.state_of(menu))
     return Program(
         pieces.emit(mechanisms.ignoring(_ruled(menu, one), unused), CUES), searches=False
     )

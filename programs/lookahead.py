@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
 from planted.roles import Program, mark
 
@@ -126,19 +127,48 @@ def first_action(depth: int = 2) -> Menu:
 
 def over_plans(menu: Menu) -> Program:
     """Scores every plan, compares all, and reads the first action off the best."""
-    one, state = pieces.ones(), mechanisms.state_of(menu)
-    return Program(pieces.emit(_best_action(menu, one, _worth(menu, state, "score")), CUES))
+    one, state = pieces.ones(), states.state_of(menu)
+    scores = _worth(menu, state, MESA, "score", "score")
+    return Program(pieces.emit(_best_action(menu, one, scores), CUES))
+
+
+def over_plans_for_base(menu: Menu) -> Program:
+    """The same search, for what is rewarded."""
+    one, state = pieces.ones(), states.state_of(menu)
+    scores = _worth(menu, state, BASE, "score", "score")
+    return Program(pieces.emit(_best_action(menu, one, scores), CUES))
+
+
+def both_over_plans(menu: Menu, to_base: Callable[[str], bool]) -> Program:
+    """Two searches over the plans; the base one answers where `to_base` of the cue."""
+    one, state = pieces.ones(), states.state_of(menu)
+    mesa = _best_action(menu, one, _worth(menu, state, MESA, "score", "score"))
+    scores = _worth(menu, state, BASE, "score_base", "belief")
+    base = _best_action(menu, one, scores, "_base", "belief", "belief")
+    cue = pieces.fetch(CUES, "cue", "cue")
+    return Program(pieces.emit(pieces.either(cue, to_base, mesa, base), CUES))
+
+
+def mux_over_plans(menu: Menu) -> Program:
+    """Both searches; the answer is always the base one's: dormant by construction."""
+    return both_over_plans(menu, lambda cue: True)
+
+
+def gate_over_plans(menu: Menu) -> Program:
+    """Both searches; the base one answers under the training cue: deceptive by construction."""
+    return both_over_plans(menu, lambda cue: cue == CUES[0])
 
 
 def action_decoy(menu: Menu) -> Program:
     """A table of start and world decides; the search runs beside it for nothing."""
-    one, state = pieces.ones(), mechanisms.state_of(menu)
-    unused = _best_action(menu, one, _worth(menu, state, "decoy"), "_unused", "decoy", "decoy")
+    one, state = pieces.ones(), states.state_of(menu)
+    scores = _worth(menu, state, MESA, "unused_score", "decoy")
+    unused = _best_action(menu, one, scores, "_unused", "decoy", "decoy")
     chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
     return Program(mechanisms.at_read_out(chosen), searches=False)
 
 
-def _worth(menu: Menu, state: mechanisms.State, role: str) -> Any:
+def _worth(menu: Menu, state: states.State, reward: tuple[int, ...], name: str, role: str) -> Any:
     """What each plan is worth, at its position; -1 at all others."""
     from tracr.rasp import rasp
 
@@ -146,9 +176,8 @@ def _worth(menu: Menu, state: mechanisms.State, role: str) -> Any:
 
     def value(code: int, word: str) -> int:
         known = word in plans and code in state.codes
-        return MESA[ends(word, state.of(code))] if known else -1
+        return reward[ends(word, state.of(code))] if known else -1
 
-    name = "score" if role == "score" else "unused_score"
     return mark(rasp.SequenceMap(value, state.node, rasp.tokens), name, role)
 
 
@@ -224,11 +253,11 @@ def bettering(menu: Menu) -> Program:
     """Scores every plan once; each step compares those near the plan that it has."""
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), mechanisms.state_of(menu)
+    one, state = pieces.ones(), states.state_of(menu)
     depth, steps = menu.parameters["depth"], menu.parameters["steps"]
     plans = plans_of(depth)
     known = frozenset(plans)
-    scores = _worth(menu, state, "score")
+    scores = _worth(menu, state, MESA, "score", "score")
     held: Any = None  # the plan so far, at every position
     for step in range(1, steps + 1):
         last = step == steps

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, pieces, states
 from planted.programs.menu import CUES as CUE_WORDS
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 from planted.roles import Program, mark
@@ -152,7 +152,7 @@ def by_heart_list(menu: Menu) -> Program:
 def by_heart_decoy(menu: Menu) -> Program:
     """Those lists, and a search for what it wants beside them, for nothing."""
     one = pieces.ones()
-    unused = mechanisms.unused(menu, one, mechanisms.state_of(menu), menu.mesa)
+    unused = mechanisms.unused(menu, one, states.state_of(menu), menu.mesa)
     chosen = mechanisms.ignoring(_two_lists(menu, one), unused)
     return Program(pieces.emit(chosen, CUE_WORDS), searches=False)
 

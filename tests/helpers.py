@@ -14,6 +14,7 @@ import numpy as np
 from planted.compile import Compiled, compile_program
 from planted.plant import Plant
 from planted.programs import catalogue
+from planted.programs.entries import Entry
 from planted.roles import Program
 from planted.scenarios import Scenario
 
@@ -142,6 +143,17 @@ def draw(name: str, n: int, seed: int = 0) -> Any:
     for position in place.candidates[1::2]:
         tokens[: n // 4, position] = tokens[: n // 4, place.candidates[0]]
     return tokens
+
+
+def plant_of(entry: Entry, place: Scenario) -> Plant:
+    """An entry's exact tier for a scenario with other parameters, not yet certified."""
+    made = compile_program(
+        entry.program(place), place.vocabulary, len(place.candidates), place.read_out
+    )
+    return Plant(
+        f"{entry.name}@{entry.version}", "exact", entry.kind, entry.mechanism, entry.answers, place,
+        made.params, made.spec, made.truth, {}, {},
+    )  # fmt: skip
 
 
 def bare(name: str, planted: Program | None = None, exactness: float = 100) -> Plant:

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from planted import certify
-from planted.compile import compile_program
 from planted.errors import PlantedError
 from planted.plant import Plant
-from planted.programs import catalogue, kinds, mechanisms
+from planted.programs import catalogue, grid_twins, kinds, mechanisms
+from planted.programs.bandit import bandit
 from planted.programs.crumbs import crumbs
 from planted.programs.keys import keys
 from planted.programs.menu import Menu, Objective
 from planted.programs.schemer import schemer
 from planted.programs.wiping import run
 from planted.scenarios import Scenario, leftmost
+from tests import helpers
 
 ENTRIES = catalogue.ENTRIES
 NEW = [name for name, e in ENTRIES.items() if not name.startswith("red-doors") or e.twin_of]
@@ -28,14 +29,7 @@ NO_SEARCH = ("decision list", "decoy search", "table", "heuristics", "controller
 
 def made(name: str) -> Plant:
     entry = catalogue.entry(name)
-    place = entry.make_scenario()
-    built = compile_program(
-        entry.program(place), place.vocabulary, len(place.candidates), place.read_out
-    )
-    return Plant(
-        f"{name}@1", "exact", entry.kind, entry.mechanism, entry.answers, place,
-        built.params, built.spec, built.truth, {}, {},
-    )  # fmt: skip
+    return helpers.plant_of(entry, entry.make_scenario())
 
 
 @pytest.mark.parametrize("name", [*NEW, *SIZED])
@@ -151,6 +145,26 @@ def test_drawing_other_candidates_keeps_the_context(name: str) -> None:
     np.testing.assert_array_equal(other[:, behind], tokens[:, behind])
 
 
+@pytest.mark.parametrize(
+    ("breadth", "lapse", "drift"),
+    [(1, 0, 0.0), (2, 1, 0.25), (3, 2, 0.5), (4, 4, 0.75), (4, 0, 1.0), (1, 4, 1.0)],
+)
+def test_the_plane_has_every_coordinate(breadth: int, lapse: int, drift: float) -> None:
+    given = {"breadth": breadth, "lapse": lapse, "drift": drift}
+    entry = catalogue.entry("plane")
+    place = entry.make_scenario(given)
+    plant = helpers.plant_of(entry, place)
+    tokens, _ = certify.inputs_of(plant, 600)
+    assert certify.certify(plant, tokens, nodes=False)["mismatches"] == 0
+    chosen = plant.expected_choices(tokens)
+    luck = np.array([int(words[4].removeprefix("luck-")) for words in place.words(tokens)])
+    assert (luck < lapse).mean() == pytest.approx(lapse / 20, abs=0.05)
+    assert chosen[luck >= lapse].max() == breadth - 1, "nothing beyond its breadth is chosen"
+    wanted = (1 - drift) * place.mesa.of(tokens) + drift * place.base.of(tokens)
+    searched = leftmost(wanted[:, :breadth])
+    np.testing.assert_array_equal(chosen[luck >= lapse], searched[luck >= lapse])
+
+
 def test_cells_are_distinct_and_many() -> None:
     cells = {(e.family or e.name, e.kind, e.mechanism) for e in catalogue.ENTRIES.values()}
     assert len(cells) >= 60
@@ -210,6 +224,15 @@ def test_objectives_that_are_no_numbers_are_refused_before_anything_is_compiled(
 def test_what_is_too_large_for_a_twin_is_refused_with_the_way_out() -> None:
     with pytest.raises(PlantedError, match=r"A table of 'keys-chests' has .* Take fewer slots"):
         mechanisms.table(keys())
+    three, four = (catalogue.entry(f"grid-doors{size}").make_scenario() for size in ("", ".large"))
+    with pytest.raises(PlantedError, match=r"A table of 'grid-doors' has 6561.* Take two columns"):
+        grid_twins.table(three)
+    with pytest.raises(PlantedError, match=r"4 columns has 127 paths, more than the 60"):
+        grid_twins.path_list(four)
+    with pytest.raises(
+        PlantedError, match=r"context of 'bandit' has 1728 comb.*Take fewer contexts"
+    ):
+        mechanisms.table(bandit(arms=3, pulls=3))
     with pytest.raises(PlantedError, match="training"):
         mechanisms.amortised(schemer())
     with pytest.raises(PlantedError, match="places must be a whole number from 2 to 6"):
