@@ -60,9 +60,7 @@ def compile_program(
     need("tracr", "compile programs")
     order = guards.order_of(program.output)
     guards.roles(program, order)
-    made = _compile(order, vocabulary, read_out, exactness, n_choices)
-    guards.after(program, made.truth.nodes)
-    return made
+    return _compile(order, vocabulary, read_out, exactness, n_choices)
 
 
 def compile_expression(

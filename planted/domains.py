@@ -17,7 +17,8 @@ from planted.semantics import Value
 
 Domain = frozenset[Value]
 KINDS = (bool, int, float, str)
-MOST_PAIRS = 10**5  # of inputs to one SequenceMap: each is a neuron
+MOST_PAIRS = 20_000  # of inputs to one SequenceMap: each is a neuron
+MOST_SUMS = 10**5  # of inputs to a LinearSequenceMap, which has four neurons: each is looked at
 
 
 def expressions(tip: Any) -> list[Any]:
@@ -106,10 +107,11 @@ class Domains:
         for known in (self.foreseen, self.possible):
             sets = [known[id(one)] for one in inputs]
             pairs = math.prod(len(values) for values in sets)
-            if pairs > MOST_PAIRS:
+            most = MOST_SUMS if hasattr(expression, "fst_fac") else MOST_PAIRS
+            if pairs > most:
                 raise CompileError(
                     f"Node {expression.name!r} reads {pairs} combinations of values; the limit is "
-                    f"{MOST_PAIRS}, since each costs a neuron. Read nodes of fewer values."
+                    f"{most}. Read nodes of fewer values."
                 )
             points: list[tuple[Value, ...]] = [()]
             for values in sets:

@@ -223,6 +223,22 @@ def test_values_that_cannot_be_told_apart_or_held_are_refused(
         compile_expression(scored(values), ("BOS", *"abc"), 3)
 
 
+@pytest.mark.usefixtures("nothing_is_compiled")
+@pytest.mark.parametrize(
+    ("words", "length", "why"),
+    [
+        (300, 98, "'lost' reads 29400 combinations of values; the limit is 20000"),
+        (2, 99, "'here' compares 99 values; past 98"),
+    ],
+)
+def test_a_program_too_large_is_refused(words: int, length: int, why: str) -> None:
+    here = unique(rasp.Select(rasp.indices, rasp.indices, lambda k, q: k == q), "here")
+    moved = unique(rasp.Aggregate(here, rasp.tokens), "moved")
+    output = unique(rasp.SequenceMap(lambda t, i: i, moved, rasp.indices), "lost")
+    with pytest.raises(CompileError, match=why):
+        compile_expression(output, ("BOS", *(f"w{i}" for i in range(words))), length)
+
+
 @pytest.mark.parametrize("exactness", [0, -1, math.nan, math.inf])
 def test_an_exactness_that_is_no_positive_number_is_refused(exactness: float) -> None:
     with pytest.raises(

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,14 @@ def stock_answers(output: Any, task: str, length: int, exactness: float = 100) -
 
 def same_letter(name: str) -> Any:
     return unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == q), name)
+
+
+def test_each_of_the_twelve_ways_has_its_test() -> None:
+    rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", __doc__ or "", re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 13))
+    for _, named in rows:
+        for name in re.findall(r"`(\w+)`", named):
+            assert [test for test in globals() if test.startswith(name)], name
 
 
 # --- 1: counting needs exactness ---
