@@ -177,12 +177,19 @@ def call(expression: Any, function: Callable[..., Any], *point: Any) -> Value:
 
 def _try(expression: Any, function: Callable[..., Any], *point: Any) -> Any:
     try:
-        return function(*point)
+        said, again = function(*point), function(*point)
+        same = bool(said is again or said == again or said != said)  # NaN is not itself
     except Exception as error:
         raise CompileError(
             f"Node {expression.name!r} is None or raises for some input: for {_shown(point)} it "
             f"raises {type(error).__name__}({error}). Give it a value there, as -1."
         ) from error
+    if not same:
+        raise CompileError(
+            f"Node {expression.name!r} is {said!r} and then {again!r} for the input "
+            f"{_shown(point)}. Its function must depend on nothing else."
+        )
+    return said
 
 
 def _check(expression: Any, found: Domain) -> None:

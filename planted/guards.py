@@ -80,8 +80,17 @@ def before(
         )
 
 
-def values(order: Sequence[Any], domains: Domains, length: int, exactness: float) -> None:
+def values(
+    order: Sequence[Any], domains: Domains, length: int, exactness: float, steepness: float
+) -> None:
     """Checks what the expressions' values come to in the weights.
+
+    Args:
+        order: Every expression, inputs before readers.
+        domains: Their value sets.
+        length: Longest input, without BOS.
+        exactness: Tracr's `mlp_exactness`, which counts need.
+        steepness: The exactness at which Maps of numbers are held to their program.
 
     Raises:
         CompileError: Naming the node and the reason.
@@ -92,7 +101,7 @@ def values(order: Sequence[Any], domains: Domains, length: int, exactness: float
     for expression in order:
         name = expression.name
         if isinstance(expression, rasp.Map) and rasp.is_numerical(expression.inner):
-            steps.check(expression, domains, softness, exactness)
+            steps.check(expression, domains, softness, steepness)
         if isinstance(expression, rasp.SelectorWidth) and exactness < 2 * length * (length + 1):
             raise CompileError(
                 f"Node {name!r} counts up to {length} with exactness {exactness:g}; counts are "

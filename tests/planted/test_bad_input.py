@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -237,6 +238,14 @@ def test_a_program_too_large_is_refused(words: int, length: int, why: str) -> No
     output = unique(rasp.SequenceMap(lambda t, i: i, moved, rasp.indices), "lost")
     with pytest.raises(CompileError, match=why):
         compile_expression(output, ("BOS", *(f"w{i}" for i in range(words))), length)
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+def test_a_function_that_depends_on_something_else_is_refused() -> None:
+    count = itertools.count()
+    node = unique(rasp.Map(lambda t: next(count), rasp.tokens), "node")
+    with pytest.raises(CompileError, match=r"'node' is 0 and then 1 for the input 'a'. .* nothing"):
+        compile_expression(node, ("BOS", *"abc"), 3)
 
 
 @pytest.mark.parametrize("exactness", [0, -1, math.nan, math.inf])

@@ -740,6 +740,13 @@ def test_numbers_are_told_apart_from_two_over_the_exactness_on(
             compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness)
 
 
+def test_an_expression_at_a_lower_exactness_is_held_to_that_one() -> None:
+    worths = {"a": 0.5, "b": 0.6, "c": 0.0}
+    with pytest.raises(CompileError, match=r"tell 'worth' = 0.5 from 0.6.* at least 0.2 apart"):
+        compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness=10)
+    assert compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness=20)
+
+
 def test_numbers_closer_than_that_are_taken_for_each_other_in_stock_tracr() -> None:
     worths = {"a": 0.5, "b": 0.505, "c": 0.0}
     assert stock_answers(level_of(worths), "abc", 3) == [0.505, 0.505, 0.0]
