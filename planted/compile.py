@@ -72,7 +72,8 @@ def compile_expression(
     """Compiles any RASP expression into a trimmed transformer that chooses nothing.
 
     Its output columns are the values of the expression in order (one column if it is numerical);
-    `planted.expressions.run` reads them at every position.
+    `planted.expressions.held` reads them at every position. What goes wrong on some tasks alone, as
+    a head that selects several values, `planted.expressions.verify` finds on the tasks it is given.
 
     Args:
         output: The expression; its nodes need no roles.
