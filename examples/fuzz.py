@@ -21,9 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.planted import random_programs  # noqa: E402
 
-STOCK_EVERY = (
-    20  # programs, of which one is also given to stock Tracr: that takes ten times as long
-)
+STOCK_EVERY = 25  # programs: one of them is also given to stock Tracr, which takes far longer
 
 
 def main() -> int:
@@ -43,7 +41,7 @@ def main() -> int:
     outcomes: Counter[tuple[str, str]] = Counter()
     stock: Counter[tuple[str, str]] = Counter()
     wrong, searched = [], 0
-    start = time.monotonic()
+    start, commit = time.monotonic(), commit_now()
     for number in range(asked.n):
         plan = random_programs.draw(Random(f"{asked.seed}-{number}"))
         stage = "wrong"
@@ -59,14 +57,21 @@ def main() -> int:
             stock[stage, random_programs.by_stock_tracr(plan)] += 1
         if number % 1000 == 999:
             print(f"{number + 1} programs, {time.monotonic() - start:.0f} s", flush=True)
-    page = written(asked, outcomes, searched, stock, wrong, time.monotonic() - start)
+    page = written(asked, commit, outcomes, searched, stock, wrong, time.monotonic() - start)
     (asked.out or ROOT / "docs" / "fuzz.md").write_text(page, encoding="utf-8")
     print(page)
     return int(bool(wrong))
 
 
+def commit_now() -> str:
+    """The commit that is checked out, and whether anything differs from it."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
 def written(
     asked: argparse.Namespace,
+    commit: str,
     outcomes: Counter[tuple[str, str]],
     searched: int,
     stock: Counter[tuple[str, str]],
@@ -76,9 +81,6 @@ def written(
     """The page."""
     count = Counter(stage for stage, _ in outcomes.elements())
     right, refused = count["right"], count["compiler"] + count["certificate"]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     lines = [
         "# Random programs",
         "",

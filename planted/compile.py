@@ -25,6 +25,7 @@ from planted.semantics import Operation, Value
 from planted.tabulate import tabulate
 from planted.truth import Node, Truth
 
+EXACT = 100.0  # Tracr's own exactness: a program below it is a softened one, whose answers count
 TRACR_BOS, TRACR_PAD = "compiler_bos", "compiler_pad"
 
 
@@ -43,7 +44,7 @@ def compile_program(
     vocabulary: Sequence[str],
     n_choices: int,
     read_out: int,
-    exactness: float = 100.0,
+    exactness: float = EXACT,
 ) -> Compiled:
     """Compiles a RASP program into a trimmed transformer.
 
@@ -52,7 +53,8 @@ def compile_program(
         vocabulary: Token strings, BOS first.
         n_choices: Number of candidates.
         read_out: The read-out position, BOS counted: also the longest input without BOS.
-        exactness: Tracr's `mlp_exactness`.
+        exactness: Tracr's `mlp_exactness`. Below 100 the weights are soft on purpose, for
+            tempering, and are held to what the program says at 100.
 
     Raises:
         CompileError: If Tracr refuses the program, or would compile it silently wrong.
@@ -60,18 +62,18 @@ def compile_program(
     need("tracr", "compile programs")
     order = guards.order_of(program.output)
     guards.roles(program, order)
-    made = _compile(order, vocabulary, read_out, exactness, n_choices)
-    guards.after(program, made.truth.nodes)
-    return made
+    steepness = max(exactness, EXACT)
+    return _compile(order, vocabulary, read_out, exactness, steepness, n_choices)
 
 
 def compile_expression(
-    output: Any, vocabulary: Sequence[Value], length: int, exactness: float = 100.0
+    output: Any, vocabulary: Sequence[Value], length: int, exactness: float = EXACT
 ) -> Compiled:
     """Compiles any RASP expression into a trimmed transformer that chooses nothing.
 
     Its output columns are the values of the expression in order (one column if it is numerical);
-    `planted.expressions.run` reads them at every position.
+    `planted.expressions.held` reads them at every position. What goes wrong on some tasks alone, as
+    a head that selects several values, `planted.expressions.verify` finds on the tasks it is given.
 
     Args:
         output: The expression; its nodes need no roles.
@@ -83,7 +85,7 @@ def compile_expression(
         CompileError: If Tracr refuses it, or would compile it silently wrong.
     """
     need("tracr", "compile expressions")
-    return _compile(guards.order_of(output), vocabulary, length, exactness, 0)
+    return _compile(guards.order_of(output), vocabulary, length, exactness, exactness, 0)
 
 
 def _compile(
@@ -91,12 +93,13 @@ def _compile(
     vocabulary: Sequence[Value],
     read_out: int,
     exactness: float,
+    steepness: float,
     n_choices: int,
 ) -> Compiled:
     number_unnamed(order)
     guards.before(order, vocabulary, exactness, TRACR_BOS, TRACR_PAD)
     domains = Domains(order, vocabulary[1:], read_out)
-    guards.values(order, domains, read_out, exactness)
+    guards.values(order, domains, read_out, exactness, steepness)
     guards.choices(order[-1], domains, n_choices)
     graph, sink, craft, spaces = _craft(order[-1], vocabulary, read_out, exactness)
     residual = spaces["residual"]

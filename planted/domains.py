@@ -17,7 +17,8 @@ from planted.semantics import Value
 
 Domain = frozenset[Value]
 KINDS = (bool, int, float, str)
-MOST_PAIRS = 10**5  # of inputs to one SequenceMap: each is a neuron
+MOST_PAIRS = 20_000  # of inputs to one SequenceMap: each is a neuron
+MOST_SUMS = 10**5  # of inputs to a LinearSequenceMap, which has four neurons: each is looked at
 
 
 def expressions(tip: Any) -> list[Any]:
@@ -106,10 +107,11 @@ class Domains:
         for known in (self.foreseen, self.possible):
             sets = [known[id(one)] for one in inputs]
             pairs = math.prod(len(values) for values in sets)
-            if pairs > MOST_PAIRS:
+            most = MOST_SUMS if hasattr(expression, "fst_fac") else MOST_PAIRS
+            if pairs > most:
                 raise CompileError(
                     f"Node {expression.name!r} reads {pairs} combinations of values; the limit is "
-                    f"{MOST_PAIRS}, since each costs a neuron. Read nodes of fewer values."
+                    f"{most}. Read nodes of fewer values."
                 )
             points: list[tuple[Value, ...]] = [()]
             for values in sets:
@@ -175,12 +177,19 @@ def call(expression: Any, function: Callable[..., Any], *point: Any) -> Value:
 
 def _try(expression: Any, function: Callable[..., Any], *point: Any) -> Any:
     try:
-        return function(*point)
+        said, again = function(*point), function(*point)
+        same = bool(said is again or said == again or said != said)  # NaN is not itself
     except Exception as error:
         raise CompileError(
             f"Node {expression.name!r} is None or raises for some input: for {_shown(point)} it "
             f"raises {type(error).__name__}({error}). Give it a value there, as -1."
         ) from error
+    if not same:
+        raise CompileError(
+            f"Node {expression.name!r} is {said!r} and then {again!r} for the input "
+            f"{_shown(point)}. Its function must depend on nothing else."
+        )
+    return said
 
 
 def _check(expression: Any, found: Domain) -> None:

@@ -7,14 +7,13 @@ The numbers in the messages are those of twelve known ways; what no rule here fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from planted import steps
 from planted.domains import Domains, expressions, ordered
 from planted.errors import CompileError
 from planted.roles import Program
-from planted.truth import Node
 
 MAX_KEY_SIZE = 100  # Tracr softens attention by 1/sqrt(key size); margins fall past this
 
@@ -81,8 +80,17 @@ def before(
         )
 
 
-def values(order: Sequence[Any], domains: Domains, length: int, exactness: float) -> None:
+def values(
+    order: Sequence[Any], domains: Domains, length: int, exactness: float, steepness: float
+) -> None:
     """Checks what the expressions' values come to in the weights.
+
+    Args:
+        order: Every expression, inputs before readers.
+        domains: Their value sets.
+        length: Longest input, without BOS.
+        exactness: Tracr's `mlp_exactness`, which counts need.
+        steepness: The exactness at which Maps of numbers are held to their program.
 
     Raises:
         CompileError: Naming the node and the reason.
@@ -93,7 +101,7 @@ def values(order: Sequence[Any], domains: Domains, length: int, exactness: float
     for expression in order:
         name = expression.name
         if isinstance(expression, rasp.Map) and rasp.is_numerical(expression.inner):
-            steps.check(expression, domains, softness, exactness)
+            steps.check(expression, domains, softness, steepness)
         if isinstance(expression, rasp.SelectorWidth) and exactness < 2 * length * (length + 1):
             raise CompileError(
                 f"Node {name!r} counts up to {length} with exactness {exactness:g}; counts are "
@@ -178,8 +186,17 @@ def roles(program: Program, order: Sequence[Any]) -> None:
     Raises:
         CompileError: If a searching program has no score or no winner node.
     """
-    found = {dict(expression.annotations).get("role", "") for expression in order}
-    _require_roles(program, found)
+    from tracr.rasp import rasp
+
+    holding = [expression for expression in order if isinstance(expression, rasp.SOp)]
+    found = {dict(expression.annotations).get("role", "") for expression in holding}
+    if program.searches and not {"score", "winner"} <= found:
+        raise CompileError(
+            "A program that searches needs nodes of the roles 'score' and 'winner'; it has "
+            f"{', '.join(sorted(found - {''})) or 'none'}. Mark them with planted.roles.mark. A "
+            "marked node vanishes where Tracr simplifies Map(Map(...)): pass simplify=False. For a "
+            "twin, set searches=False."
+        )
 
 
 def layers(graph: Any, craft: Any) -> None:
@@ -203,25 +220,6 @@ def layers(graph: Any, craft: Any) -> None:
                 f"SelectorWidths {', '.join(map(repr, owners))} share one layer, where Tracr "
                 "subtracts their common BOS neuron once for each. Use pieces.any_bit."
             )
-
-
-def after(program: Program, nodes: Mapping[str, Node]) -> None:
-    """Checks that what was marked is there.
-
-    Raises:
-        CompileError: If a searching program has no score node, or nothing emits.
-    """
-    _require_roles(program, {node.role for node in nodes.values()})
-
-
-def _require_roles(program: Program, found: set[str]) -> None:
-    if program.searches and not {"score", "winner"} <= found:
-        raise CompileError(
-            "A program that searches needs nodes of the roles 'score' and 'winner'; it has "
-            f"{', '.join(sorted(found - {''})) or 'none'}. Mark them with planted.roles.mark. A "
-            "marked node vanishes where Tracr simplifies Map(Map(...)): pass simplify=False. For a "
-            "twin, set searches=False."
-        )
 
 
 class _Empty:

@@ -17,7 +17,6 @@ from planted.domains import Domains, call
 from planted.errors import CompileError
 
 TOLERANCE = 0.01  # of a node's code, half of what a certificate allows
-SHARP = 100.0  # Tracr's own exactness; less is for tempering, which certifies its answers
 
 
 def check(expression: Any, domains: Domains, softness: float, exactness: float) -> None:
@@ -27,21 +26,21 @@ def check(expression: Any, domains: Domains, softness: float, exactness: float) 
         expression: A Map whose input is numerical.
         domains: The program's value sets.
         softness: How far attention may be off; from `softness_of`.
-        exactness: Tracr's `mlp_exactness`.
+        exactness: How steep the stairs are: Tracr's `mlp_exactness`.
 
     Raises:
         CompileError: Naming the node, the number, and what the weights would make of it.
     """
     from tracr.rasp import rasp
 
-    inner, sharp = expression.inner, max(exactness, SHARP)
+    inner = expression.inner
     known = sorted(float(v) for v in domains.foreseen[id(inner)])
     said = [call(expression, expression.f, v) for v in sorted(domains.foreseen[id(inner)])]
     slack = _slack(inner, softness)
     for number in sorted(float(v) for v in domains.possible[id(inner)]):
         want = call(expression, expression.f, number)
         for exact in (number, number - slack, number + slack):
-            parts = _mixture(np.float32(exact), known, sharp)
+            parts = _mixture(np.float32(exact), known, exactness)
             if rasp.is_numerical(expression):
                 got = sum(share * float(said[i]) for i, share in parts.items())
                 wrong = abs(got - float(want)) > TOLERANCE
@@ -49,7 +48,7 @@ def check(expression: Any, domains: Domains, softness: float, exactness: float) 
                 right = sum(share for i, share in parts.items() if said[i] == want)
                 wrong = abs(right - 1) > TOLERANCE
             if wrong:
-                _refuse(expression, number, known, parts, said, want, sharp)
+                _refuse(expression, number, known, parts, said, want, exactness)
 
 
 def softness_of(order: Sequence[Any], domains: Domains, length: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -221,6 +222,30 @@ def test_values_that_cannot_be_told_apart_or_held_are_refused(
 ) -> None:
     with pytest.raises(CompileError, match=why):
         compile_expression(scored(values), ("BOS", *"abc"), 3)
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+@pytest.mark.parametrize(
+    ("words", "length", "why"),
+    [
+        (300, 98, "'lost' reads 29400 combinations of values; the limit is 20000"),
+        (2, 99, "'here' compares 99 values; past 98"),
+    ],
+)
+def test_a_program_too_large_is_refused(words: int, length: int, why: str) -> None:
+    here = unique(rasp.Select(rasp.indices, rasp.indices, lambda k, q: k == q), "here")
+    moved = unique(rasp.Aggregate(here, rasp.tokens), "moved")
+    output = unique(rasp.SequenceMap(lambda t, i: i, moved, rasp.indices), "lost")
+    with pytest.raises(CompileError, match=why):
+        compile_expression(output, ("BOS", *(f"w{i}" for i in range(words))), length)
+
+
+@pytest.mark.usefixtures("nothing_is_compiled")
+def test_a_function_that_depends_on_something_else_is_refused() -> None:
+    count = itertools.count()
+    node = unique(rasp.Map(lambda t: next(count), rasp.tokens), "node")
+    with pytest.raises(CompileError, match=r"'node' is 0 and then 1 for the input 'a'. .* nothing"):
+        compile_expression(node, ("BOS", *"abc"), 3)
 
 
 @pytest.mark.parametrize("exactness", [0, -1, math.nan, math.inf])

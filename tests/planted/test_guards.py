@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,14 @@ def stock_answers(output: Any, task: str, length: int, exactness: float = 100) -
 
 def same_letter(name: str) -> Any:
     return unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == q), name)
+
+
+def test_each_of_the_twelve_ways_has_its_test() -> None:
+    rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", __doc__ or "", re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 13))
+    for _, named in rows:
+        for name in re.findall(r"`(\w+)`", named):
+            assert [test for test in globals() if test.startswith(name)], name
 
 
 # --- 1: counting needs exactness ---
@@ -729,6 +738,13 @@ def test_numbers_are_told_apart_from_two_over_the_exactness_on(
             CompileError, match=r"must tell 'worth' = 0.5 from 0.519. .* at least 0.02 apart"
         ):
             compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness)
+
+
+def test_an_expression_at_a_lower_exactness_is_held_to_that_one() -> None:
+    worths = {"a": 0.5, "b": 0.6, "c": 0.0}
+    with pytest.raises(CompileError, match=r"tell 'worth' = 0.5 from 0.6.* at least 0.2 apart"):
+        compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness=10)
+    assert compile_expression(level_of(worths), ("BOS", *WORDS), 3, exactness=20)
 
 
 def test_numbers_closer_than_that_are_taken_for_each_other_in_stock_tracr() -> None:
