@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench fates clean
+.PHONY: help demo test lint types imports wheel unit ship bench fates controls clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ bench: .venv/.dev ## timings, as ratios within one run
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python examples/fates.py
+
+controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/controls.json
+	$(BIN)/python examples/controls.py
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -24,6 +24,19 @@ RIDGE = 0.15
 LEAST = 100  # candidates of each type, at least, where each has an entry of its own
 N_CODES = 8  # types used as codes by retarget
 APART = 0.05  # of the block's range, at least, between two codes
+RECORDS = tuple(
+    f"paths.{name}"
+    for name in (
+        *("valid", "accuracy", "block_share", "drift", "drift_rest", "drift_block", "against"),
+        *("other", "mesa_share", "block_sign"),
+        *(
+            f"budget.{path}.{part}"
+            for path in ("rest", "block")
+            for part in ("mesa", "base", "other")
+        ),
+        *("predicted_mesa", "predicted_base", "retarget", "swap"),
+    )
+)  # what `paths` measures, in its order
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
