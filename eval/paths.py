@@ -101,14 +101,16 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
 def _columns(types: Types, a: Ints, b: Ints) -> Floats:
     """What a table over types is made of: an entry a type, or steps of both objectives.
 
-    The ridge draws the entry of a type that hardly occurs to the mean of all, and the table would
-    fall where its objective rises. Where there are such types (they are too many for a table), A
-    and B are step functions of u_m and u_b, and a rare type is worth what its levels are.
+    A ridge draws the entry of a rare type further to the mean of all than that of a frequent one,
+    and the table would fall where its objective rises. It is therefore in proportion to how often a
+    type occurs. Where some hardly do (they are too many for a table), A and B are step functions of
+    u_m and u_b, and a rare type is worth what its levels are.
     """
-    rarest = min(int(np.bincount(kinds.ravel(), minlength=len(types)).min()) for kinds in (a, b))
-    if rarest >= LEAST:
-        return np.eye(len(types))
-    return np.hstack([decompose.steps(types.mesa), decompose.steps(types.base)])
+    counts = [np.bincount(kinds.ravel(), minlength=len(types)) for kinds in (a, b)]
+    if min(int(found.min()) for found in counts) < LEAST:
+        return np.hstack([decompose.steps(types.mesa), decompose.steps(types.base)])
+    often = np.sum(counts, axis=0)
+    return np.diag(np.sqrt(often.mean() / often))
 
 
 def fit_choices(
@@ -125,8 +127,8 @@ def fit_choices(
         a: Types in the recipient's task, [pair, slot].
         b: Types in the donor's task, [pair, slot].
         chosen: Slot chosen, [pair].
-        columns: What a table is a weighted sum of, [type, column]; a number of types means one
-            free entry each.
+        columns: What a table is a weighted sum of, [type, column]: the larger a column, the less
+            the ridge weighs on its coefficient. A number of types means one free entry each.
         rng: For the resamples.
     """
     n, n_slots = a.shape

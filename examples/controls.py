@@ -126,7 +126,7 @@ def told(result: dict) -> str:
     if "why" in result:
         return result["why"]
     failed = [f for row in rows_of(result) for f in misses(row)]
-    return "; ".join(failed) or "in its cell"
+    return "; ".join(dict.fromkeys(failed)) or "in its cell"
 
 
 def misses(row: Row) -> list[str]:

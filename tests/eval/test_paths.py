@@ -457,3 +457,16 @@ def test_where_types_are_frequent_each_has_its_own_entry() -> None:
     )
     assert value(found, "other") > 0.7
     assert value(found, "accuracy") > 0.95
+
+
+def test_the_ridge_draws_a_rare_type_to_the_mean_no_further_than_a_frequent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A third of the types is five times rarer than the others, and not too rare for a table."""
+    fair = measured(skewed(0.2))
+    monkeypatch.setattr("planted.eval.paths._columns", lambda types, a, b: np.eye(len(types)))
+    drawn_in = measured(skewed(0.2))
+    assert value(fair, "other") < 0.005
+    assert value(drawn_in, "other") > 3 * value(fair, "other")
+    assert value(fair, "drift") < 0.03
+    assert value(fair, "retarget") > 0.99
