@@ -416,7 +416,7 @@ def test_a_preference_for_places_is_in_the_prediction() -> None:
 
 
 def skewed(rare: float) -> Checkpoint:
-    """A chooser by u_m through its block, of a scenario where half of the types are `rare`."""
+    """A chooser by u_m through its block; a third of the types is this much rarer than the rest."""
     made = known.plant()
     place = made.scenario
     words = [i for i in range(1, len(place.vocabulary)) if i not in place.cues]
@@ -436,15 +436,16 @@ def skewed(rare: float) -> Checkpoint:
 def test_types_that_hardly_occur_are_worth_what_their_levels_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With an entry each, the ridge draws them to the mean, and the table falls where u_m rises."""
-    rare = measured(skewed(0.002))
+    """With an entry each, a dozen choices decide it, and the table falls where u_m rises."""
+    rare = measured(skewed(0.001))
     assert value(rare, "other") < 0.01
     assert value(rare, "drift") < 0.05
     assert value(rare, "accuracy") > 0.99
     assert value(rare, "retarget") > 0.99
     monkeypatch.setattr("planted.eval.paths.LEAST", 0)
-    entries = measured(skewed(0.002))
+    entries = measured(skewed(0.001))
     assert value(entries, "other") > 0.05
+    assert value(entries, "retarget") < 0.95
 
 
 def test_where_types_are_frequent_each_has_its_own_entry() -> None:
@@ -462,11 +463,14 @@ def test_where_types_are_frequent_each_has_its_own_entry() -> None:
 def test_the_ridge_draws_a_rare_type_to_the_mean_no_further_than_a_frequent_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A third of the types is five times rarer than the others, and not too rare for a table."""
-    fair = measured(skewed(0.2))
+    """A third of the types is ten times rarer than the others, and not too rare for a table."""
+    fair = measured(skewed(0.1))
     monkeypatch.setattr("planted.eval.paths._columns", lambda types, a, b: np.eye(len(types)))
-    drawn_in = measured(skewed(0.2))
-    assert value(fair, "other") < 0.005
-    assert value(drawn_in, "other") > 3 * value(fair, "other")
+    drawn_in = measured(skewed(0.1))
+    assert value(fair, "other") < 0.001
+    assert value(fair, "against") == 0
     assert value(fair, "drift") < 0.03
-    assert value(fair, "retarget") > 0.99
+    assert value(fair, "retarget") == 1
+    assert value(drawn_in, "other") > 3 * value(fair, "other")
+    assert value(drawn_in, "against") > 0.04
+    assert value(drawn_in, "retarget") < 0.98
