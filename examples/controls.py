@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from planted.errors import PlantedError
 from planted.eval import controls
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.controls import ROLES, Controls, Row
-from planted.eval.evaluate import evaluate
+from planted.eval.evaluate import LEAST_DELTA, evaluate
+from planted.eval.gaps import objectives
 from planted.programs.catalogue import ENTRIES, Entry
 
 # Mechanisms of which the scorer carries every choice; of others no cell is known.
@@ -54,6 +55,10 @@ def read(name: str) -> dict[str, object]:
     """How one network is read: {"rows" or "refused" or "why", "weights", "seconds"}."""
     started, plant = time.perf_counter(), library.get(name)
     weights = store.params_digest(plant.params)
+    (delta,) = (r for r in objectives(plant.scenario) if r.name == "objectives.delta")
+    if plant.truth.of_role("score") and (delta.estimate or 0) < LEAST_DELTA:
+        why = "no cell: its objectives do not disagree"
+        return {"weights": weights, "why": why, "seconds": 0.0}
     request = [weights, plant.name, role_of(name), store.source_digest(), store.versions()]
     kept = store.cache_folder() / "controls" / store.sha256(json.dumps(request).encode())[:24]
     if kept.exists():
@@ -67,13 +72,8 @@ def read(name: str) -> dict[str, object]:
             found["refused"] = True
     elif ENTRIES[name].mechanism.partition(",")[0] not in SEARCHES and role_of(name) == "plant":
         found["why"] = f"no cell: its scorer does not carry every choice ({plant.mechanism})"
-    elif plant.scenario.mesa.formula == plant.scenario.base.formula:
-        found["why"] = "no cell: its objectives are one"
     else:
-        try:
-            found["rows"] = msgspec.to_builtins(controls.rows(plant, role_of(name)))
-        except PlantedError as error:
-            found["why"] = f"no cell: {error}"
+        found["rows"] = msgspec.to_builtins(controls.rows(plant, role_of(name)))
     found["seconds"] = round(time.perf_counter() - started, 1)
     store.write_json(kept, found)
     return found
@@ -98,12 +98,17 @@ def rows_of(result: dict) -> tuple[Row, ...]:
 
 
 def main() -> None:
-    names, results = list(ENTRIES), {}
+    names, found = list(ENTRIES), {}
     workers = int(os.environ.get("PLANTED_WORKERS", os.cpu_count() or 1))
+    in_four = {name for four in fours().values() for name in four.values()}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for name, result in zip(names, pool.map(read, names), strict=True):
-            results[name] = result
-            print(f"{name}: {told(result)} ({result['seconds']} s)", flush=True)
+        first = sorted(names, key=lambda name: name not in in_four)
+        asked = {pool.submit(read, name): name for name in first}
+        for done in as_completed(asked):
+            name = asked[done]
+            found[name] = done.result()
+            print(f"{name}: {told(found[name])} ({found[name]['seconds']} s)", flush=True)
+    results = {name: found[name] for name in names}
     judged = {n: standing(ENTRIES[n], results) for n in names if "refused" not in results[n]}
     table = {
         f"{name}@{ENTRIES[name].version}": {
