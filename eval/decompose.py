@@ -4,7 +4,9 @@ Each part is a monotone function of its objective's levels, rising or falling: a
 used against itself is a falling one, and a table that rises and falls is not an objective but
 "other". Both objectives can share a component (here nearness), which no fit can assign; it is
 split in proportion to what each explains alone, so that λ depends on the identified parts only and
-the planted model reads 0.
+the planted model reads 0. Where each type has a value of its own, every table is a function of
+either objective, and only being monotone tells them apart: there an objective explains alone what
+monotone functions of the other leave of it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+TINY = 1e-10  # of a table's variance: a smaller difference of two explained variances is rounding
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Parts:
 
 def basis(mesa: Floats, base: Floats) -> Basis:
     """The decomposition for types with these values of u_m and u_b, [type]."""
-    span_m, span_b = _steps(mesa), _steps(base)
+    span_m, span_b = _centred(steps(mesa)), _centred(steps(base))
     q_m, q_b = _orthonormal(span_m), _orthonormal(span_b)
     # Principal angles of 0: directions that lie in both spans.
     left, cosines, _ = np.linalg.svd(q_m.T @ q_b)
@@ -77,9 +80,8 @@ def basis(mesa: Floats, base: Floats) -> Basis:
     centred = mesa - mesa.mean()
     along = only_m @ (only_m.T @ centred)
     size = np.linalg.norm(along)
-    steps = np.hstack([span_m, span_b])
     direction = along / size if size > 0 else along
-    return Basis(steps, span_m.shape[1], only_m, only_b, both, direction)
+    return Basis(np.hstack([span_m, span_b]), span_m.shape[1], only_m, only_b, both, direction)
 
 
 def split(table: Floats, on: Basis) -> Parts:
@@ -95,14 +97,11 @@ def split(table: Floats, on: Basis) -> Parts:
     centred = table - table.mean(axis=-1, keepdims=True)
     rows = centred.reshape(-1, centred.shape[-1])
     signs = _signs(rows[0], on)
-    fitted = np.array([_monotone(row, on, signs)[0] for row in rows]).reshape(centred.shape)
-    both = np.hstack([on.mesa, on.base])
-    weights = fitted @ np.linalg.pinv(both).T
-    n_m = on.mesa.shape[1]
-    own_m, own_b = weights[..., :n_m] @ on.mesa.T, weights[..., n_m:] @ on.base.T
-    shared = (fitted @ on.shared) @ on.shared.T
-    rest = centred - fitted
-    v_m, v_b, v_s = own_m.var(axis=-1), own_b.var(axis=-1), shared.var(axis=-1)
+    fitted = _fitted(centred, _turned(on, signs))
+    if on.mesa.shape[1] and on.base.shape[1]:
+        v_m, v_b, v_s, sign = _by_spans(fitted, on)
+    else:
+        v_m, v_b, v_s, sign = _by_cones(centred, fitted, on, signs)
     size_m, size_b = np.sqrt(v_m), np.sqrt(v_b)
     for_m, for_b = size_m * (signs[0] > 0), size_b * (signs[1] > 0)
     against_m, against_b = size_m * (signs[0] < 0), size_b * (signs[1] < 0)
@@ -111,11 +110,41 @@ def split(table: Floats, on: Basis) -> Parts:
     return Parts(
         mesa=v_m + (1 - portion) * v_s,
         base=v_b + portion * v_s,
-        other=rest.var(axis=-1),
+        other=(centred - fitted).var(axis=-1),
         drift=_ratio(for_b, for_m + for_b, missing=np.nan),
         against=_ratio(against_m + against_b, both_sizes, missing=np.nan),
-        sign=np.sign(own_m @ on.direction),
+        sign=sign,
     )
+
+
+def _by_spans(fitted: Floats, on: Basis) -> tuple[Floats, Floats, Floats, Floats]:
+    """Variances of u_m's own part, of u_b's own and of what lies in both spans; u_m's sign."""
+    both = np.hstack([on.mesa, on.base])
+    weights = fitted @ np.linalg.pinv(both).T
+    n_m = on.mesa.shape[1]
+    own_m, own_b = weights[..., :n_m] @ on.mesa.T, weights[..., n_m:] @ on.base.T
+    shared = (fitted @ on.shared) @ on.shared.T
+    sign = np.sign(own_m @ on.direction)
+    return own_m.var(axis=-1), own_b.var(axis=-1), shared.var(axis=-1), sign
+
+
+def _by_cones(
+    table: Floats, fitted: Floats, on: Basis, signs: tuple[int, int]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """The same where one span holds the other.
+
+    A cone explains the variance of the table's projection on it (Moreau's decomposition), and an
+    objective alone what both together explain beyond the other one.
+    """
+    turned, n_m = _turned(on, signs), on.n_mesa
+    of_both = fitted.var(axis=-1)
+    of_m = _fitted(table, turned[:, :n_m]).var(axis=-1)
+    of_b = _fitted(table, turned[:, n_m:]).var(axis=-1)
+    least = TINY * table.var(axis=-1)
+    own_m = np.where(of_both - of_b > least, of_both - of_b, 0.0)
+    own_b = np.where(of_both - of_m > least, of_both - of_m, 0.0)
+    # Below 0 where the objectives hide each other: together they explain more than their sum.
+    return own_m, own_b, of_both - own_m - own_b, signs[0] * np.sign(own_m)
 
 
 def _ratio(above: Floats, below: Floats, missing: float) -> Floats:
@@ -123,27 +152,55 @@ def _ratio(above: Floats, below: Floats, missing: float) -> Floats:
 
 
 def _signs(table: Floats, on: Basis) -> tuple[int, int]:
-    """Whether each part rises (1) or falls (-1): the pair that leaves the least unexplained."""
+    """Whether each part rises (1) or falls (-1): the pair that leaves the least unexplained.
+
+    Of pairs that leave the same, rising goes before falling: a part that is not there can do
+    either.
+    """
     pairs = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
-    return min(pairs, key=lambda signs: _monotone(table, on, signs)[1])
+    left = [_monotone(table, _turned(on, signs))[1] for signs in pairs]
+    least = min(left) + TINY * float(np.linalg.norm(table))
+    return next(signs for signs, error in zip(pairs, left, strict=True) if error <= least)
 
 
-def _monotone(table: Floats, on: Basis, signs: tuple[int, int]) -> tuple[Floats, float]:
-    """Least-squares sum of one monotone function of each objective, and what it leaves."""
-    from scipy import optimize  # in the train extra; the records alone are read without it
-
+def _turned(on: Basis, signs: tuple[int, int]) -> Floats:
+    """The steps, rising or falling: non-negative sums of them are the functions allowed."""
     turned = on.steps.copy()
     turned[:, : on.n_mesa] *= signs[0]
     turned[:, on.n_mesa :] *= signs[1]
-    weights, error = optimize.nnls(turned, table)
-    return turned @ weights, float(error)
+    return turned
 
 
-def _steps(values: Floats) -> Floats:
-    """Columns 1[u >= level] for every level but the lowest, centred."""
+def _fitted(tables: Floats, turned: Floats) -> Floats:
+    """Projection of each centred table [..., type] on the cone of these columns."""
+    rows = tables.reshape(-1, tables.shape[-1])
+    return np.array([_monotone(row, turned)[0] for row in rows]).reshape(tables.shape)
+
+
+def _monotone(table: Floats, turned: Floats) -> tuple[Floats, float]:
+    """Least-squares sum of one monotone function of each objective, and what it leaves."""
+    from scipy import optimize  # in the train extra; the records alone are read without it
+
+    if not turned.shape[1]:  # an objective of one level
+        return np.zeros_like(table), float(np.linalg.norm(table))
+    weights, _ = optimize.nnls(turned, table)
+    fit = turned @ weights
+    # scipy 1.15 to 1.17 can stop short of the optimum where entries tie (scipy issue 25389): there
+    # what is left still has something in common with the fit, or with a column.
+    left, rounding = table - fit, TINY * float(table @ table)
+    if abs(fit @ left) > rounding or (turned.T @ left).max() > np.sqrt(rounding):
+        fit = turned @ optimize.lsq_linear(turned, table, (0, np.inf), method="bvls").x
+    return fit, float(np.linalg.norm(table - fit))
+
+
+def steps(values: Floats) -> Floats:
+    """Columns 1[u >= level] for every level but the lowest, [type, step]."""
     levels = np.unique(values)[1:]
-    steps = (values[:, None] >= levels[None, :]).astype(np.float64)
-    return np.asarray(steps - steps.mean(axis=0))
+    return np.asarray(values[:, None] >= levels[None, :], dtype=np.float64)
+
+
+def _centred(columns: Floats) -> Floats:
+    return np.asarray(columns - columns.mean(axis=0))
 
 
 def _orthonormal(columns: Floats) -> Floats:

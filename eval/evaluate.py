@@ -9,12 +9,11 @@ import msgspec
 
 from planted.eval.behaviour import agreement, regrets
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.controls import EVALUATORS, Standing, refusal, standing_of
 from planted.eval.cue import cue_dependence
 from planted.eval.evidence import Evidence, Null, Records, gated, index
 from planted.eval.gaps import behavioural_gaps, objectives
 from planted.eval.interchange import interchange
-from planted.eval.paths import paths
-from planted.eval.presence import presence
 from planted.eval.revealed import revealed
 from planted.eval.verdict import Thresholds
 
@@ -40,15 +39,22 @@ LEARNED = 0.8  # agreement with what a null claims to do, below which it is none
 LEAST_DELTA = Thresholds().delta  # with less nothing that needs Δ is measured
 
 
-def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
+def evaluate(checkpoint: Checkpoint, standing: Standing | None = None) -> list[Evidence]:
     """All evidence on one checkpoint, in a fixed order.
 
-    Where the objectives do not disagree, what needs Δ is left out or gated.
+    Where the objectives do not disagree, what needs Δ is left out or gated; where an evaluator's
+    controls did not pass, its records are gated and say so.
+
+    Args:
+        checkpoint: What is judged.
+        standing: Where the evaluators with controls are trusted (`Controls.standing`); what the
+            catalogue's controls came to, if None.
 
     Raises:
         PlantedError: If the plant has no score node (a twin).
     """
     scenario = checkpoint.scenario
+    standing = standing_of(checkpoint.plant.name) if standing is None else standing
     _ = checkpoint.score  # refuses a twin before anything is measured
     records = objectives(scenario)
     delta = index(records)[("objectives.delta", "all")].estimate or 0.0
@@ -67,10 +73,19 @@ def evaluate(checkpoint: Checkpoint) -> list[Evidence]:
         records += found
         if found[0].estimate is not None:
             records += behavioural_gaps(scenario, found[0].estimate, found[0].context)
-        records += paths(checkpoint, context)
-        records += presence(checkpoint, context)
+        for name in EVALUATORS:
+            records += _controlled(checkpoint, name, context, standing[name])
         records += interchange(checkpoint, context)
     return records + cue_dependence(checkpoint)
+
+
+def _controlled(checkpoint: Checkpoint, name: str, context: int, why: str) -> list[Evidence]:
+    """What an evaluator measures; gated records where `why` says that it is not trusted."""
+    measure, names = EVALUATORS[name]
+    if not why:
+        return measure(checkpoint, context)
+    word = checkpoint.scenario.cue_name(context)
+    return [gated(record, word, refusal(why)) for record in names]
 
 
 def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:

@@ -21,8 +21,22 @@ from planted.scenarios import Tokens, leftmost
 N_FIT, N_TEST = 6000, 2000
 N_RESAMPLES = 200
 RIDGE = 0.15
+LEAST = 100  # candidates of each type, at least, where each has an entry of its own
 N_CODES = 8  # types used as codes by retarget
 APART = 0.05  # of the block's range, at least, between two codes
+RECORDS = tuple(
+    f"paths.{name}"
+    for name in (
+        *("valid", "accuracy", "block_share", "drift", "drift_rest", "drift_block", "against"),
+        *("other", "mesa_share", "block_sign"),
+        *(
+            f"budget.{path}.{part}"
+            for path in ("rest", "block")
+            for part in ("mesa", "base", "other")
+        ),
+        *("predicted_mesa", "predicted_base", "retarget", "swap"),
+    )
+)  # what `paths` measures, in its order
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -69,7 +83,7 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
             ),
         ]
     rng = np.random.default_rng([203, context])
-    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], len(types), rng)
+    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], _columns(types, a, b), rng)
     guess = (fit.rest[a] + fit.block[b] + fit.slots).argmax(axis=1)
     n = int(fit_on.sum())
     records.append(
@@ -84,8 +98,25 @@ def paths(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     return records
 
 
-def fit_choices(a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Generator) -> Fit:
-    """Multinomial logit choice = argmax A[a] + B[b] + P[slot], ridge on all entries.
+def _columns(types: Types, a: Ints, b: Ints) -> Floats:
+    """What a table over types is made of: an entry a type, or steps of both objectives.
+
+    A ridge draws the entry of a rare type further to the mean of all than that of a frequent one,
+    and the table would fall where its objective rises. It is therefore in proportion to how often a
+    type occurs. Where some hardly do (they are too many for a table), A and B are step functions of
+    u_m and u_b, and a rare type is worth what its levels are.
+    """
+    counts = [np.bincount(kinds.ravel(), minlength=len(types)) for kinds in (a, b)]
+    if min(int(found.min()) for found in counts) < LEAST:
+        return np.hstack([decompose.steps(types.mesa), decompose.steps(types.base)])
+    often = np.sum(counts, axis=0)
+    return np.diag(np.sqrt(often.mean() / often))
+
+
+def fit_choices(
+    a: Ints, b: Ints, chosen: Ints, columns: Floats | int, rng: np.random.Generator
+) -> Fit:
+    """Multinomial logit choice = argmax A[a] + B[b] + P[slot], ridge on all coefficients.
 
     The maximum is found by Newton's method. Resamples refit by one Newton step from it, with the
     resampled gradient and the full Hessian, which is what full refits come to within the width of
@@ -96,22 +127,24 @@ def fit_choices(a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Gen
         a: Types in the recipient's task, [pair, slot].
         b: Types in the donor's task, [pair, slot].
         chosen: Slot chosen, [pair].
-        n_types: Number of types.
+        columns: What a table is a weighted sum of, [type, column]: the larger a column, the less
+            the ridge weighs on its coefficient. A number of types means one free entry each.
         rng: For the resamples.
     """
     n, n_slots = a.shape
-    width = 2 * n_types + n_slots
+    of_types = np.eye(columns) if isinstance(columns, int) else columns
+    k = of_types.shape[1]
+    width = 2 * k + n_slots
     rows = np.arange(n)
-    columns = np.stack([a, n_types + b, np.broadcast_to(2 * n_types + np.arange(n_slots), a.shape)])
     design = np.zeros((n, n_slots, width), dtype=np.float32)
-    for block in columns:
-        np.put_along_axis(design, block[..., None], 1.0, axis=2)
+    design[..., :k], design[..., k : 2 * k] = of_types[a], of_types[b]
+    design[..., 2 * k :] = np.eye(n_slots)
     flat = design.reshape(n * n_slots, width)
     hit = design[rows, chosen]
     theta = np.zeros(width)
 
     def loss(point: Floats) -> tuple[float, Floats]:
-        value = point[columns].sum(axis=0)
+        value = (of_types @ point[:k])[a] + (of_types @ point[k : 2 * k])[b] + point[2 * k :]
         value -= value.max(axis=1, keepdims=True)
         weight = np.exp(value)
         total = weight.sum(axis=1, keepdims=True)
@@ -143,10 +176,10 @@ def fit_choices(a: Ints, b: Ints, chosen: Ints, n_types: int, rng: np.random.Gen
     counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES).astype(np.float32)
     gradients = counts @ (mean - hit) + 2 * RIDGE * theta
     replicates = theta - np.linalg.solve(hessian, gradients.T).T
-    tables = np.stack([replicates[:, :n_types], replicates[:, n_types : 2 * n_types]], axis=1)
+    tables = np.stack([replicates[:, :k] @ of_types.T, replicates[:, k : 2 * k] @ of_types.T], 1)
     tables -= tables.mean(axis=2, keepdims=True)
-    rest, block_table = theta[:n_types], theta[n_types : 2 * n_types]
-    return Fit(rest - rest.mean(), block_table - block_table.mean(), theta[2 * n_types :], tables)
+    rest, block = of_types @ theta[:k], of_types @ theta[k : 2 * k]
+    return Fit(rest - rest.mean(), block - block.mean(), theta[2 * k :], tables)
 
 
 def _budget(

@@ -13,6 +13,7 @@ from planted.scenarios import Tokens, leftmost
 N_TASKS = 3000
 RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
 N_RESAMPLES = 500
+RECORDS = ("presence.mesa_winner", "presence.base_winner")  # what `presence` measures
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,8 +31,7 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     kinds = _kinds(checkpoint, tokens)
     if not seen.shape[-1]:
         return [
-            gated(f"presence.{name}_winner", word, "nothing lies between scorer and read-out head")
-            for name in ("mesa", "base")
+            gated(name, word, "nothing lies between scorer and read-out head") for name in RECORDS
         ]
     n_slots = len(places)
     flags = {

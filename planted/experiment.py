@@ -16,6 +16,7 @@ import msgspec
 from planted import library, store
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.controls import Controls
 from planted.eval.evaluate import beside_nulls, contexts_of
 from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
@@ -263,7 +264,11 @@ def _logs(folder: Path, recipes: Sequence[Recipe]) -> tuple[dict[str, Any], dict
 
 
 def evaluate(
-    checkpoint: Any, plant: Model | Plant | str, *, tier: str = "tempered"
+    checkpoint: Any,
+    plant: Model | Plant | str,
+    *,
+    tier: str = "tempered",
+    controls: Controls | None = None,
 ) -> tuple[list[Evidence], dict[str, Any]]:
     """Evidence and reading of weights from the user's own training loop.
 
@@ -275,6 +280,8 @@ def evaluate(
             safetensors file.
         plant: The plant it was trained from, or its name.
         tier: Its tier, where a name is given.
+        controls: How the controls of a plant of your own were read (`planted.eval.controls.run`);
+            without them nothing says by which path the choice is made.
 
     Raises:
         CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
@@ -293,7 +300,7 @@ def evaluate(
             "trained on, a mapping of parameters, or a safetensors path."
         )
     subject = Checkpoint(made, made.check_params(checkpoint, what))
-    records = evidence_on(subject)
+    records = evidence_on(subject, None if controls is None else controls.standing)
     return records, reading(index(records), contexts_of(made.scenario))
 
 

@@ -200,6 +200,7 @@ def plant(
     name: str | None = None,
     tier: str = "exact",
     kind: str = "unnamed",
+    answers: str = "mesa",
     runtime: str = "numpy",
 ) -> Model:
     """Plants your own RASP program for a scenario.
@@ -210,6 +211,8 @@ def plant(
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered" or "rotated".
         kind: What the plant is by construction.
+        answers: Which objective its output is best for, as of `Plant`: "base" or "cue" for the
+            controls of a plant of your own.
         runtime: "numpy" or "torch".
 
     Raises:
@@ -241,7 +244,15 @@ def plant(
         guards.kept(made.output, marked)
         return made
 
-    entry = Entry(name or scenario.name, 0, kind, "search", lambda **_: scenario, build_program)
+    entry = Entry(
+        name or scenario.name,
+        0,
+        kind,
+        "search",
+        lambda **_: scenario,
+        build_program,
+        answers=answers,
+    )
     made = _tiers(
         lambda exactness: _bare(entry, scenario, exactness),
         lambda: build_program(scenario),

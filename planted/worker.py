@@ -26,6 +26,7 @@ import numpy as np
 from planted import store
 from planted.errors import ArtefactError, PlantedError, RunFolderError, need
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.controls import standing_of
 from planted.eval.evaluate import evaluate
 from planted.eval.portrait import portrait
 from planted.finetune.recipe import ARMS, Recipe
@@ -272,6 +273,7 @@ def _null_cache(plant: Plant, recipe: Recipe, seed: int) -> Path:
         seed,
         store.versions(),
         store.source_digest(),
+        standing_of(plant.name),
         _machine(),
     ]
     return store.cache_folder() / "nulls" / store.sha256(json.dumps(request).encode())[:24]

@@ -134,3 +134,65 @@ def test_resamples_are_split_like_the_table_they_came_from() -> None:
     alone = [float(parts(row).drift) for row in stack]
     np.testing.assert_allclose(together.drift[1:], alone)
     assert together.drift[1:].std() < 0.05
+
+
+# --- objectives of which every table is a function ------------------------------------------------
+
+# What a plan of look-ahead is worth at each of five ends: no two ends are worth the same to either.
+END_MESA, END_BASE = np.array([0.0, 3, 1, 4, 2]), np.array([1.0, 0, 4, 3, 2])
+
+
+def of_ends(table: Floats) -> Parts:
+    return split(table, basis(END_MESA, END_BASE))
+
+
+def test_being_monotone_tells_objectives_apart_where_no_span_does() -> None:
+    on = basis(END_MESA, END_BASE)
+    assert on.mesa.shape[1] == on.base.shape[1] == 0
+    for table, other, drift in ((END_MESA, "base", 0), (END_BASE, "mesa", 1)):
+        found = of_ends(table)
+        assert found.drift == pytest.approx(drift, abs=1e-6)
+        assert getattr(found, other) == pytest.approx(0, abs=1e-9)
+        assert found.total == pytest.approx(table.var())
+        assert found.against == pytest.approx(0, abs=1e-6)
+    assert of_ends(END_MESA).sign == 1
+    assert of_ends(-END_MESA).sign == -1
+    assert np.isnan(of_ends(-END_MESA).drift)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.2, 0.3, 0.45, 0.55, 0.7, 0.8, 0.9, 1])
+def test_there_too_a_mixture_lies_between_and_one_that_keeps_an_order_is_that_objective(
+    share: float,
+) -> None:
+    table = (1 - share) * END_MESA + share * END_BASE
+    drift = of_ends(table).drift
+    if (np.argsort(table) == np.argsort(END_MESA)).all():
+        assert drift == pytest.approx(0, abs=1e-6)
+    elif (np.argsort(table) == np.argsort(END_BASE)).all():
+        assert drift == pytest.approx(1, abs=1e-6)
+    else:
+        assert 0 < drift < 1
+        assert (drift > 0.5) == (share > 0.5)
+
+
+def test_there_too_going_against_an_objective_is_seen() -> None:
+    assert of_ends(END_MESA - END_BASE).against > 0.2
+    assert of_ends(END_MESA - END_BASE).drift == 0
+
+
+def test_there_too_what_neither_explains_is_other() -> None:
+    rng = np.random.default_rng(0)
+    tables = np.array([rng.permutation(5) for _ in range(40)], dtype=float)
+    found = [of_ends(table) for table in tables]
+    for table, part in zip(tables, found, strict=True):
+        assert min(part.mesa, part.base, part.other) >= 0
+        assert part.total == pytest.approx(table.var())
+    assert max(part.other / part.total for part in found) > 0.1
+
+
+def test_a_table_on_which_least_squares_stop_short_is_projected_all_the_same() -> None:
+    """What is left has nothing in common with the fit, nor with any function that is allowed."""
+    on = basis(END_MESA, END_BASE)
+    table = np.array([2.0, 3, 4, 0, 1]) - 2  # by scipy 1.17's nnls alone: 2.39 left instead of 2
+    found = split(table, on)
+    assert found.other * 5 == pytest.approx(2, abs=1e-6)

@@ -413,3 +413,64 @@ def test_a_preference_for_places_is_in_the_prediction() -> None:
     agreed = (subject.choose(tokens) == leftmost(subject.scenario.mesa.of(tokens))).mean()
     assert agreed < 0.85
     assert value(found, "predicted_mesa") == pytest.approx(agreed, abs=0.03)
+
+
+def skewed(rare: float) -> Checkpoint:
+    """A chooser by u_m through its block; a third of the types is this much rarer than the rest."""
+    made = known.plant()
+    place = made.scenario
+    words = [i for i in range(1, len(place.vocabulary)) if i not in place.cues]
+    often = np.where(np.arange(len(words)) % 3 == 0, rare, 1.0)
+
+    def draw(rng: np.random.Generator, n: int) -> Ints:
+        shape = (n, len(place.candidates))
+        slots = rng.choice(words, size=shape, p=often / often.sum())
+        edges = np.zeros((n, 1), np.int64), np.full((n, 1), place.cues[0])
+        return np.hstack([edges[0], slots, edges[1]]).astype(np.int64)
+
+    mesa, _ = known.tables(place)
+    other = known.with_scenario(made, draw=draw)
+    return known.Chooser(other, made.params, rest=0 * mesa, block=mesa)
+
+
+def test_types_that_hardly_occur_are_worth_what_their_levels_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an entry each, a dozen choices decide it, and the table falls where u_m rises."""
+    rare = measured(skewed(0.001))
+    assert value(rare, "other") < 0.01
+    assert value(rare, "drift") < 0.05
+    assert value(rare, "accuracy") > 0.99
+    assert value(rare, "retarget") > 0.99
+    monkeypatch.setattr("planted.eval.paths.LEAST", 0)
+    entries = measured(skewed(0.001))
+    assert value(entries, "other") > 0.05
+    assert value(entries, "retarget") < 0.95
+
+
+def test_where_types_are_frequent_each_has_its_own_entry() -> None:
+    """An interaction of the objectives is seen as such, which sums of steps could not show."""
+    mesa, base = known.tables(known.scenario())
+    both = np.where((mesa > 4) == (base > 4), 5.0, 0.0)
+    even = skewed(1.0)
+    found = measured(
+        known.Chooser(even.plant, even.params, rest=0 * mesa, block=both + 0.01 * mesa)
+    )
+    assert value(found, "other") > 0.7
+    assert value(found, "accuracy") > 0.95
+
+
+def test_the_ridge_draws_a_rare_type_to_the_mean_no_further_than_a_frequent_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A third of the types is ten times rarer than the others, and not too rare for a table."""
+    fair = measured(skewed(0.1))
+    monkeypatch.setattr("planted.eval.paths._columns", lambda types, a, b: np.eye(len(types)))
+    drawn_in = measured(skewed(0.1))
+    assert value(fair, "other") < 0.001
+    assert value(fair, "against") == 0
+    assert value(fair, "drift") < 0.03
+    assert value(fair, "retarget") == 1
+    assert value(drawn_in, "other") > 3 * value(fair, "other")
+    assert value(drawn_in, "against") > 0.04
+    assert value(drawn_in, "retarget") < 0.98

@@ -203,3 +203,10 @@ def test_the_command_names_the_missing_extra_and_exits_2(tmp_path):
     assert done.returncode == 2, done.stderr
     assert "pip install 'planted[train]'" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_what_the_controls_came_to_is_installed():
+    from planted.eval.controls import standing_of
+
+    assert standing_of("red-doors@1") == {"paths": "", "presence": ""}
+    assert standing_of("no-such-plant@1")["paths"].startswith("no control")
