@@ -37,13 +37,21 @@ FIGURES = {
 
 
 def fours() -> dict[str, dict[str, str]]:
-    """Family -> role -> name, of the families that have all four controls."""
+    """Plant -> role -> name, of the plants that have all four controls."""
     found = {}
-    for name, entry in ENTRIES.items():
+    for name in ENTRIES:
         four = {role: name if role == "plant" else f"{name}-{role}" for role in ROLES}
         if all(each in ENTRIES for each in four.values()):
-            found[entry.family] = four
+            found[name] = four
     return found
+
+
+def four_of(entry: Entry) -> dict[str, str] | None:
+    """The controls of the plant that an entry varies: of its family, the nearest by name."""
+    related = {name: four for name, four in fours().items() if ENTRIES[name].family == entry.family}
+    varied = [name for name in related if f"{entry.name}-".startswith(f"{name}-")]
+    nearest = max(varied, key=len, default=next(iter(related), None))
+    return None if nearest is None else related[nearest]
 
 
 def role_of(name: str) -> str:
@@ -81,7 +89,7 @@ def read(name: str) -> dict[str, object]:
 
 def standing(entry: Entry, results: dict[str, dict]) -> dict[str, str]:
     """Evaluator -> why it is not trusted on a plant: the family's controls, then its own cell."""
-    own, four = results[entry.name], fours().get(entry.family)
+    own, four = results[entry.name], four_of(entry)
     if four is None:
         return Controls(rows_of(own)).standing
     found = Controls(tuple(r for name in four.values() for r in rows_of(results[name]))).standing
