@@ -1,4 +1,8 @@
-"""A program is the same weights whatever ran before and however strings are hashed."""
+"""A program is the same weights whatever ran before and however strings are hashed.
+
+`python -m tests.programs.test_bytes` prints the pins anew, for tests/programs/pins.json: only for
+entries that are new, or whose version rose.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from planted import store
 from planted.programs import catalogue
@@ -21,6 +26,7 @@ SPREAD = (
     "rivals.small", "rounding.small", "schemer-date-list.small", "contextual", "modelled",
     "schemer-proxy-gate", "steering-controller", "wiping-mux.small",
 )  # fmt: skip
+PINS = json.loads(Path(__file__).with_name("pins.json").read_text())
 SCRIPT = """
 import json, sys
 from tests.programs.test_bytes import digest
@@ -33,6 +39,26 @@ def digest(name: str) -> str:
     truth = {key: (node.role, node.layer, node.reads, node.values)
              for key, node in made.truth.nodes.items()}  # fmt: skip
     return store.params_digest(made.params) + repr((made.residual_labels, truth))
+
+
+def pin(params: Any) -> str:
+    """What pins a version's weights."""
+    return store.params_digest(params)[:16]
+
+
+def every_name() -> list[str]:
+    """Every plant with its version, and its sizes'."""
+    return [
+        f"{name}@{entry.version}" for name, entry in catalogue.ENTRIES.items() if not entry.shipped
+    ] + [
+        f"{name}.{size}@{entry.version}"
+        for name, entry in catalogue.ENTRIES.items()
+        for size in entry.sizes
+    ]
+
+
+def test_every_version_has_its_pin() -> None:
+    assert sorted(PINS) == sorted(every_name())
 
 
 def test_the_spread_has_every_family() -> None:
@@ -58,3 +84,10 @@ def test_same_weights_in_other_processes_and_after_other_programs() -> None:
 
 def test_other_programs_have_other_digests() -> None:
     assert len({digest(name) for name in SPREAD[:8]}) == 8
+
+
+if __name__ == "__main__":
+    made = {
+        name: pin(helpers.compile_afresh(name.partition("@")[0]).params) for name in every_name()
+    }
+    print(json.dumps(made, indent=0, sort_keys=True))
