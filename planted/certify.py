@@ -100,7 +100,7 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
             content = cache[node.held_at] @ node.basis.T
             if held.any():
                 off = np.abs(content - code)[held].max()
-                deviation[name] = max(deviation[name], float(off))
+                deviation[name] = float(np.maximum(deviation[name], off))  # NaN stays
                 if not node.numerical:
                     decoded = node.decode(cache[node.held_at])
                     wrong[name] += int(((decoded != values[name]) & held).sum())
@@ -160,7 +160,7 @@ def require_exact(plant: Plant, certificate: dict[str, Any]) -> None:
         CertificateError: Naming the node; rounding that grows from node to node ends up here.
     """
     for name, found in certificate["nodes"].items():
-        if found["largest_deviation"] > TOLERANCE:
+        if not found["largest_deviation"] <= TOLERANCE:
             raise CertificateError(
                 f"{plant.name} ({plant.tier}): node {name!r} is up to "
                 f"{found['largest_deviation']:g} away from what the program holds there; Tracr "

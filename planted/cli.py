@@ -13,8 +13,14 @@ from typing import Any
 import click
 
 from planted import __version__
-from planted.errors import PlantedError, unknown
-from planted.printing import print_json, print_run, print_table, shown_progress
+from planted.errors import PlantedError
+from planted.printing import (
+    print_json,
+    print_run,
+    print_table,
+    print_verdict,
+    shown_progress,
+)
 
 
 class _Group(click.Group):
@@ -79,45 +85,13 @@ _parameters = click.option(
 @click.option("--twin-of", metavar="NAME", help="Only twins of this plant, as crumbs.")
 @click.option("--tier", help="Only plants that can be had in this tier, as tempered.")
 @_json
-def list_plants(
-    family: str | None,
-    kind: str | None,
-    mechanism: str | None,
-    size: str | None,
-    twin_of: str | None,
-    tier: str | None,
-    as_json: bool,
-) -> None:
+def list_plants(as_json: bool, **asked: str | None) -> None:
     """The plants there are.
 
     A plant of a size is named NAME.SIZE, as crumbs.large, wherever a plant is named.
     """
-    from planted.plant import TIERS
-    from planted.programs.catalogue import ENTRIES
+    from planted.programs.catalogue import listed
 
-    known = {
-        "family": {e.family for e in ENTRIES.values()},
-        "kind": {e.kind for e in ENTRIES.values()},
-        "mechanism": {e.mechanism for e in ENTRIES.values()},
-        "size": {size for e in ENTRIES.values() for size in e.sizes},
-        "plant with twins": {e.twin_of.partition(".")[0] for e in ENTRIES.values() if e.twin_of},
-        "tier": set(TIERS),
-    }
-    given = (family, kind, mechanism, size, twin_of, tier)
-    for what, asked in zip(known, given, strict=True):
-        if asked is not None and asked not in known[what]:
-            raise unknown(what, asked, sorted(known[what]))
-
-    found = [
-        e
-        for e in ENTRIES.values()
-        if kind in (None, e.kind)
-        and mechanism in (None, e.mechanism)
-        and family in (None, e.family)
-        and (size is None or size in e.sizes)
-        and twin_of in (None, e.twin_of.partition(".")[0])
-        and (tier is None or tier in e.tiers)
-    ]
     rows: list[dict[str, Any]] = [
         {
             "name": f"{e.name}@{e.version}",
@@ -131,7 +105,7 @@ def list_plants(
             "parameters": dict(e.defaults),
             "sizes": {name: dict(changed) for name, changed in e.sizes.items()},
         }
-        for e in (e.of_size(size) if size else e for e in found)
+        for e in listed(**asked)
     ]
     if as_json:
         print_json(rows)
@@ -377,34 +351,7 @@ def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: b
             }
         )
         return
-    click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
-    click.echo(
-        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state says\n"
-        "  who controls the choice, P planted block, R the rest, X both, and for what: m mesa,\n"
-        "  b base, d between. λ (paths.drift) runs from 0, the mesa-objective, to 1, the base\n"
-        "  objective.\n"
-        f"  The page explains every figure: {folder / 'report.html'}"
-    )
-    for line in one.verdict.reasons:
-        click.echo(f"  {line}")
-    if not whole:
-        click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
-        return
-    rows = []
-    for key, record in one.evidence.items():
-        if record.estimate is None:
-            rows.append([key, "–", record.reason, ""])
-            continue
-        null = record.null
-        rows.append(
-            [
-                key,
-                f"{record.estimate:.3f}",
-                "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
-                "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
-            ]
-        )
-    print_table(["evidence", "estimate", "interval", "null"], rows)
+    print_verdict(one, folder / "report.html", whole)
 
 
 @main.command()

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -49,6 +50,38 @@ def print_run(done: Any, as_json: bool) -> None:
     page = done.folder / "report.html"
     if page.exists():
         click.echo(f"Report: {page}")
+
+
+def print_verdict(one: Any, page: Path, whole: bool) -> None:
+    """A checkpoint's verdict with each comparison of the rule, and every figure if asked."""
+    click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
+    click.echo(
+        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state says\n"
+        "  who controls the choice, P planted block, R the rest, X both, and for what: m mesa,\n"
+        "  b base, d between. λ (paths.drift) runs from 0, the mesa-objective, to 1, the base\n"
+        "  objective.\n"
+        f"  The page explains every figure: {page}"
+    )
+    for line in one.verdict.reasons:
+        click.echo(f"  {line}")
+    if not whole:
+        click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
+        return
+    rows = []
+    for key, record in one.evidence.items():
+        if record.estimate is None:
+            rows.append([key, "–", record.reason, ""])
+            continue
+        null = record.null
+        rows.append(
+            [
+                key,
+                f"{record.estimate:.3f}",
+                "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
+                "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
+            ]
+        )
+    print_table(["evidence", "estimate", "interval", "null"], rows)
 
 
 def print_json(value: Any) -> None:

@@ -330,3 +330,35 @@ def entry(name: str) -> Entry:
             f"{named!r} has no version {version!r}; this release has {named}@{found.version}."
         )
     return found
+
+
+_FILTERS: Mapping[str, Callable[[Entry], set[str]]] = {
+    "family": lambda e: {e.family},
+    "kind": lambda e: {e.kind},
+    "mechanism": lambda e: {e.mechanism},
+    "size": lambda e: set(e.sizes),
+    "twin_of": lambda e: {e.twin_of.partition(".")[0]} - {""},
+    "tier": lambda e: set(e.tiers),
+}
+
+
+def listed(**asked: str | None) -> list[Entry]:
+    """The entries of a family, kind, mechanism, size (of that size then), tier, or twins of one.
+
+    Args:
+        **asked: Any of family, kind, mechanism, size, twin_of and tier; None asks for nothing.
+
+    Raises:
+        UnknownNameError: With the near names, if no entry has what is asked for.
+    """
+    found = list(ENTRIES.values())
+    for what, wanted in asked.items():
+        if wanted is None:
+            continue
+        known = set().union(*(_FILTERS[what](e) for e in ENTRIES.values()))
+        if wanted not in known:
+            named = "plant with twins" if what == "twin_of" else what
+            raise unknown(named, wanted, sorted(known))
+        found = [e for e in found if wanted in _FILTERS[what](e)]
+    size = asked.get("size")
+    return [e.of_size(size) if size else e for e in found]

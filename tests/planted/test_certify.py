@@ -224,6 +224,14 @@ def test_a_node_that_holds_something_else_is_caught_though_the_outputs_are_right
         require_exact(louder, found)
 
 
+def test_a_node_that_holds_no_number_is_caught() -> None:
+    plant = helpers.bare(SMALL)
+    certificate = certify(plant)
+    broken = {**certificate["nodes"]["score"], "largest_deviation": float("nan")}
+    with pytest.raises(CertificateError, match="node 'score' is up to nan away"):
+        require_exact(plant, {**certificate, "nodes": {**certificate["nodes"], "score": broken}})
+
+
 def test_swapped_directions_are_counted_as_wrong_values() -> None:
     plant = helpers.bare(SMALL)
     node = plant.truth.nodes["score"]
