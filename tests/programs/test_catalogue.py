@@ -23,7 +23,7 @@ from tests import helpers
 ENTRIES = catalogue.ENTRIES
 NEW = [name for name, e in ENTRIES.items() if not name.startswith("red-doors") or e.twin_of]
 SIZED = [f"{name}.{size}" for name, e in ENTRIES.items() for size in e.sizes]
-N, N_SIZED = 1500, 300
+N, N_SIZED = 1500, 200
 NO_SEARCH = ("decision list", "decoy search", "table", "heuristics", "controller")
 
 
