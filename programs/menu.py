@@ -271,7 +271,9 @@ class _Index:
         if self.state_of is not None:
             return np.asarray(self.state_of[tuple(behind.T)])
         rows, inverse = np.unique(behind, axis=0, return_inverse=True)
-        found = np.array([self.by_words.get(tuple(map(int, row)), 0) for row in rows])
+        found = np.array(
+            [self.by_words.get(tuple(map(int, row)), 0) for row in rows], dtype=np.int64
+        )
         return np.asarray(found[inverse.reshape(-1)])
 
     def utility(self, objective: Objective) -> Utility:
