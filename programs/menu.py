@@ -217,7 +217,8 @@ class Menu:
             base_return=self.base_return or mean_return(base),
             parameters=dict(self.parameters),
             features={name: index.feature(of) for name, of in self.features.items()},
-            redraw=samplers.redraw if self.contexts else None,
+            # where the candidates are fixed, the context is what a task is about
+            redraw=samplers.redraw if self.contexts and not self.fixed else None,
             answer=answer if self.choose or self.own else None,
             cue_patterns=signs.patterns,
             cued=signs.cued if self.cue else None,
