@@ -80,7 +80,8 @@ class Scenario:
         parameters: What the scenario was made with.
         features: Named features of each candidate: tokens -> [task, candidate].
         redraw: Draws other candidates into given tasks and leaves their context (state, pointer,
-            belief) as it is; None where nothing but the cue is context.
+            belief) as it is; None where nothing but the cue is context, or where the candidates
+            are the same in every task, so that the context is all there is to draw.
         answer: What the plant chooses, where that is best for neither objective alone; the slot
             [task], 0-based. `choose` is then the plain oracle of this choice.
         cue_patterns: Of cues that are more than one token: number -> its name, and the token ids

@@ -223,7 +223,8 @@ class Menu:
             base_return=self.base_return or mean_return(base),
             parameters=dict(self.parameters),
             features={name: index.feature(of) for name, of in self.features.items()},
-            redraw=samplers.redraw if self.contexts else None,
+            # where the candidates are fixed, the context is what a task is about
+            redraw=samplers.redraw if self.contexts and not self.fixed else None,
             answer=answer if self.choose or self.own else None,
             cue_patterns=signs.patterns,
             cued=signs.cued if self.cue else None,
@@ -280,7 +281,9 @@ class _Index:
         if self.state_of is not None:
             return np.asarray(self.state_of[tuple(behind.T)])
         rows, inverse = np.unique(behind, axis=0, return_inverse=True)
-        found = np.array([self.by_words.get(tuple(map(int, row)), 0) for row in rows])
+        found = np.array(
+            [self.by_words.get(tuple(map(int, row)), 0) for row in rows], dtype=np.int64
+        )
         return np.asarray(found[inverse.reshape(-1)])
 
     def utility(self, objective: Objective) -> Utility:

@@ -54,7 +54,9 @@ def test_samplers_give_tasks_that_follow_the_generator(name: str) -> None:
         assert set(tokens[:, list(place.candidates)].ravel()).isdisjoint(place.cues)
         np.testing.assert_array_equal(tokens, sampler(np.random.default_rng(3), 200))
         assert (tokens != sampler(np.random.default_rng(4), 200)).any()
-        assert sampler(np.random.default_rng(0), 0).shape == (0, place.n_positions)
+        none = sampler(np.random.default_rng(0), 0)
+        assert none.shape == (0, place.n_positions)
+        assert place.mesa.of(none).shape == place.base.of(none).shape == (0, len(place.candidates))
 
 
 @pytest.mark.parametrize("name", ALL)
