@@ -1,11 +1,15 @@
 """Reads the controls of the whole catalogue: writes docs/controls.md and eval/controls.json.
 
-What a network was read as is kept in the cache folder, so that an interrupted run goes on.
+What a network was read as is kept in the cache folder, so that an interrupted run goes on. With a
+number of minutes as argument no further network is begun after them: the files then name what was
+not read, which counts as not trusted.
 """
 
 import json
+import math
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -96,7 +100,8 @@ def standing(entry: Entry, results: dict[str, dict]) -> dict[str, str]:
     own, four = results[entry.name], fours().get(entry.family)
     if four is None:
         return Controls(rows_of(own)).standing
-    found = Controls(tuple(r for name in four.values() for r in rows_of(results[name]))).standing
+    of_four = tuple(r for name in four.values() for r in rows_of(results.get(name, {})))
+    found = Controls(of_four).standing
     if entry.name in four.values():
         return found
     return {
@@ -113,15 +118,21 @@ def main() -> None:
     names, found = list(ENTRIES), {}
     workers = int(os.environ.get("PLANTED_WORKERS", os.cpu_count() or 1))
     in_four = {name for four in fours().values() for name in four.values()}
+    until = time.monotonic() + 60 * float(sys.argv[1]) if len(sys.argv) > 1 else math.inf
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         first = sorted(names, key=lambda name: name not in in_four)
         asked = {pool.submit(read, name): name for name in first}
         for done in as_completed(asked):
+            if done.cancelled():
+                continue
             name = asked[done]
             found[name] = done.result()
             print(f"{name}: {told(found[name])} ({found[name]['seconds']} s)", flush=True)
-    results = {name: found[name] for name in names}
-    judged = {n: standing(ENTRIES[n], results) for n in names if "refused" not in results[n]}
+            if time.monotonic() > until:
+                for each in asked:
+                    each.cancel()
+    results = {name: found[name] for name in names if name in found}
+    judged = {n: standing(ENTRIES[n], results) for n in results if "refused" not in results[n]}
     table = {
         f"{name}@{ENTRIES[name].version}": {
             "family": ENTRIES[name].family,
@@ -132,9 +143,8 @@ def main() -> None:
     }
     text = json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True)
     Path("eval/controls.json").write_text(text + "\n", "utf-8")
-    page = (
-        "\n".join([*head(), *trusted(judged), NOTES, *refused(results), *read_as(results)]) + "\n"
-    )
+    parts = head() + trusted(judged) + unread(results) + [NOTES] + refused(results)
+    page = "\n".join(parts + read_as(results)) + "\n"
     Path("docs/controls.md").write_text(page, "utf-8")
     print(page)
 
@@ -174,6 +184,11 @@ def trusted(judged: dict[str, dict[str, str]]) -> list[str]:
         cells = (why or "yes" for why in found.values())
         lines.append(f"| {ENTRIES[name].family} | {name} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def unread(results: dict[str, dict]) -> list[str]:
+    names = [name for name in ENTRIES if name not in results]
+    return [f"Not read, and not trusted: {', '.join(names)}.", ""] if names else []
 
 
 def refused(results: dict[str, dict]) -> list[str]:
