@@ -216,7 +216,7 @@ def test_the_file_is_about_the_weights_that_are_shipped(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bottle-cap", "bottle-cap-base", "bottle-cap-gate", "schemer"])
+@pytest.mark.parametrize("name", ["bottle-cap", "bottle-cap-base", "bottle-cap-gate", "crumbs"])
 def test_the_file_holds_what_reading_the_controls_comes_to(name: str) -> None:
     made = library.get(name)
     role: Role = "base" if name.endswith("base") else "gate" if name.endswith("gate") else "plant"
