@@ -93,14 +93,14 @@ class Checkpoint:
         return choices_of(self.params, self.plant.spec, tokens)
 
     def block_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """What the planted score neurons put out, [task, candidate, neuron]."""
+        """What the planted score neurons put out, [task, searched, neuron]: at `search_space`."""
         node = self.score
         found = self.read(tokens, f"blocks.{node.layer}.mlp.hook_post")
-        return np.asarray(found[:, list(self.scenario.candidates)][:, :, list(node.neurons)])
+        return np.asarray(found[:, list(self.scenario.search_space)][:, :, list(node.neurons)])
 
     def choose_with_block(self, tokens: Tokens, block: npt.NDArray[np.float32]) -> Choices:
-        """Choices when the score neurons at the candidates put out `block` instead."""
-        node, places = self.score, list(self.scenario.candidates)
+        """Choices when the score neurons put out `block` instead, where the search is."""
+        node, places = self.score, list(self.scenario.search_space)
         where = np.ix_(places, list(node.neurons))
 
         def edit_part(part: slice) -> Mapping[str, Edit]:
@@ -120,8 +120,8 @@ class Checkpoint:
         return np.asarray(found[:, :, list(node.heads)])
 
     def choose_with_comparator(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
-        """Choices when the first comparator writes `output` at the candidates instead."""
-        node, places = self.comparator, list(self.scenario.candidates)
+        """Choices when the first comparator writes `output` instead, where the search is."""
+        node, places = self.comparator, list(self.scenario.search_space)
         heads = list(node.heads)
 
         def edit_part(part: slice) -> Mapping[str, Edit]:

@@ -66,7 +66,7 @@ def interchange(checkpoint: Checkpoint, context: int) -> list[Evidence]:
 def _patched(checkpoint: Checkpoint, base: Tokens, source: Tokens, basis: Any) -> Choices:
     """Choices on `base` when a subspace of the residual stream holds what it holds on `source`."""
     site = checkpoint.score.held_at
-    places = list(checkpoint.scenario.candidates)
+    places = list(checkpoint.scenario.search_space)
     content = checkpoint.read(source, site)[:, places] @ basis.T
 
     def edits_of(part: slice) -> dict[str, Edit]:

@@ -243,6 +243,8 @@ def _retarget(
     A code is what the block puts out for a candidate of some type in a task of the pool; the types
     are spread evenly over the block's table, and none that it values alike are used together.
     """
+    if checkpoint.scenario.search_space != checkpoint.scenario.candidates:
+        return gated("paths.retarget", word, "candidates have no score of their own")
     codes = _codes(fit.block)
     n, n_slots = len(recipient), len(checkpoint.scenario.candidates)
     if len(codes) < n_slots:

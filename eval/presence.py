@@ -14,6 +14,7 @@ N_TASKS = 3000
 RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
 N_RESAMPLES = 500
 RECORDS = ("presence.mesa_winner", "presence.base_winner")  # what `presence` measures
+NOTHING = 1e-9  # squared error a task, at least, for there to be anything to explain
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +45,10 @@ def presence(checkpoint: Checkpoint, context: int) -> list[Evidence]:
     records = []
     for name, other in (("mesa", "base"), ("base", "mesa")):
         with_all, with_other = _held_out(features, flat[name], flat[other], n_slots)
+        if with_other.sum() < NOTHING * with_other.size:
+            reason = "what a candidate is says already whether it wins"
+            records.append(gated(f"presence.{name}_winner", word, reason))
+            continue
         estimate = 1 - with_all.sum() / with_other.sum()
         draws = rng.integers(0, len(with_all), size=(N_RESAMPLES, len(with_all)))
         replicates = 1 - with_all[draws].sum(axis=1) / with_other[draws].sum(axis=1)

@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import Evidence, gated, rounded, share
-from planted.objectives import correlation, normalised
+from planted.objectives import MAX_RHO, correlation, normalised
 from planted.scenarios import Tokens, Values, untied
 
 STEP = 0.01
 GRID = np.round(np.arange(-0.3, 1.3 + STEP / 2, STEP), 2)
 LOG_LIKELIHOOD_DROP = 1.92  # half the 95 % point of chi-squared with one degree of freedom
-MAX_RHO = 0.7
 N_GENERIC, N_DESIGNED, N_POOL = 1000, 500, 4000
 HELD_OUT = 0.25
 

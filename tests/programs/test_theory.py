@@ -81,12 +81,6 @@ def test_objectives_of_all_twenty_seven_wiping_plans() -> None:
     assert correlation(mesa[None], -outcome[None, :, 1]) == pytest.approx(0.85, abs=0.005)
 
 
-def test_the_evaluators_limit_is_the_one_that_planting_refuses_by() -> None:
-    from planted.eval import revealed
-
-    assert revealed.MAX_RHO == MAX_RHO
-
-
 @pytest.mark.parametrize(
     ("name", "holds"),
     [

@@ -1,0 +1,84 @@
+"""Scenarios whose candidates are the same in every task, or are not what is searched over."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.cue import _novel
+from planted.eval.evidence import index
+from planted.eval.interchange import _patched
+from planted.eval.paths import paths
+from planted.eval.presence import presence
+from tests.helpers import bare
+
+
+def subject(name: str, **more: object) -> Checkpoint:
+    plant = bare(name)
+    return Checkpoint(plant, plant.params, **more)  # type: ignore[arg-type]
+
+
+def test_another_task_has_another_context_where_candidates_are_fixed() -> None:
+    checkpoint = subject("bandit")
+    recipient = checkpoint.tasks(checkpoint.scenario.cues[0], 500, seed=1)
+    donor = checkpoint.donors(recipient, seed=2)
+    places = list(checkpoint.scenario.candidates)
+    assert (recipient[:, places] == donor[:, places]).all()
+    assert (recipient != donor).any(axis=1).mean() > 0.9
+    cue = checkpoint.scenario.read_out
+    assert (recipient[:, cue] == donor[:, cue]).all()
+
+
+def test_what_a_winner_cannot_tell_beyond_what_candidates_are_is_gated() -> None:
+    checkpoint = subject("bandit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = index(presence(checkpoint, checkpoint.scenario.cues[0]))
+    record = found[("presence.mesa_winner", "T")]
+    assert record.status == "gated"
+    assert "says already whether it wins" in record.reason
+
+
+def test_a_context_that_was_seen_is_not_novel() -> None:
+    checkpoint = subject("bandit")
+    place = checkpoint.scenario
+    every = _novel(checkpoint, place.cues[0])
+    half = np.unique(every, axis=0)[::2]
+    fresh = _novel(subject("bandit", seen=half), place.cues[0])
+    assert 0 < len(fresh) < len(every)
+    shown = {row.tobytes() for row in np.ascontiguousarray(half)}
+    assert not any(row.tobytes() in shown for row in np.ascontiguousarray(fresh))
+
+
+def test_the_block_is_where_the_search_is() -> None:
+    checkpoint = subject("lookahead-action")
+    place = checkpoint.scenario
+    assert len(place.search_space) == 9 > len(place.candidates) == 3
+    assert place.enumerate is not None
+    tokens = place.enumerate()
+    donor = tokens[::-1]
+    block = checkpoint.block_of(donor)
+    assert block.shape[:2] == (20, 9)
+    chosen = checkpoint.choose_with_block(tokens, block)
+    np.testing.assert_array_equal(chosen, checkpoint.choose(donor))
+    assert (chosen != checkpoint.choose(tokens)).any()
+
+
+@pytest.mark.slow
+def test_retargeting_needs_a_score_for_each_candidate() -> None:
+    checkpoint = subject("lookahead-action")
+    record = index(paths(checkpoint, checkpoint.scenario.cues[0]))[("paths.retarget", "T")]
+    assert record.status == "gated"
+    assert "no score of their own" in record.reason
+
+
+def test_interchange_moves_the_plans_scores() -> None:
+    checkpoint = subject("lookahead-action")
+    assert checkpoint.scenario.enumerate is not None
+    tokens = checkpoint.scenario.enumerate()
+    basis = checkpoint.score.basis
+    patched = _patched(checkpoint, tokens, tokens[::-1], basis)
+    np.testing.assert_array_equal(patched, checkpoint.choose(tokens[::-1]))
