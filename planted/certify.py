@@ -96,15 +96,10 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
             continue
         values = plant.truth.values(part)
         for name, node in plant.truth.nodes.items():
-            code, held = node.encode(values[name])
-            content = cache[node.held_at] @ node.basis.T
-            if held.any():
-                off = np.abs(content - code)[held].max()
-                deviation[name] = float(np.maximum(deviation[name], off))  # NaN stays
-                if not node.numerical:
-                    decoded = node.decode(cache[node.held_at])
-                    wrong[name] += int(((decoded != values[name]) & held).sum())
-                seen[name] += int(held.sum())
+            off, missed, n = node.compare(cache[node.held_at], values[name])
+            deviation[name] = float(np.maximum(deviation[name], off))  # NaN stays
+            wrong[name] += missed
+            seen[name] += n
     if mismatches:
         raise CertificateError(
             f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs differ from the "

@@ -99,6 +99,28 @@ class Node:
         codes = self._codes(numbers)
         return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
 
+    def compare(self, stream: npt.NDArray[np.floating], numbers: Floats) -> tuple[float, int, int]:
+        """How far a residual stream [task, pos, d] is from holding these values [task, pos].
+
+        Returns:
+            The largest deviation from the code of a value, how many values decode as another one
+            (0 where it holds a number), and how many values there are.
+
+        Raises:
+            PlantedError: If a number is not one that the node can hold.
+        """
+        held = ~np.isnan(numbers)
+        n = int(held.sum())
+        if not n:
+            return 0.0, 0, 0
+        content = (stream @ self.basis.T)[held]
+        if self.numerical:
+            return float(np.abs(content[:, 0] - numbers[held]).max()), 0, n
+        codes = self._codes(numbers)[held]
+        wrong = int((content.argmax(axis=1) != codes).sum())
+        content[np.arange(n), codes] -= 1
+        return float(np.abs(content).max()), wrong, n
+
     def decode(self, stream: npt.NDArray[np.floating]) -> Floats:
         """The value with the largest entry (or the number) in a residual stream [task, pos, d]."""
         content = stream @ self.basis.T
