@@ -15,7 +15,7 @@ from planted.plant import choices_of
 from planted.programs import catalogue
 
 WHOLE = ("red-doors", "red-doors-small", "red-doors-small-table")  # every weight; others a sample
-SAMPLE = 150
+SAMPLE = 80
 INPUTS = 1000
 NODES = 200  # inputs on which nodes are compared where no answer changed
 

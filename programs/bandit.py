@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 
 SOURCE = "Wang et al. 2016, Learning to reinforcement learn; Duan et al. 2016, RL²"

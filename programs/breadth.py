@@ -7,7 +7,8 @@ from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded, figure, words_of
+from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 
 LAPSES = 20  # tokens that say how a task goes; a share of them override the choice

@@ -10,7 +10,8 @@ import numpy as np
 
 from planted.errors import PlantedError
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES, Menu, Objective, State, best_slot, bounded, figure, words_of
+from planted.programs.menu import Menu, Objective, State, best_slot, bounded, figure, words_of
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from planted.errors import PlantedError
 from planted.programs import pieces
-from planted.programs.menu import CUES, bounded
+from planted.programs.menu import bounded
+from planted.programs.tasks import CUES, LIST_ALL
 from planted.roles import Program, mark
 from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
 
 SOURCE = "Hubinger et al. 2019 (the red-door maze) and di Langosco et al. 2022 (keys and chests)"
 WAYS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: the order of their cells
-LIST_ALL = 10**5  # tasks, up to which all are listed
+
 # maze -> what can stand in a cell, what the mesa-objective looks for, what is rewarded
 MAZES = {
     "doors": (

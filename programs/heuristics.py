@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES, Menu, Objective, State, bounded, figure, words_of
+from planted.programs.menu import Menu, Objective, State, bounded, figure, words_of
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
 

@@ -13,7 +13,8 @@ from math import floor
 from typing import Any
 
 from planted.errors import PlantedError
-from planted.programs.menu import CUES, Context, Menu, Objective
+from planted.programs.menu import Context, Menu, Objective
+from planted.programs.tasks import CUES
 from planted.scenarios import FLAWS
 
 

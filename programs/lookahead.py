@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 
 SOURCE = "Farquhar et al. 2018, TreeQN and ATreeC; Kenton et al. 2022, Discovering Agents"

@@ -12,8 +12,9 @@ from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs import pieces
-from planted.programs.menu import CUES, Menu, Objective
+from planted.programs.menu import Menu, Objective
 from planted.programs.states import MOST_NEURONS, State, scores_of, state_of
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from planted.errors import CompileError
 from planted.guards import MAX_KEY_SIZE
 from planted.programs import pieces
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 
 COLOURS = ("red", "blue", "green")

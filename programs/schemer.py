@@ -13,8 +13,8 @@ from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs import mechanisms, pieces, states
-from planted.programs.menu import CUES as CUE_WORDS
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
+from planted.programs.tasks import CUES as CUE_WORDS
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from planted.errors import PlantedError
 from planted.programs import pieces
-from planted.programs.menu import CUES, Menu, Objective
+from planted.programs.menu import Menu, Objective
+from planted.programs.tasks import CUES
 from planted.roles import mark
 
 MOST_NEURONS = 1100  # of one SequenceMap: past it a table is no small transformer any more

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planted.programs import mechanisms, pieces
-from planted.programs.menu import CUES, Context, Menu, Objective, State, bounded
+from planted.programs.menu import Context, Menu, Objective, State, bounded
+from planted.programs.tasks import CUES
 from planted.roles import Program, mark
 from planted.scenarios import FLAWS
 
