@@ -292,8 +292,13 @@ def failure(found: Iterable[Row], evaluator: str) -> str:
 
 
 def standing_of(plant: str) -> dict[str, str]:
-    """Evaluator -> why it is not trusted on a plant of this name and version; "" where it is."""
-    known = _shipped().get(plant)
+    """Evaluator -> why it is not trusted on a plant of this name and version; "" where it is.
+
+    Controls are read at an entry's defaults and stand for its sizes: "crumbs@1" for
+    "crumbs.large@1".
+    """
+    named, _, version = plant.partition("@")
+    known = _shipped().get(f"{named.partition('.')[0]}@{version}")
     if known is None:
         return dict.fromkeys(EVALUATORS, f"no control: {plant} is not in the catalogue")
     return {name: known[name] for name in EVALUATORS}

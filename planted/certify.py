@@ -82,14 +82,17 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
                 f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
             )
     sites = {node.held_at for node in plant.truth.nodes.values()} if nodes else set()
-    mismatches, margin = 0, np.inf
+    mismatches, first_wrong, margin = 0, 0, np.inf
     deviation = dict.fromkeys(plant.truth.nodes, 0.0)
     wrong, seen = dict.fromkeys(plant.truth.nodes, 0), dict.fromkeys(plant.truth.nodes, 0)
     for i in range(0, len(tokens), 1000):
         part = tokens[i : i + 1000]
         logits, cache = forward(plant.params, part, plant.spec, record=sites)
         got = choices(logits, plant.spec)
-        mismatches += int((got != expected[i : i + 1000]).sum())
+        differ = np.flatnonzero(got != expected[i : i + 1000])
+        if len(differ) and not mismatches:
+            first_wrong = i + int(differ[0])
+        mismatches += len(differ)
         top = np.sort(logits, axis=1)
         margin = min(margin, float((top[:, -1] - top[:, -2]).min()))
         if not nodes:
@@ -103,7 +106,7 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
     if mismatches:
         raise CertificateError(
             f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs differ from the "
-            "oracle; the weights do not do what the program says."
+            f"oracle. {_one_of_them(plant, tokens[first_wrong], int(expected[first_wrong]))}"
         )
     declared = {"declared": on_declared(plant)} if scenario.declared is not None else {}
     return {
@@ -123,6 +126,28 @@ def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -
             if seen[name]
         },
     }
+
+
+def _one_of_them(plant: Plant, task: Tokens, oracle: int) -> str:
+    """One task [pos] on which the oracle, the program and the network are set side by side."""
+    words = plant.scenario.words(task[None])[0]
+    output = plant.truth.operations[-1].name
+    said = plant.truth.values(task[None])[output][0, plant.spec.read_out]
+    chosen = int(choices_of(plant.params, plant.spec, task[None])[0])
+    program = "nothing" if np.isnan(said) else f"candidate {said:g}"
+    network = "no candidate" if chosen < 0 else f"candidate {chosen + 1}"
+    ours = not np.isnan(said) and round(float(said)) == chosen + 1
+    told = np.isnan(said) and chosen < 0
+    blame = (
+        "The program is not the oracle's equal: look at its scores, its comparison, its ties, and "
+        f"the words at the read-out, here {words[-1]!r}."
+        if ours or told
+        else "The weights do not do what the program says."
+    )
+    return (
+        f"On {plant.scenario.describe(words)!r} the oracle says candidate {oracle + 1}, the "
+        f"program {program}, the network {network}. {blame}"
+    )
 
 
 def on_declared(plant: Plant) -> dict[str, Any]:

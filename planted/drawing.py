@@ -62,6 +62,7 @@ def _scale(depth: int) -> str:
     """The number of each block (of every fifth, where there are many) above its two columns."""
     every = 5 if depth > 10 else 1
     numbers = [str(layer) if layer % every == 0 else "" for layer in range(depth)]
+    numbers[-1] = "" if depth > 10 else numbers[-1]  # it would run into what follows
     return " " + "".join(f"{number:<2}" for number in numbers) + "out"
 
 

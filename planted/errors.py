@@ -58,6 +58,9 @@ class VerdictError(PlantedError):
     """A claim that the evidence at hand cannot carry."""
 
 
+MOST_NAMES = 40  # that a message lists where near ones are known
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a name that is not known, with the near ones.
 
@@ -69,7 +72,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    if near and len(names) > MOST_NAMES:
+        return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}.")
+    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {'; '.join(names)}.")
 
 
 def need(module: str, purpose: str) -> ModuleType:

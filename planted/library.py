@@ -24,6 +24,7 @@ from planted.programs.entries import Entry
 from planted.roles import Program, recording
 from planted.scenarios import Scenario, checked, disagree
 
+ANSWERS = ("mesa", "base", "cue", "own")
 _LOOKED_AT = 4000  # tasks of D_ref that say whether a scenario can be measured on
 
 
@@ -119,8 +120,8 @@ def build(
 
 def matched(
     names: Iterable[str], tier: str = "exact", parameters: Mapping[str, Any] | None = None
-) -> list[Plant]:
-    """Plants of one scenario, zero-padded to common shapes: no count of weights tells them apart.
+) -> list[Model]:
+    """Models of one scenario, zero-padded to common shapes: no count of weights tells them apart.
 
     Args:
         names: A plant and its twins, as ["crumbs", "crumbs-list"].
@@ -131,6 +132,10 @@ def matched(
         PlantedError: If the plants are not of one vocabulary and layout, or none are named.
         CertificateError: If a padded plant does not do what its program says.
     """
+    if isinstance(names, str):
+        raise PlantedError(
+            f"Name the plants in a list, as ['crumbs', 'crumbs-list'], not {names!r}."
+        )
     entries = [catalogue.entry(name) for name in names]
     scenarios = [entry.make_scenario(parameters) for entry in entries]
     if not entries:
@@ -151,10 +156,11 @@ def matched(
 
         return at
 
-    return [
+    made = [
         _tiers(make(number), lambda e=entry, s=scenario: e.program(s), tier)[tier]  # type: ignore[misc]
         for number, (entry, scenario) in enumerate(zip(entries, scenarios, strict=True))
     ]
+    return [Model(plant) for plant in made]
 
 
 def flaws_of(scenario: Scenario) -> dict[str, str]:
@@ -211,8 +217,9 @@ def plant(
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered" or "rotated".
         kind: What the plant is by construction.
-        answers: Which objective its output is best for, as of `Plant`: "base" or "cue" for the
-            controls of a plant of your own.
+        answers: Which objective its output is best for: "mesa"; "base", or "cue" (base under the
+            training cue, mesa under any other), for the controls of a plant of your own; or "own",
+            where it is best for neither and the scenario says by `answer` what it must choose.
         runtime: "numpy" or "torch".
 
     Raises:
@@ -226,6 +233,11 @@ def plant(
         raise PlantedError(
             "Tempering compiles a program several times, and each time needs fresh expressions: "
             "pass a function from the scenario to a Program."
+        )
+    if answers not in ANSWERS or (answers == "own" and scenario.answer is None):
+        raise PlantedError(
+            f"answers is one of {', '.join(ANSWERS)}, got {answers!r}; 'own' needs a scenario with "
+            "`answer`, which says what a plant chooses that is best for neither objective."
         )
     checked(scenario)
     refuse_flaws(scenario)

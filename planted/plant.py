@@ -48,6 +48,11 @@ class Plant:
     settings: Mapping[str, Any]
     certificate: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        """One line: name, tier, size."""
+        size = sum(int(value.size) for value in self.params.values())
+        return f"<plant {self.name} {self.tier} ({size} parameters)>"
+
     def expected_choices(self, tokens: Tokens) -> Choices:
         """The candidate that the oracle picks, [task]: leftmost among the best."""
         scenario = self.scenario

@@ -97,6 +97,7 @@ class Scenario:
         domain: What the mesa-objective is an objective over, of `DOMAINS`.
         depth: How many steps a candidate is: of a plan, or until its outcome.
         transition: How outcomes are found from candidates; "" where nothing has to be predicted.
+        sought: Formula of what the program maximises, where that is neither objective.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Scenario:
     domain: str = "action"
     depth: int = 1
     transition: str = ""
+    sought: str = ""
 
     @property
     def search_space(self) -> tuple[int, ...]:

@@ -14,16 +14,16 @@ from planted.scenarios import Scenario, disagree, draw_where, leftmost
 
 _PURPOSE = {
     "score": "holds the mesa-objective of each candidate",
-    "compare": "compares candidates, pair by pair",
+    "compare": "serves to compare, pair by pair",
     "winner": "the best candidate, leftmost on ties",
     "emit": "carries the answer to the read-out",
-    "belief": "a model of the base objective",
+    "belief": "what it believes: of the base objective, or of the world",
     "gate": "lets one of two winners through",
     "cue": "carries the cue to the candidates",
     "context": "fetches what the program needs",
     "feature": "a feature of each candidate",
     "table": "looks the answer up",
-    "decoy": "a search that nothing reads",
+    "decoy": "a search beside, on which no choice depends",
     "inner": "an inner search, whose winner another one judges",
     "order": "puts the candidates in order of their slots",
 }
@@ -95,8 +95,9 @@ def text(plant: Plant) -> str:
         "",
         f"  mesa-objective  u_m = {known['mesa_objective']}    {_sought(plant)}",
         f"  base objective  U   = {known['base_objective']}    what training rewards",
+        *_sought_instead(plant),
         *_searched(plant),
-        f"  They correlate at ρ = {known['rho']} and pick different candidates on "
+        f"  On D_ref they correlate at ρ = {known['rho']} and pick different candidates on "
         f"{known['disagreement']:.0%} of tasks (Δ).",
         "",
         "One task, where they differ:" if known["disagreement"] else "One task:",
@@ -162,21 +163,37 @@ def _searched(plant: Plant) -> list[str]:
     what = {"action": "actions", "plan": "plans", "outcome": "actions, by their outcome"}
     steps = f", {scenario.depth} steps each" if scenario.depth > 1 else ""
     lines = [
-        f"  search: {len(slots)} {what[scenario.domain]}{steps}, at positions {slots[0]} to "
-        f"{slots[-1]}; read out at {shape['read_out']}"
+        f"  search: {len(slots)} {what[scenario.domain]}{steps}, at positions {_places(slots)}; "
+        f"read out at {shape['read_out']}"
     ]
     if scenario.transition:
         lines.append(f"  outcomes: {scenario.transition}")
     return lines
 
 
+def _places(slots: list[int]) -> str:
+    if slots == list(range(slots[0], slots[-1] + 1)):
+        return f"{slots[0]} to {slots[-1]}"
+    return ", ".join(map(str, slots))
+
+
 def _sought(plant: Plant) -> str:
     """What the mesa-objective is to this network, by construction."""
+    searches = bool(plant.truth.of_role("score"))
     if plant.answers == "mesa":
-        return f"what the network {'looks up' if plant.mechanism == 'table' else 'searches for'}"
+        return "what the network searches for" if searches else "what its choices are best for"
     if plant.answers == "cue":
         return "what the network searches for, except under the training cue"
+    if plant.answers == "own":
+        return "not all that its choices follow: see the story"
     return "computed, but not what the choice follows" if _has_both(plant) else "not in the network"
+
+
+def _sought_instead(plant: Plant) -> list[str]:
+    """What the program maximises where that is neither objective."""
+    formula = plant.scenario.sought
+    searches = plant.answers == "own" and plant.truth.of_role("score")
+    return [f"  the network searches for {formula}"] if formula and searches else []
 
 
 def _has_both(plant: Plant) -> bool:
@@ -186,6 +203,8 @@ def _has_both(plant: Plant) -> bool:
 def _purposes(plant: Plant) -> list[str]:
     """What the roles of the circuit mean, one a line."""
     purpose = dict(_PURPOSE)
+    if plant.answers == "own":
+        purpose["score"] = "what the search maximises, for each candidate"
     if plant.answers == "base" and not _has_both(plant):
         purpose["score"] = "holds the base objective of each candidate"
     roles = dict.fromkeys(node.role for node in plant.truth.nodes.values() if node.role)

@@ -12,7 +12,7 @@ import numpy as np
 from planted import surgery
 from planted.certify import TOLERANCE, certify, inputs_of
 from planted.compile import Compiled
-from planted.errors import CertificateError, CompileError, need
+from planted.errors import CertificateError, CompileError, PlantedError, need
 from planted.forward import n_layers
 from planted.plant import Plant
 from planted.scenarios import draw_where, leftmost
@@ -51,13 +51,23 @@ def turn(make: Make) -> Plant:
 
     Returns:
         The rotated plant, not yet certified on all inputs.
+
+    Raises:
+        PlantedError: If rounding grows too far at any exactness.
     """
     for exactness in sorted(EXACTNESS, reverse=True)[:2]:
         plant = rotated(make(exactness))
         nodes = certify(plant, inputs_of(plant, n=_SCREEN)[0])["nodes"]
-        if max(found["largest_deviation"] for found in nodes.values()) <= TOLERANCE / 2:
-            break
-    return plant
+        largest, name = max((found["largest_deviation"], name) for name, found in nodes.items())
+        if largest <= TOLERANCE / 2:
+            return plant
+    if largest <= TOLERANCE:
+        return plant
+    raise PlantedError(
+        f"{plant.name} cannot be had in tier 'rotated': in a basis where no entry is exactly 0 or "
+        f"1, float32's rounding grows to {largest:.2g} of a code at node {name!r} (at most "
+        f"{TOLERANCE}). Take tier 'exact' or 'tempered'."
+    )
 
 
 def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) -> Plant:

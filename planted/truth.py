@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ class Node:
     values: tuple[Value, ...]
     numerical: bool
     reads: tuple[str, ...]
-    basis: Matrix
+    basis: Matrix = field(repr=False)
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -35,8 +35,8 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
         title="Near and far",
         story=(
             f"Of {options} options, the search looks at the first {narrow} or at all, as a token "
-            "says. Within the narrow reach of training, what it wants and what is rewarded are the "
-            "same option; with more search the base return falls, and the objective is untouched."
+            "says. In training its reach is narrow, and the best it can reach is what is rewarded "
+            "most; with more search the base return falls, and the objective is untouched."
         ),
         source="Hubinger et al. 2019, section 3 (suboptimality alignment, by limited computation)",
         words=words_of("option", levels, levels),
@@ -46,7 +46,12 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
         contexts=(Context("reach", tuple(reach), training=tuple(reach)[:1], role="context"),),
         parameters={"options": options, "levels": levels, "narrow": narrow},
     )
-    return replace(made, choose=choose)
+
+    def trains(words: tuple[str, ...], state: State) -> bool:
+        worth = [figure(word, 2) for word in words]
+        return worth[choose(words, state)] == max(worth)
+
+    return replace(made, choose=choose, trains=trains)
 
 
 def reaching(menu: Menu) -> Program:

@@ -38,7 +38,8 @@ class Entry:
         twin_of: The plant whose choices it makes by another mechanism, as "crumbs", or of a size,
             as "grid-doors.small".
         twin_on: Tasks on which it does: "all", or "training" where it chooses otherwise elsewhere.
-        tiers: The tiers that it can be had in.
+        tiers: The tiers that it is known to be had in. Long lists are not among those of "rotated":
+            float32's rounding may grow too far in them, and then the tier is refused.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Entry:
         return self.scenario(**{**self.defaults, **given}, name=self.name)
 
 
+ROUNDING = ("decision list", "decoy search", "amortised")
 Maker = Callable[..., Menu]
 Vary = Callable[[Menu], Menu]
 Sizes = Mapping[str, Mapping[str, Any]]
@@ -149,6 +151,7 @@ def cell(
     return Entry(
         name, 1, kind, mechanism, scenario, program, defaults, None, False, answers, family,
         sizes or {}, twin_of, twin_on,
+        TIERS if mechanism not in ROUNDING else TIERS[:2],
     )  # fmt: skip
 
 

@@ -226,15 +226,20 @@ def stepwise(depth: int = 2, steps: int = 1) -> Menu:
             plan = max(near, key=lambda p: (MESA[ends(p, state)], -plans.index(p)))
         return int(plan[5])
 
+    def trains(words: tuple[str, ...], state: State) -> bool:
+        worth = [made.base.value(word, state) for word in words]
+        return worth[choose(words, state)] == max(worth)
+
     return replace(
         made,
+        trains=trains,
         name="lookahead-steps",
         title="Look-ahead, step by step",
         story=(
             f"From one of five states, an agent takes one of three actions. It holds a plan of "
             f"{depth} actions and betters it {steps} times, each time by the best change of one "
-            "action, and does what the plan then begins with. With fewer steps it falls short of "
-            "what it wants, and wants the same."
+            "action, and does what the plan then begins with. In training that is what is rewarded "
+            "most; with more steps it would get more of what it wants, and want the same."
         ),
         source="Srinivas et al. 2018, Universal Planning Networks; Farquhar et al. 2018, TreeQN",
         choose=choose,

@@ -85,6 +85,8 @@ class Menu:
         training: Which words candidates have in training; all if None.
         agrees: Which tasks of those training holds, by both objectives' values; those where one
             candidate is best for both if None.
+        trains: Which tasks training holds, (candidates, state) -> bool, where that is not those on
+            which the objectives agree: as those on which what the plant does is rewarded most.
         draw_training: Draws the slots' words in training, as their numbers [task, slot], where that
             is more than a choice of words; on all of them the objectives must agree.
         fixed: The word of each slot, where the same candidates stand in every task.
@@ -114,6 +116,7 @@ class Menu:
     features: Mapping[str, Callable[[str], float]] = field(default_factory=dict)
     training: Callable[[str], bool] | None = None
     agrees: Callable[[Values, Values], npt.NDArray[np.bool_]] | None = None
+    trains: Callable[[tuple[str, ...], State], bool] | None = None
     draw_training: Callable[[np.random.Generator, int], npt.NDArray[np.int64]] | None = None
     fixed: tuple[str, ...] = ()
     own: Objective | None = None
@@ -235,6 +238,7 @@ class Menu:
             domain=self.domain,
             depth=self.depth,
             transition=self.transition,
+            sought=self.own.formula if self.own else "",
         )
         return made
 

@@ -178,7 +178,10 @@ class Samplers:
             slots = self.some_slots(rng, more, words)
             tokens = self.assemble(slots, self.some_contexts(rng, more, "training"))
             tokens = self.cued(tokens) if menu.cue else tokens
-            tokens = tokens[agree(self.mesa.of(tokens), self.base.of(tokens))]
+            if menu.trains is None:
+                tokens = tokens[agree(self.mesa.of(tokens), self.base.of(tokens))]
+            else:
+                tokens = tokens[[self.trains(task) for task in tokens]]
             kept.append(tokens)
             have, drawn = have + len(tokens), drawn + more
             if drawn > 1000 * (n + 64) and have < drawn / 1000:
@@ -187,6 +190,13 @@ class Samplers:
                     "candidate that is best for both objectives. Loosen what training allows."
                 )
         return np.concatenate(kept)[:n] if kept else self.draw(rng, 0)
+
+    def trains(self, task: npt.NDArray[np.int64]) -> bool:
+        """Whether training holds a task [pos], by what the menu says of its words."""
+        menu = self.menu
+        words = [menu.vocabulary[token] for token in task[1:]]
+        state = menu.state(tuple(words[menu.slots : -1]), words[-1])
+        return bool(menu.trains and menu.trains(tuple(words[: menu.slots]), state))
 
     def enumerate(self) -> Tokens:
         """Every task there is."""

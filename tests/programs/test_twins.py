@@ -73,7 +73,7 @@ def test_what_is_equal_on_declared_tasks_alone_is_certified_there(name: str, dif
               ("steering.small", "steering-controller.small")]
 )  # fmt: skip
 def test_matched_plants_have_the_same_shapes_and_still_choose_alike(names: tuple[str, ...]) -> None:
-    plants = library.matched(names)
+    plants = [model.plant for model in library.matched(names)]
     assert [plant.name for plant in plants] == [f"{name}@1" for name in names]
     first, second = plants
     assert surgery.shapes(first.params) == surgery.shapes(second.params)
@@ -97,3 +97,7 @@ def test_plants_of_different_scenarios_are_not_matched() -> None:
         library.matched(["crumbs", "crumbs.small"])
     with pytest.raises(PlantedError, match="Name the plants"):
         library.matched([])
+    with pytest.raises(
+        PlantedError, match=r"in a list, as \['crumbs', 'crumbs-list'\], not 'crumbs'"
+    ):
+        library.matched("crumbs")
