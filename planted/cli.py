@@ -394,6 +394,16 @@ def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> No
         click.echo(str(table))
 
 
+def _value(text: str) -> int | float | str:
+    """A whole number, else a number, else the text itself; the scenario checks what it takes."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
     if not parameters:
         return None
@@ -402,12 +412,7 @@ def _parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
         name, sign, value = text.partition("=")
         if not sign:
             raise PlantedError(f"--set wants NAME=VALUE, got {text!r}.")
-        try:
-            out[name] = int(value)
-        except ValueError:
-            raise PlantedError(
-                f"--set {name}: a whole number is expected, got {value!r}."
-            ) from None
+        out[name] = _value(value)
     return out
 
 

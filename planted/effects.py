@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from planted.errors import CertificateError
-from planted.forward import choices, forward
+from planted.errors import CertificateError, PlantedError
+from planted.forward import choices, forward, n_layers
 from planted.plant import Plant
 from planted.scenarios import Tokens
 from planted.semantics import Floats, Operation, evaluate
@@ -64,6 +64,10 @@ def effects(plant: Plant, n: int = 200, seed: int = 0) -> tuple[list[Effect], li
             edge is read by no weight, a weight reads a node that the program does not, or
             something still depends on a node after its window.
     """
+    for what, value, least in (("n", n, 1), ("seed", seed, 0)):
+        if type(value) is not int or value < least:
+            raise PlantedError(f"{what} must be a whole number from {least} on, got {value!r}.")
+    _refuse_strangers(plant)
     bench = _Bench(plant, n, seed)
     read = reading(plant)
     declared = {(e.writer, e.reader, e.input) for e in plant.truth.edges}
@@ -78,6 +82,28 @@ def effects(plant: Plant, n: int = 200, seed: int = 0) -> tuple[list[Effect], li
     for name in plant.truth.nodes:
         bench.dead(name)
     return nodes, edges
+
+
+def _refuse_strangers(plant: Plant) -> None:
+    """Refuses a head or neuron that no node owns and that writes something."""
+    owned = {
+        (node.layer, part, unit)
+        for node in plant.truth.nodes.values()
+        for part, units in (("attn.W_O", node.heads), ("mlp.W_out", node.neurons))
+        for unit in units
+    }
+    for layer in range(n_layers(plant.params)):
+        for part in ("attn.W_O", "mlp.W_out"):
+            weight = np.abs(plant.params[f"blocks.{layer}.{part}"])
+            writes = weight.max(axis=tuple(range(1, weight.ndim)), initial=0)
+            for unit in np.flatnonzero(writes > 0):
+                if (layer, part, int(unit)) not in owned:
+                    what = "head" if part.startswith("attn") else "neuron"
+                    raise CertificateError(
+                        f"{plant.name} ({plant.tier}): {what} {unit} of block {layer} belongs to "
+                        f"no node and writes up to {writes[unit]:.2g}: an edge that the program "
+                        "lacks."
+                    )
 
 
 def reading(plant: Plant) -> set[tuple[str, str, str]]:

@@ -54,8 +54,7 @@ def load(
 def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = None) -> Plant:
     """The plant itself; arguments and errors as for `load`."""
     entry = catalogue.entry(name)
-    if tier not in TIERS:
-        raise PlantedError(f"Unknown tier {tier!r}; there are {', '.join(TIERS)}.")
+    _check_tier(tier)
     scenario = entry.make_scenario(parameters)
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
@@ -72,13 +71,22 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     return plant
 
 
+def _check_tier(tier: str) -> None:
+    if tier not in TIERS:
+        raise PlantedError(f"Unknown tier {tier!r}; there are {', '.join(TIERS)}.")
+
+
 def shipped_folder() -> Path:
     """The folder of the models that the wheel carries."""
     return Path(str(files("planted.models")))
 
 
 def _key(entry: Entry, scenario: Scenario) -> str:
-    request = json.dumps([entry.name, entry.version, dict(scenario.parameters)], sort_keys=True)
+    # Other source may be another program or another oracle under the same name.
+    request = json.dumps(
+        [entry.name, entry.version, dict(scenario.parameters), store.source_digest()],
+        sort_keys=True,
+    )
     return hashlib.sha256(request.encode()).hexdigest()[:16]
 
 
@@ -132,7 +140,8 @@ def matched(
         PlantedError: If the plants are not of one vocabulary and layout, or none are named.
         CertificateError: If a padded plant does not do what its program says.
     """
-    if isinstance(names, str):
+    _check_tier(tier)
+    if isinstance(names, str) or not isinstance(names, Iterable):
         raise PlantedError(
             f"Name the plants in a list, as ['crumbs', 'crumbs-list'], not {names!r}."
         )
@@ -229,6 +238,12 @@ def plant(
         CompileError: If the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
     """
+    _check_tier(tier)
+    if not isinstance(program, Program) and not callable(program):
+        raise PlantedError(
+            f"A program is a planted.roles.Program, or a function from the scenario to one, got "
+            f"{type(program).__name__}. Wrap an output: Program(output)."
+        )
     if isinstance(program, Program) and tier == "tempered":
         raise PlantedError(
             "Tempering compiles a program several times, and each time needs fresh expressions: "

@@ -32,6 +32,8 @@ ROLES = (
     "order",
 )
 
+RESERVED = ("tokens", "indices", "logits")  # what they are called in every program
+
 T = TypeVar("T")
 _marked: ContextVar[list[Any] | None] = ContextVar("marked", default=None)
 
@@ -89,9 +91,15 @@ def mark(expression: T, name: str, role: str) -> T:
     """Gives a RASP expression its name and role, in place, and returns it.
 
     Raises:
-        CompileError: If the role is not one of `ROLES`, or the expression already has a name, or
-            is shared by all programs.
+        CompileError: If the name is none, the role is not one of `ROLES`, or the expression already
+            has a name, or is shared by all programs.
     """
+    bad = not isinstance(name, str) or not name or set(name) & set('*"\\\n')
+    if bad or name in RESERVED:
+        raise CompileError(
+            f"A node cannot be called {name!r}: its name is a text without '*', quotes, backslash "
+            f"or line break, and not {' or '.join(map(repr, RESERVED))}."
+        )
     if role not in ROLES:
         raise CompileError(f"Role {role!r} of node {name!r} is not one of {', '.join(ROLES)}.")
     if type(expression).__name__ in ("TokensType", "IndicesType"):

@@ -72,7 +72,8 @@ class Scenario:
         mesa: The objective the program searches for (u_m).
         base: The objective the base optimiser rewards (U), declared on every task.
         draw: Samples tasks from D_ref: independent features, the training cue.
-        draw_training: Samples tasks on which the two objectives agree, as a training set would.
+        draw_training: Samples tasks on which the two objectives agree, as a training set would; of
+            a plant with an `answer` of its own they may be those on which that is rewarded most.
         choose: The oracle for the output on one task of token strings: the slot (0-based) that
             searching for the mesa-objective picks. Plain Python, not written from the program.
         describe: One line for one task of token strings.
@@ -229,7 +230,16 @@ def checked(scenario: Scenario) -> Scenario:
         PlantedError: Naming what is out of bounds: the read-out, a candidate's position, a cue, a
             token that a sampler draws, a utility that is no finite number on some task.
     """
+    if not isinstance(scenario, Scenario):
+        hint = " Call its .scenario()." if hasattr(scenario, "scenario") else ""
+        raise PlantedError(f"A Scenario is needed, got {type(scenario).__name__}.{hint}")
     name, words = scenario.name, scenario.vocabulary
+    unknown = [flaw for flaw in scenario.allows if flaw not in FLAWS]
+    if unknown or scenario.domain not in DOMAINS:
+        raise PlantedError(
+            f"{name!r} allows {scenario.allows!r} over the domain {scenario.domain!r}; flaws are "
+            f"{', '.join(FLAWS)}, domains {', '.join(DOMAINS)}."
+        )
     if not words or words[0] != BOS or not all(isinstance(word, str) for word in words):
         raise PlantedError(
             f"The vocabulary of {name!r} is strings, 'BOS' first; got {list(words[:3])!r}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -160,6 +161,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def source_digest() -> str:
     """SHA-256 over the package's own source: cached results of other code are not used."""
     digest = hashlib.sha256()

@@ -320,12 +320,14 @@ def entry(name: str) -> Entry:
         UnknownNameError: With the near names.
         PlantedError: With the versions or sizes that there are.
     """
-    named, _, version = name.partition("@")
+    if not isinstance(name, str):
+        raise PlantedError(f"A plant is named by a text, as 'crumbs.large', got {name!r}.")
+    named, at, version = name.partition("@")
     stem, _, size = named.partition(".")
     if stem not in ENTRIES:
         raise unknown("plant", stem, ENTRIES)
     found = ENTRIES[stem].of_size(size) if size or "." in named else ENTRIES[stem]
-    if version and version != str(found.version):
+    if at and version != str(found.version):
         raise PlantedError(
             f"{named!r} has no version {version!r}; this release has {named}@{found.version}."
         )

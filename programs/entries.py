@@ -92,7 +92,11 @@ class Entry:
                 f"Parameters of {self.name!r} are a mapping of names to values, got {parameters!r}."
             )
         given = dict(parameters or {})
-        for name in given:
+        for name, value in given.items():
+            if not isinstance(value, int | float | str):
+                raise PlantedError(
+                    f"Parameter {name!r} of {self.name!r} is a number or a text, got {value!r}."
+                )
             if name not in self.defaults:
                 raise PlantedError(
                     f"{self.name!r} has no parameter {name!r}; it has "

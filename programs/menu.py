@@ -8,14 +8,15 @@ Layout: `[BOS, slot 1, ..., slot N, context 1, ..., read-out]`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from planted.errors import PlantedError
+from planted.errors import PlantedError, ScenarioError
 from planted.programs.tasks import CUES, LIST_ALL, Index, Samplers, Signs
 from planted.scenarios import (
     BOS,
@@ -138,7 +139,13 @@ class Menu:
     def picks(self, words: Sequence[str], state: State) -> int:
         """The slot (0-based) that the plant chooses."""
         if self.choose is not None:
-            return self.choose(tuple(words), state)
+            slot = self.ask("choose", self.choose, tuple(words), state)
+            if not isinstance(slot, int | np.integer) or not 0 <= slot < self.slots:
+                raise ScenarioError(
+                    f"{self.name!r}: choose is {slot!r} for {words!r} in state {state!r}; it is a "
+                    f"slot from 0 to {self.slots - 1}."
+                )
+            return int(slot)
         return best_slot(words, state, self.seeks.value)
 
     @property
@@ -158,6 +165,20 @@ class Menu:
             for chosen in itertools.product(*(c.words for c in self.contexts), CUES)
         ]
 
+    def ask(self, what: str, function: Callable[..., Any], *point: Any) -> Any:
+        """What a function of the menu's author says.
+
+        Raises:
+            ScenarioError: If it raises, with what it was asked.
+        """
+        try:
+            return function(*point)
+        except Exception as error:
+            raise ScenarioError(
+                f"{self.name!r}: {what} raises {type(error).__name__} ({error}) for "
+                f"{', '.join(map(repr, point))}. It must say something for every word and state."
+            ) from error
+
     def states(self) -> list[State]:
         """Every state that a combination comes to, each once, in order."""
         return list(dict.fromkeys(self.state(words, cue) for words, cue in self.settings()))
@@ -166,14 +187,14 @@ class Menu:
         """Every value the objective takes, ascending.
 
         Raises:
-            PlantedError: If it is not a finite number somewhere.
+            ScenarioError: If it is not a finite number somewhere, or raises.
         """
         found = set()
         for state in self.states():
             for word in self.words:
-                value = objective.value(word, state)
-                if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-                    raise PlantedError(
+                value = self.ask(objective.formula, objective.value, word, state)
+                if not _finite(value):
+                    raise ScenarioError(
                         f"{self.name!r}: {objective.formula} is {value!r} for {word!r} in state "
                         f"{state!r}. Objectives are finite numbers everywhere."
                     )
@@ -184,9 +205,10 @@ class Menu:
         """The contract that everything downstream reads.
 
         Raises:
-            PlantedError: If a word stands in two places, or an objective is not finite.
+            ScenarioError: If no scenario can be made of it: a word in two places, an objective that
+                is not finite or raises, a context without words.
         """
-        _check_words(self)
+        _check(self)
         ids = {word: i for i, word in enumerate(self.vocabulary)}
         slots = tuple(range(1, self.slots + 1))
         index = Index(self, ids)
@@ -250,6 +272,13 @@ class Menu:
         return f"{shown}  ({', '.join(filter(None, (context, words[-1])))})"
 
 
+def _finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float | np.number) and bool(np.isfinite(float(value)))
+    except (OverflowError, TypeError):
+        return False
+
+
 def best_slot(words: Sequence[str], state: State, value: Callable[[str, State], float]) -> int:
     """Slot (0-based) of the candidate that is worth most, the leftmost on ties."""
     slot = 0
@@ -259,14 +288,40 @@ def best_slot(words: Sequence[str], state: State, value: Callable[[str, State], 
     return slot
 
 
-def _check_words(menu: Menu) -> None:
-    seen: set[str] = set()
+def _check(menu: Menu) -> None:
+    """Refuses a menu of which no scenario can be made, naming what is wrong with it."""
+
+    def need(ok: bool, says: str) -> None:
+        if not ok:
+            raise ScenarioError(f"{menu.name!r}: {says}")
+
+    slots = menu.slots
+    need(type(slots) is int and 2 <= slots <= 16, f"2 to 16 slots, got {slots!r}.")
+    for what, wanted in (("mesa", menu.mesa), ("base", menu.base), ("own", menu.own)):
+        known = isinstance(wanted, Objective) or (what == "own" and wanted is None)
+        need(known, f"{what} is an Objective(formula, value), got {wanted!r}.")
+    need(bool(menu.words), "it has no words that a candidate could be.")
     for word in menu.vocabulary:
-        if word in seen:
-            raise PlantedError(f"{menu.name!r}: the word {word!r} stands in two places. Rename it.")
-        seen.add(word)
-    if not 2 <= menu.slots <= 16:
-        raise PlantedError(f"{menu.name!r}: 2 to 16 slots, got {menu.slots}.")
+        need(isinstance(word, str) and bool(word), f"words are strings, got {word!r}.")
+    for word, n in Counter(menu.vocabulary).items():
+        need(n == 1, f"the word {word!r} stands in two places. Rename it.")
+    for context in menu.contexts:
+        need(bool(context.words), f"the context {context.name!r} has no words.")
+        for word in (*context.training, *context.reference):
+            need(word in context.words, f"{word!r} is no word of the context {context.name!r}.")
+    if menu.fixed:
+        need(len(menu.fixed) == slots, f"{slots} slots have {len(menu.fixed)} fixed words.")
+        strange = [word for word in menu.fixed if word not in menu.words]
+        need(not strange, f"the fixed word {strange[:1]} is not among its words.")
+    if menu.training is not None:
+        shown = [word for word in menu.words if menu.ask("training", menu.training, word)]
+        need(bool(shown), "training admits no word at all.")
+    for words, cue in menu.settings():
+        at = menu.ask("state", menu.state, words, cue)
+        need(isinstance(at, Hashable), f"a state must be hashable, got {at!r}.")
+    if menu.cue is not None:
+        holds = [bool(menu.ask("cue", menu.cue, words)) for words, _ in menu.settings()]
+        need(any(holds) and not all(holds), "the cue must hold in some contexts, not in all.")
 
 
 def words_of(name: str, *levels: int) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from planted import library, surgery
-from planted.effects import DISTRIBUTION, Effect, effects, reading
-from planted.errors import CertificateError
+from planted.effects import DISTRIBUTION, Effect, _Bench, effects, reading
+from planted.errors import CertificateError, PlantedError
 from planted.forward import forward
 from planted.plant import Plant
 from planted.scenarios import Tokens, leftmost
@@ -167,6 +167,8 @@ def test_what_depends_on_a_node_after_its_window_is_found() -> None:
     params[last + "W_in"][:, -1] = cue.basis[cue.values.index("T")]
     params[last + "W_out"][-1] = 0.01 * output.basis[0]
     with pytest.raises(CertificateError, match="logits depend on 'cue' at"):
+        _Bench(roomy, N, seed=0).dead("cue")
+    with pytest.raises(CertificateError, match=r"neuron \d+ of block 7 belongs to no node"):
         effects(roomy, N)
 
 
@@ -185,3 +187,64 @@ def test_the_circuit_is_what_the_logits_depend_on() -> None:
     assert len(listed.circuit) == len(set(listed.circuit))
     unused = listed.nodes["beaten_unused_share"]
     assert unused.sites[0] in listed.circuit  # a weight reads it: data-flow says no more
+
+
+def test_a_free_neuron_that_carries_an_edge_of_its_own_is_found() -> None:
+    plant = library.get("red-doors", "tempered")
+    effects(plant, N)
+    params = {key: value.copy() for key, value in plant.params.items()}
+    tokens, output = plant.truth.nodes["tokens"], plant.truth.nodes["output"]
+    params["blocks.1.mlp.W_in"][:, -1] = tokens.basis[tokens.values.index("T")]
+    params["blocks.1.mlp.W_out"][-1] = 0.01 * output.basis[0]
+    with pytest.raises(CertificateError, match=r"neuron \d+ of block 1 belongs to no node"):
+        effects(replace(plant, params=params), N)
+
+
+def test_a_weak_stray_read_is_found() -> None:
+    plant = bare("red-doors")
+    stray, score = plant.truth.nodes["indices"].basis[1], plant.truth.nodes["score"]
+    largest = float(np.abs(plant.params["blocks.0.mlp.W_in"]).max())
+
+    def edit(weight: Any) -> None:
+        weight[:, score.neurons[0]] += 0.01 * largest * stray
+
+    broken = changed(plant, "blocks.0.mlp.W_in", edit)
+    assert ("indices", "score", "mlp") in reading(broken) - reading(plant)
+
+
+def test_an_answer_that_is_a_little_off_is_found() -> None:
+    """A value that arrives at three quarters: every choice stays, and no code is right."""
+    plant = bare("red-doors")
+
+    def edit(weight: Any) -> None:
+        weight *= 0.75
+
+    last = f"blocks.{plant.truth.depth - 1}.attn.W_O"
+    with pytest.raises(CertificateError, match=r"differ on 60 of 60 tasks, by 0\.25"):
+        effects(changed(plant, last, edit), N)
+
+
+def test_the_mean_is_taken_position_by_position() -> None:
+    """Of the read-out's token, over tasks under both cues: half T and half D, nothing else."""
+    plant = bare("red-doors")
+    bench = _Bench(plant, 400, seed=0)
+    tokens = plant.truth.nodes["tokens"]
+    mean = bench._content("tokens", "blocks.0.hook_resid_pre")["mean"][0, plant.spec.read_out]
+    cues = [tokens.values.index(word) for word in ("T", "D")]
+    assert mean[cues].sum() == pytest.approx(1, abs=1e-5)
+    assert mean[cues].min() > 0.3
+
+
+def test_a_node_read_by_many_is_live_until_the_last() -> None:
+    truth = bare("pointer").truth
+    for name in ("tokens", "indices", "ones"):
+        blocks = [e.layer for e in truth.edges if e.writer == name]
+        assert len(blocks) > 1
+        assert truth.windows[name].last_read.startswith(f"blocks.{max(blocks)}.")
+    assert truth.windows["tokens"].last_read == f"blocks.{truth.depth - 1}.hook_resid_pre"
+
+
+@pytest.mark.parametrize("how", [{"n": 0}, {"n": 1.5}, {"n": None}, {"seed": -1}, {"seed": "x"}])
+def test_counts_and_seeds_that_are_none_are_refused(how: dict[str, Any]) -> None:
+    with pytest.raises(PlantedError, match="must be a whole number from"):
+        effects(bare("red-doors"), **how)

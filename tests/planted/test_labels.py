@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from planted import labels, library
+from planted.forward import forward
+from planted.semantics import as_numbers
 from tests.helpers import bare
 
 SPREAD = (
@@ -63,3 +65,39 @@ def test_neurons_that_tempering_added_are_free() -> None:
     found = list(labels.neurons(plant).values())
     planted = sum(len(node.neurons) for node in plant.truth.nodes.values())
     assert len(found) - found.count("free") == planted
+
+
+@pytest.mark.parametrize(
+    "name", ["red-doors", "wiping", "bandit", "delegation", "crumbs-amortised"]
+)
+def test_a_neuron_fires_where_its_name_says_and_nowhere_else(name: str) -> None:
+    """Every name, read as a sentence about what the program's nodes hold, against activations."""
+    plant = bare(name)
+    rng = np.random.default_rng(0)
+    tokens = plant.scenario.with_any_cue(plant.scenario.draw(rng, 60), rng)
+    sites = [f"blocks.{layer}.mlp.hook_post" for layer in range(plant.truth.depth)]
+    _, cache = forward(plant.params, tokens, plant.spec, record=sites)
+    held = plant.truth.values(tokens)
+    checked = 0
+    for (layer, number), label in labels.neurons(plant).items():
+        _, _, condition = label.partition(": ")
+        fires = np.ones((len(tokens), tokens.shape[1] - 1), dtype=bool)
+        for part in condition.split(" & "):
+            found = re.fullmatch(r"(\S+) (=|in|>) (.*)", part)
+            if found is None:  # "any x": a constant of a staircase
+                break
+            node, sign, right = found.groups()
+            values = held[node][:, 1:]
+            if sign == ">":
+                fires &= values > float(right)
+            else:
+                known = [str(value) for value in plant.truth.nodes[node].values]
+                numbers = as_numbers(plant.truth.nodes[node].values)
+                wanted = [right] if sign == "=" else right.strip("{}").split(", ")
+                fires &= np.isin(values, [numbers[known.index(word)] for word in wanted])
+        else:
+            post = cache[sites[layer]][:, 1:, number]
+            strongest = max(float(post.max()), 1e-6)
+            np.testing.assert_array_equal(post > 0.02 * max(strongest, 1), fires, err_msg=label)
+            checked += 1
+    assert checked > 20
