@@ -223,7 +223,7 @@ class Scenario:
 LONGEST = 98  # positions without BOS: past it attention cannot tell them apart
 
 
-def checked(scenario: Scenario) -> Scenario:
+def checked(scenario: Any) -> Scenario:
     """The scenario, once it is seen to be one: checked on a few tasks, before anything is compiled.
 
     Raises:

@@ -88,8 +88,7 @@ def counting_both(menu: Menu, to_base: Callable[[str], bool]) -> Program:
     mesa = pieces.choose(_counts(menu, pulls, "a", "score", "score", "feature"), menu.read_out, one)
     scores = _counts(menu, pulls, "b", "score_base", "belief", "belief", "_base")
     base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
-    cue = pieces.fetch(CUES, "cue", "cue")
-    return Program(pieces.emit(pieces.either(cue, to_base, mesa, base), CUES))
+    return Program(pieces.by_cue(mesa, base, to_base))
 
 
 def mux(menu: Menu) -> Program:

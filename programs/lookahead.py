@@ -146,8 +146,7 @@ def both_over_plans(menu: Menu, to_base: Callable[[str], bool]) -> Program:
     mesa = _best_action(menu, one, _worth(menu, state, MESA, "score", "score"))
     scores = _worth(menu, state, BASE, "score_base", "belief")
     base = _best_action(menu, one, scores, "_base", "belief", "belief")
-    cue = pieces.fetch(CUES, "cue", "cue")
-    return Program(pieces.emit(pieces.either(cue, to_base, mesa, base), CUES))
+    return Program(pieces.by_cue(mesa, base, to_base))
 
 
 def mux_over_plans(menu: Menu) -> Program:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from planted.programs.tasks import CUES
 from planted.roles import mark
 
 NO_SLOT = 0  # what the winner and the output hold where no candidate is chosen
@@ -140,6 +141,18 @@ def fetch(words: Collection[str], name: str, role: str, what: Any = None) -> Any
         said = rasp.Map(lambda word: word if word in these else "-", rasp.tokens, simplify=False)
         what = mark(said, f"{name}_said", role)
     return mark(rasp.Aggregate(mark(here, f"to_{name}", role), what), name, role)
+
+
+def by_cue(mesa: Any, base: Any, to_base: Callable[[str], bool]) -> Any:
+    """The slot that one of two choosers found, by the token at the read-out, emitted there.
+
+    Args:
+        mesa: Slot numbers, 0 where there is none.
+        base: Likewise.
+        to_base: Whether the second one answers at this cue: at all, dormant by construction; at the
+            training cue, deceptive.
+    """
+    return emit(either(fetch(CUES, "cue", "cue"), to_base, mesa, base), CUES)
 
 
 def either(

@@ -61,6 +61,16 @@ def test_every_version_has_its_pin() -> None:
     assert sorted(PINS) == sorted(every_name())
 
 
+def test_the_page_of_the_catalogue_is_of_these_weights() -> None:
+    """A row a plant and a size, each with how the digest of its weights begins."""
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if "@" in line[:60]]
+    found = {row[0]: row[-1] for row in rows if row[0].partition("@")[2].isdigit()}
+    shipped = {f"{name}@{e.version}" for name, e in catalogue.ENTRIES.items() if e.shipped}
+    assert set(found) - shipped == set(PINS)
+    assert {name: PINS[name][:12] for name in PINS} == {name: found[name] for name in PINS}
+
+
 def test_the_spread_has_every_family() -> None:
     families = {entry.family for entry in catalogue.ENTRIES.values()}
     assert {catalogue.entry(name).family for name in SPREAD} == families
