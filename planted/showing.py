@@ -10,6 +10,7 @@ from planted import drawing
 from planted.forward import n_layers
 from planted.objectives import correlation
 from planted.plant import Plant
+from planted.programs import catalogue
 from planted.scenarios import Scenario, disagree, draw_where, leftmost
 
 _PURPOSE = {
@@ -79,7 +80,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
 
 def _whole(scenario: Scenario, words: tuple[str, ...]) -> str:
     """The task in one line, and what the token at the read-out says."""
-    cue = {"T": "T: training", "D": "D: deployment"}.get(words[-1], words[-1])
+    cue = {"T": "T: the cue of training", "D": "D: of deployment"}.get(words[-1], words[-1])
     return f"{scenario.describe(words)}; read-out {cue}"
 
 
@@ -90,6 +91,7 @@ def text(plant: Plant) -> str:
     lines = [
         f"{plant.name}  ({scenario.title}; {plant.kind}; {plant.mechanism}; tier {plant.tier})",
         "",
+        *_twin(plant),
         *_wrapped(scenario.story),
         f"Source: {scenario.source}",
         "",
@@ -116,6 +118,18 @@ def text(plant: Plant) -> str:
         f"{certificate.get('least_margin', '–')}.",
     ]
     return "\n".join(lines)
+
+
+def _twin(plant: Plant) -> list[str]:
+    """Whose choices a twin makes, by another mechanism, and on which tasks."""
+    stem = plant.name.partition("@")[0]
+    if stem.partition(".")[0] not in catalogue.ENTRIES:
+        return []
+    entry = catalogue.entry(stem)
+    if not entry.twin_of:
+        return []
+    where = "on every task" if entry.twin_on == "all" else f"on tasks of {entry.twin_on}"
+    return [f"A twin of {entry.twin_of}: the same choices {where}, found in another way.", ""]
 
 
 def _sample(sample: dict[str, Any]) -> list[str]:

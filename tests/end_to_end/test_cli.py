@@ -288,7 +288,7 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run", "red-doors", "--set", "levels=99"), "levels must be"),
         (("show", "red-doors", "--set", "level=3"), "no parameter 'level'; it has objects"),
         (("show", "red-doors", "--set", "levels"), "--set wants NAME=VALUE, got 'levels'"),
-        (("show", "red-doors", "--set", "levels=two"), "a whole number is expected, got 'two'"),
+        (("show", "red-doors", "--set", "levels=two"), "levels must be a whole number from 2 to 16, got 'two'"),
         (("run", "red-doors", "--recipe", "presure"), "Did you mean 'pressure'"),
         (("run", "red-doors", "--seeds", "0"), "seeds must be from 1 to 1000, got 0"),
         (("run", "red-doors", "--steps", "0"), "steps must be from 1"),

@@ -175,6 +175,7 @@ def test_a_plant_of_your_own_is_trusted_by_its_own_controls() -> None:
     records, _ = planted.evaluate(made.plant.params, made)
     reason = index(records)[("paths.block_share", "T")].reason
     assert reason.startswith("no control: cats@0 is not in the catalogue")
+    assert controls.standing_of("crumbs.small@1") == controls.standing_of("crumbs@1")
     assert "planted.eval.controls.run" in reason
     found = controls.run(
         made,

@@ -33,6 +33,11 @@ def test_slots_scores_and_read_out_are_where_it_says(name: str) -> None:
 def test_a_twin_states_no_search() -> None:
     text = showing.text(bare("red-doors-small-table"))
     assert "search:" not in text
+    assert "what its choices are best for" in text
+    assert "A twin of red-doors-small: the same choices on every task" in text
+    controller = showing.text(bare("steering-controller"))
+    assert "A twin of steering: the same choices on tasks of training" in controller
+    assert "A twin" not in showing.text(bare("crumbs.small"))
     assert "  search: 4 actions, at positions 1 to 4; read out at 5" in showing.text(
         bare("red-doors")
     )
