@@ -90,7 +90,7 @@ def test_list_by_size_twin_and_tier() -> None:
     assert set(plain) >= {row["name"] for row in data("list", "--tier", "tempered")}
     for row in data("list", "--tier", "tempered"):
         assert "tempered" in row["tiers"]
-    assert "Unknown size 'huge'. Known: large, small." in refused("list", "--size", "huge")
+    assert "Unknown size 'huge'. Known: large; small." in refused("list", "--size", "huge")
     assert "Unknown tier 'soft'" in refused("list", "--tier", "soft")
     assert "Unknown plant with twins 'crumps'" in refused("list", "--twin-of", "crumps")
 
@@ -288,7 +288,7 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run", "red-doors", "--set", "levels=99"), "levels must be"),
         (("show", "red-doors", "--set", "level=3"), "no parameter 'level'; it has objects"),
         (("show", "red-doors", "--set", "levels"), "--set wants NAME=VALUE, got 'levels'"),
-        (("show", "red-doors", "--set", "levels=two"), "levels must be a whole number from 2 to 16, got 'two'"),
+        (("show", "red-doors", "--set", "levels=two"), "levels must be a whole number from 2 to"),
         (("run", "red-doors", "--recipe", "presure"), "Did you mean 'pressure'"),
         (("run", "red-doors", "--seeds", "0"), "seeds must be from 1 to 1000, got 0"),
         (("run", "red-doors", "--steps", "0"), "steps must be from 1"),
