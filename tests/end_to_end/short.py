@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
@@ -26,5 +27,7 @@ def short_arms() -> Iterator[None]:
 if __name__ == "__main__":
     from planted.cli import main
 
+    # A shell ignores ctrl-C for what it runs in the background, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with short_arms():
         main()
