@@ -387,6 +387,15 @@ def test_other_parameters_are_kept_apart(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 2
 
 
+def test_what_other_source_planted_is_not_taken(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.get("red-doors", parameters=TINY)
+    monkeypatch.setattr(store, "source_digest", lambda: "another program under the same name")
+    library.get("red-doors", parameters=TINY)
+    assert len(list(cache.iterdir())) == 2
+
+
 @pytest.mark.parametrize("ending", ["json", "safetensors"])
 def test_a_damaged_cache_is_named_and_rebuilt(cache: Path, ending: str) -> None:
     made = library.get("red-doors", parameters=TINY)
