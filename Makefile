@@ -57,7 +57,7 @@ mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
 	$(BIN)/python examples/fuzz.py
 
-controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/controls.json
+controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/calibration/trust.json
 	$(BIN)/python examples/controls.py
 
 clean: ## removes the environment and everything that was built

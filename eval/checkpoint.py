@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.hook_points import Edit
+from planted.core.objectives import untied
+from planted.core.plant import Plant
+from planted.core.sampling import draw_where, other_candidates
+from planted.core.scenario import Choices, Scenario, Tokens
+from planted.core.spec import Params, choices
+from planted.core.truth import Node
 from planted.errors import PlantedError
-from planted.forward import Params, choices, forward
-from planted.plant import Plant, choices_of
-from planted.scenarios import Choices, Scenario, Tokens, draw_where, other_candidates, untied
-from planted.sites import Edit
-from planted.truth import Node
+from planted.network.forward import choices_of, forward
 
 _CHUNK = 1000
 
@@ -68,13 +71,13 @@ class Checkpoint:
         """The head that fetches the answer to the read-out."""
         return self.plant.truth.of_role("emit")[-1]
 
-    def tasks(self, context: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
+    def tasks(self, cue: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
         """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""
-        rng = np.random.default_rng([seed, context])
-        return draw_where(self.scenario, rng, n, in_delta=in_delta, cue=context)
+        rng = np.random.default_rng([seed, cue])
+        return draw_where(self.scenario, rng, n, in_delta=in_delta, cue=cue)
 
-    def donors(self, tokens: Tokens, seed: int) -> Tokens:
-        """For each task another one with the same context and other candidates, without ties."""
+    def source_inputs(self, tokens: Tokens, seed: int) -> Tokens:
+        """For each task another one with the same cue and other candidates, without ties."""
         rng = np.random.default_rng([seed, int(tokens[0, self.scenario.read_out])])
         out = other_candidates(self.scenario, rng, tokens)
         for _ in range(1000):
@@ -84,7 +87,7 @@ class Checkpoint:
                 return out
             out[tied] = other_candidates(self.scenario, rng, tokens[tied])
         raise PlantedError(
-            f"{int(tied.sum())} tasks of {self.scenario.name!r} have a context in which every draw "
+            f"{int(tied.sum())} tasks of {self.scenario.name!r} have a cue in which every draw "
             "of candidates ties. Add candidates or levels."
         )
 
@@ -147,7 +150,7 @@ class Checkpoint:
                 tokens[i : i + _CHUNK],
                 self.plant.spec,
                 record=(site,),
-                sites_only=True,
+                recorded_only=True,
             )[1][site]
             for i in range(0, len(tokens), _CHUNK)
         ]

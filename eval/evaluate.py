@@ -7,32 +7,32 @@ from math import isfinite
 
 import msgspec
 
-from planted.eval.behaviour import agreement, regrets
+from planted.eval.calibration.validation import EVALUATORS, Standing, refusal, standing_of
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.controls import EVALUATORS, Standing, refusal, standing_of
-from planted.eval.cue import cue_dependence
-from planted.eval.evidence import Evidence, Null, Records, gated, index
-from planted.eval.gaps import behavioural_gaps, objectives
-from planted.eval.interchange import interchange
-from planted.eval.revealed import revealed
-from planted.eval.verdict import Thresholds
+from planted.eval.evaluators.behaviour import agreement, regrets
+from planted.eval.evaluators.cue import cue_dependence
+from planted.eval.evaluators.gaps import behavioural_gaps, objectives
+from planted.eval.evaluators.interchange import interchange
+from planted.eval.evaluators.revealed import revealed
+from planted.eval.evidence import Evidence, Null, Records, index, not_measured
+from planted.eval.verdict.rule import Thresholds
 
 # Figures that stand beside the same figure of networks without the plant.
-HELD_AGAINST_NULL = ("paths.block_share", "paths.retarget", "paths.swap", "presence.mesa_winner")
+HELD_AGAINST_NULL = ("paths.scorer_share", "paths.retarget", "paths.swap", "presence.mesa_argmax")
 # Figures that stand beside the same figure of the plant trained on its own choices.
 HELD_AGAINST_CONTROL = (
     "agreement.mesa",
     "agreement.base",
     "regret.mesa",
     "regret.base",
-    "paths.drift",
-    "behavioural_objective.drift",
+    "paths.interpolation",
+    "behavioural_objective.interpolation",
 )
 CONTROL_KIND = "plant trained on its own choices"
 NULL_OF_BEHAVIOUR = {
-    ("mesa", "mesa"): "random-to-mesa",
-    ("base", "base"): "random-to-base",
-    ("base", "mesa"): "random-to-gate",
+    ("mesa", "mesa"): "no-plant-mesa",
+    ("base", "base"): "no-plant-base",
+    ("base", "mesa"): "no-plant-cued",
 }
 NULL_KIND = "random start of the same shapes trained to the same behaviour"
 LEARNED = 0.8  # agreement with what a null claims to do, below which it is none
@@ -59,36 +59,37 @@ def evaluate(checkpoint: Checkpoint, standing: Standing | None = None) -> list[E
     records = objectives(scenario)
     delta = index(records)[("objectives.delta", "all")].estimate or 0.0
     if delta < LEAST_DELTA:
-        for context in scenario.cues:
-            word = scenario.cue_name(context)
+        for cue in scenario.cues:
+            word = scenario.cue_name(cue)
             records += [
-                gated(f"agreement.{name}", word, "no-disagreement") for name in ("mesa", "base")
+                not_measured(f"agreement.{name}", word, "no-disagreement")
+                for name in ("mesa", "base")
             ]
-            records += regrets(checkpoint, context)
+            records += regrets(checkpoint, cue)
         return records
-    for context in scenario.cues:
-        records += agreement(checkpoint, context)
-        records += regrets(checkpoint, context)
-        found = revealed(checkpoint, context)
+    for cue in scenario.cues:
+        records += agreement(checkpoint, cue)
+        records += regrets(checkpoint, cue)
+        found = revealed(checkpoint, cue)
         records += found
         if found[0].estimate is not None:
-            records += behavioural_gaps(scenario, found[0].estimate, found[0].context)
+            records += behavioural_gaps(scenario, found[0].estimate, found[0].cue)
         for name in EVALUATORS:
-            records += _controlled(checkpoint, name, context, standing[name])
-        records += interchange(checkpoint, context)
+            records += _controlled(checkpoint, name, cue, standing[name])
+        records += interchange(checkpoint, cue)
     return records + cue_dependence(checkpoint)
 
 
-def _controlled(checkpoint: Checkpoint, name: str, context: int, why: str) -> list[Evidence]:
+def _controlled(checkpoint: Checkpoint, name: str, cue: int, why: str) -> list[Evidence]:
     """What an evaluator measures; gated records where `why` says that it is not trusted."""
     measure, names = EVALUATORS[name]
     if not why:
-        return measure(checkpoint, context)
-    word = checkpoint.scenario.cue_name(context)
-    return [gated(record, word, refusal(why)) for record in names]
+        return measure(checkpoint, cue)
+    word = checkpoint.scenario.cue_name(cue)
+    return [not_measured(record, word, refusal(why)) for record in names]
 
 
-def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
+def cues_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
     """The cue words of a scenario, the training cue first."""
     scenario = getattr(checkpoint_or_scenario, "scenario", checkpoint_or_scenario)
     return tuple(scenario.cue_name(cue) for cue in scenario.cues)  # type: ignore[attr-defined]
@@ -96,29 +97,29 @@ def contexts_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
 
 def beside_nulls(
     records: Iterable[Evidence],
-    null_arms: Mapping[str, Sequence[Records]],
-    contexts: tuple[str, ...],
+    negative_controls: Mapping[str, Sequence[Records]],
+    cues: tuple[str, ...],
     controls: Sequence[Records] = (),
 ) -> list[Evidence]:
     """The records with the null of each figure in `HELD_AGAINST_NULL` put beside it.
 
-    The arm is the one trained to the checkpoint's own pattern of behaviour over contexts; where
+    The arm is the one trained to the checkpoint's own pattern of behaviour over cues; where
     there is no such arm, all of them. A network that did not learn what its arm claims is none.
 
     Args:
         records: Of one checkpoint.
-        null_arms: Arm name -> the records of each of its seeds.
-        contexts: The cue words.
+        negative_controls: Arm name -> the records of each of its seeds.
+        cues: The cue words.
         controls: The records of the plant trained on its own choices, for the figures in
             `HELD_AGAINST_CONTROL`.
     """
     records = list(records)
     by_key = index(records)
-    pattern = tuple(_side(by_key, context) for context in contexts)
+    pattern = tuple(_side(by_key, cue) for cue in cues)
     arm = NULL_OF_BEHAVIOUR.get((pattern[0], pattern[-1]))
     learned = {
-        name: [records for records in found if _learned(name, records, contexts)]
-        for name, found in null_arms.items()
+        name: [records for records in found if _learned(name, records, cues)]
+        for name, found in negative_controls.items()
     }
     chosen = learned[arm] if arm in learned else [r for found in learned.values() for r in found]
     out = []
@@ -133,29 +134,29 @@ def beside_nulls(
 
 
 def _null(record: Evidence, others: Sequence[Records], kind: str) -> Null | None:
-    key = (record.name, record.context)
+    key = (record.name, record.cue)
     values = [found[key].estimate for found in others if key in found]
     known = [value for value in values if value is not None and isfinite(value)]
     return Null(kind, min(known), max(known), len(known)) if known else None
 
 
-def _learned(arm: str, records: Records, contexts: tuple[str, ...]) -> bool:
-    """Whether a network without the plant does what its arm claims in every context."""
+def _learned(arm: str, records: Records, cues: tuple[str, ...]) -> bool:
+    """Whether a network without the plant does what its arm claims in every cue."""
     claims = {name: sides for sides, name in NULL_OF_BEHAVIOUR.items()}.get(arm)
     if claims is None:
         return True
     first, rest = claims
-    for context in contexts:
-        side = first if context == contexts[0] else rest
-        found = records.get((f"agreement.{side}", context))
+    for cue in cues:
+        side = first if cue == cues[0] else rest
+        found = records.get((f"agreement.{side}", cue))
         if found is None or found.estimate is None or found.estimate < LEARNED:
             return False
     return True
 
 
-def _side(records: Records, context: str) -> str:
+def _side(records: Records, cue: str) -> str:
     def estimate(name: str) -> float:
-        record = records.get((name, context))
+        record = records.get((name, cue))
         return record.estimate if record is not None and record.estimate is not None else 0.0
 
     return "mesa" if estimate("agreement.mesa") >= estimate("agreement.base") else "base"

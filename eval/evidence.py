@@ -35,8 +35,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One measurement of one checkpoint.
 
     Attributes:
-        name: What was measured, as "agreement.mesa" or "paths.block_share".
-        context: Token at the read-out it was measured under, or "all".
+        name: What was measured, as "agreement.mesa" or "paths.scorer_share".
+        cue: Token at the read-out it was measured under, or "all".
         estimate: The figure; None when `status` is not "ok".
         lo: Lower end of the two-sided interval.
         hi: Upper end of the two-sided interval.
@@ -48,12 +48,12 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         null: The same measurement where there is nothing to find.
         floor: Smallest effect that could have been seen, where there is one.
         forward_passes: What it cost.
-        status: "ok", "underpowered" or "gated".
+        status: "ok", "underpowered" or "not measured".
         reason: Why it is not ok.
     """
 
     name: str
-    context: str
+    cue: str
     estimate: float | None
     lo: float | None = None
     hi: float | None = None
@@ -69,21 +69,21 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
-Records = Mapping[tuple[str, str], Evidence]  # (name, context) -> record
+Records = Mapping[tuple[str, str], Evidence]  # (name, cue) -> record
 
 
 def index(records: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:
-    """Records by name and context.
+    """Records by name and cue.
 
     Raises:
         VerdictError: If two records claim the same measurement.
     """
     out: dict[tuple[str, str], Evidence] = {}
     for record in records:
-        key = (record.name, record.context)
+        key = (record.name, record.cue)
         if key in out:
             raise VerdictError(
-                f"Two records of {record.name!r} in context {record.context!r}; a verdict is given "
+                f"Two records of {record.name!r} in cue {record.cue!r}; a verdict is given "
                 "for one checkpoint at a time."
             )
         out[key] = record
@@ -95,12 +95,12 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{float(value):.6g}")
 
 
-def share(name: str, context: str, hits: int, n: int, **more: Any) -> Evidence:
+def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
     """A proportion with Clopper-Pearson bounds (Clopper and Pearson 1934)."""
     from scipy import stats
 
     if n == 0:
-        return gated(name, context, "no task qualifies")
+        return not_measured(name, cue, "no task qualifies")
 
     def bound(alpha: float, upper: bool) -> float:
         if upper:
@@ -110,7 +110,7 @@ def share(name: str, context: str, hits: int, n: int, **more: Any) -> Evidence:
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
     return Evidence(
         name,
-        context,
+        cue,
         rounded(hits / n),
         rounded(bound(two, False)),
         rounded(bound(two, True)),
@@ -122,17 +122,17 @@ def share(name: str, context: str, hits: int, n: int, **more: Any) -> Evidence:
 
 
 def resampled(
-    name: str, context: str, estimate: float, replicates: Floats, n: int, **more: Any
+    name: str, cue: str, estimate: float, replicates: Floats, n: int, **more: Any
 ) -> Evidence:
     """A figure with percentile bounds over resamples of its unit."""
     if not np.isfinite(estimate) or not np.isfinite(replicates).all():
-        return gated(name, context, "not defined on this checkpoint")
+        return not_measured(name, cue, "not defined on this checkpoint")
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
     lo, at_least, at_most, hi = np.quantile(replicates, [two, one, 1 - one, 1 - two])
     # A bound never excludes the estimate, also where resampling is biased.
     return Evidence(
         name,
-        context,
+        cue,
         rounded(estimate),
         rounded(min(lo, estimate)),
         rounded(max(hi, estimate)),
@@ -143,9 +143,9 @@ def resampled(
     )
 
 
-def gated(name: str, context: str, reason: str) -> Evidence:
+def not_measured(name: str, cue: str, reason: str) -> Evidence:
     """A measurement that could not be made."""
-    return Evidence(name, context, None, status="gated", reason=reason)
+    return Evidence(name, cue, None, status="not measured", reason=reason)
 
 
 def ratio_replicates(

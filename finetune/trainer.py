@@ -17,14 +17,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from planted import store, surgery
+from planted.core import artefact, files
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.sampling import draw_where
+from planted.core.scenario import Scenario, Tokens
+from planted.core.spec import Params, Spec
+from planted.core.truth import Node
 from planted.errors import ArtefactError, CheckpointError, PlantedError, need
-from planted.finetune.recipe import Recipe, Settings, trainable
-from planted.finetune.regimes import CHUNK, batches
-from planted.forward import Params, Spec, forward
-from planted.plant import Plant, choices_of
-from planted.scenarios import Scenario, Tokens, draw_where, leftmost
-from planted.truth import Node
+from planted.finetune.data import CHUNK, batches
+from planted.finetune.recipes import Recipe, Settings, trainable
+from planted.network import surgery
+from planted.network.forward import choices_of, forward
 
 SAVE_EVERY = 4  # chunks between states on disk
 WATCHED = 256  # held-out tasks of the disagreement set, per cue, on which training is watched
@@ -70,7 +74,7 @@ def finetune(
         RunFolderError: If the folder cannot be written.
     """
     steps = recipe.settings.steps
-    source = _Source(plant, recipe, folder, store.params_digest(plant.params))
+    source = _Source(plant, recipe, folder, artefact.params_digest(plant.params))
     states = [_load_state(source, seed) for seed in seeds]
 
     def tell() -> None:
@@ -94,7 +98,7 @@ def training_rows(path: Path) -> list[Row]:
     Raises:
         ArtefactError: If the checkpoint is missing or damaged, or has no log.
     """
-    return _log(path, store.read_tensors(path)[1])
+    return _log(path, files.read_tensors(path)[1])
 
 
 def read_checkpoint(
@@ -107,7 +111,7 @@ def read_checkpoint(
         CheckpointError: If it has not the plant's shapes, or holds NaN.
     """
     path = checkpoint_path(folder, recipe, seed)
-    source = _Source(plant, recipe, folder, store.params_digest(plant.params))
+    source = _Source(plant, recipe, folder, artefact.params_digest(plant.params))
     tensors, note = _read_own(source, path, seed)
     return plant.check_params(tensors, str(path)), _log(path, note)
 
@@ -153,11 +157,11 @@ def _save_if_due(source: _Source, state: _State) -> None:
     note = {**source.note(state.seed), "rows": state.rows}
     if state.chunk * CHUNK >= steps:
         finished = checkpoint_path(source.folder, source.recipe, state.seed)
-        store.write_tensors(finished, state.params, {**note, "step": steps})
+        files.write_tensors(finished, state.params, {**note, "step": steps})
         path.unlink(missing_ok=True)
     elif state.chunk % SAVE_EVERY == 0:
         tensors = {**state.params, **state.slots}
-        store.write_tensors(path, tensors, {**note, "chunk": state.chunk})
+        files.write_tensors(path, tensors, {**note, "chunk": state.chunk})
 
 
 def _load_state(source: _Source, seed: int) -> _State:
@@ -186,7 +190,7 @@ def _load_state(source: _Source, seed: int) -> _State:
 
 
 def _read_own(source: _Source, path: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    tensors, note = store.read_tensors(path)
+    tensors, note = files.read_tensors(path)
     for key, wanted in source.note(seed).items():
         if note.get(key) != wanted:
             raise ArtefactError(

@@ -6,15 +6,17 @@ The public names below are bound when first used: importing planted pulls in nei
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planted.core.roles import Program as Program
+    from planted.core.roles import mark as mark
+    from planted.core.scenario import Scenario as Scenario
+    from planted.core.scenario import Utility as Utility
     from planted.experiment import evaluate as evaluate
     from planted.experiment import open_run as open_run
     from planted.experiment import run as run
-    from planted.finetune.recipe import Recipe as Recipe
+    from planted.finetune.recipes import Recipe as Recipe
     from planted.library import load as load
     from planted.library import plant as plant
     from planted.scoring import score as score
@@ -22,9 +24,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Recipe": "planted.finetune.recipe",
+    "Program": "planted.core.roles",
+    "Recipe": "planted.finetune.recipes",
+    "Scenario": "planted.core.scenario",
+    "Utility": "planted.core.scenario",
     "evaluate": "planted.experiment",
     "load": "planted.library",
+    "mark": "planted.core.roles",
     "open_run": "planted.experiment",
     "plant": "planted.library",
     "run": "planted.experiment",
@@ -32,10 +38,14 @@ _WHERE = {
 }
 
 __all__ = [
+    "Program",
     "Recipe",
+    "Scenario",
+    "Utility",
     "__version__",
     "evaluate",
     "load",
+    "mark",
     "open_run",
     "plant",
     "run",
@@ -54,15 +64,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Keeps `planted.plant` the function, whoever imports the module planted/plant.py."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Refuses to bind a submodule under a public name: importing it would do so."""
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -13,33 +13,34 @@ from typing import Any
 
 import msgspec
 
-from planted import library, store
+from planted import library
+from planted.core import artefact, files
+from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
+from planted.eval.calibration.validation import Controls
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.controls import Controls
-from planted.eval.evaluate import beside_nulls, contexts_of
+from planted.eval.evaluate import beside_nulls, cues_of
 from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
-from planted.eval.verdict import decide
-from planted.finetune.recipe import ARMS, CONTROLS, NULLS, Recipe, trainable
-from planted.finetune.regimes import batches
+from planted.eval.verdict.rule import decide
+from planted.finetune.data import batches
+from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM, Recipe, trainable
 from planted.finetune.trainer import read_checkpoint
-from planted.model import Model
-from planted.plant import Plant
-from planted.runs import (
+from planted.network.model import Model
+from planted.runs.folder import (
+    CheckpointResult,
     Run,
-    Seed,
     evidence_path,
     is_foreign,
     judged,
     request_of,
     same_request,
 )
-from planted.runs import open_request as open_request
-from planted.runs import open_run as open_run
-from planted.worker import Progress, require
-from planted.worker import work as work
+from planted.runs.folder import open_request as open_request
+from planted.runs.folder import open_run as open_run
+from planted.runs.worker import Progress, require
+from planted.runs.worker import work as work
 
 
 def run(
@@ -79,8 +80,8 @@ def run(
         step()
         timings[phase] = round(time.perf_counter() - started, 2)
     earlier = folder / "timings.json"  # one row a call: a resumed run has several
-    rows = store.read_json(earlier) if earlier.exists() else []
-    store.write_json(earlier, [*(rows if isinstance(rows, list) else []), timings])
+    rows = files.read_json(earlier) if earlier.exists() else []
+    files.write_json(earlier, [*(rows if isinstance(rows, list) else []), timings])
     return open_run(folder)
 
 
@@ -119,11 +120,11 @@ def plant_into(
     request = request_of(plant, recipes)
     found = folder / "run.json"
     if found.exists():
-        same_request(folder, store.read_json(found), request)
+        same_request(folder, files.read_json(found), request)
     elif is_foreign(folder):
         raise RunFolderError(f"{folder} is not empty and holds no run. Choose another folder.")
-    store.save_plant(folder / "plant", plant, "plant")
-    store.write_json(found, request)
+    artefact.save_plant(folder / "plant", plant, "plant")
+    files.write_json(found, request)
     return plant
 
 
@@ -150,8 +151,8 @@ def _check_request(plant: Plant, recipes: Sequence[Recipe]) -> None:
 def settle(folder: Path) -> Run:
     """Puts nulls beside the evidence, gives the verdicts, and writes the records of the run."""
     plant, recipes = open_request(folder)
-    contexts = contexts_of(plant.scenario)
-    arms = [recipe for recipe in recipes if recipe.name in NULLS]
+    cues = cues_of(plant.scenario)
+    arms = [recipe for recipe in recipes if recipe.name in NEGATIVE_CONTROLS]
     own = [recipe for recipe in recipes if recipe.name not in ARMS]
     raw = {
         (recipe.name, seed): judged(folder, plant, recipe, seed)
@@ -162,7 +163,7 @@ def settle(folder: Path) -> Run:
     controls = [
         index(raw[(arm.name, seed)])
         for arm in recipes
-        if arm.name in CONTROLS
+        if arm.name in SHAM
         for seed in range(arm.seeds)
     ]
     rows, verdicts, training = [], [], []
@@ -173,8 +174,8 @@ def settle(folder: Path) -> Run:
                 others[recipe.name] = [
                     records for k, records in enumerate(nulls[recipe.name]) if k != seed
                 ]
-            records = beside_nulls(raw[(recipe.name, seed)], others, contexts, controls)
-            verdict = decide(index(records), contexts)
+            records = beside_nulls(raw[(recipe.name, seed)], others, cues, controls)
+            verdict = decide(index(records), cues)
             where = {"recipe": recipe.name, "seed": seed}
             rows += [{**where, **msgspec.to_builtins(record)} for record in records]
             verdicts.append(
@@ -182,15 +183,15 @@ def settle(folder: Path) -> Run:
                     **where,
                     **msgspec.to_builtins(verdict),
                     "null": recipe.name in nulls,
-                    "reading": reading(index(records), contexts),
-                    "sentence": sentence(index(records), contexts),
+                    "reading": reading(index(records), cues),
+                    "sentence": sentence(index(records), cues),
                 }
             )
             _, log = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
             training += [{"recipe": recipe.name, **row} for row in log]
-    store.write_lines(folder / "training.jsonl", training)
-    store.write_lines(folder / "evidence.jsonl", rows)
-    store.write_json(folder / "verdicts.json", verdicts)
+    files.write_lines(folder / "training.jsonl", training)
+    files.write_lines(folder / "evidence.jsonl", rows)
+    files.write_json(folder / "verdicts.json", verdicts)
     return open_run(folder)
 
 
@@ -205,16 +206,18 @@ def report(folder: Path) -> Path:
 
     opened = open_run(folder)
     _, recipes = open_request(folder)
-    request = store.read_json(folder / "run.json")
-    training, portraits = _logs(folder, recipes)
+    request = files.read_json(folder / "run.json")
+    training, diagnostics = _logs(folder, recipes)
 
-    def by_recipe(seeds: Iterable[Seed], value: Callable[[Seed], Any]) -> dict[str, Any]:
+    def by_recipe(
+        seeds: Iterable[CheckpointResult], value: Callable[[CheckpointResult], Any]
+    ) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for seed in seeds:
             out.setdefault(seed.recipe, {})[seed.seed] = value(seed)
         return out
 
-    def verdict_rows(seeds: Iterable[Seed]) -> dict[str, list[dict[str, Any]]]:
+    def verdict_rows(seeds: Iterable[CheckpointResult]) -> dict[str, list[dict[str, Any]]]:
         out: dict[str, list[dict[str, Any]]] = {}
         for seed in seeds:
             row = {"seed": seed.seed, **msgspec.to_builtins(seed.verdict)}
@@ -225,42 +228,44 @@ def report(folder: Path) -> Path:
         RunData(
             plant=opened.plant,
             request=request,
-            contexts=contexts_of(opened.plant.scenario),
+            cues=cues_of(opened.plant.scenario),
             verdicts=verdict_rows(opened.seeds),
             evidence=by_recipe(opened.seeds, _records),
             nulls=by_recipe(opened.nulls, _records),
             null_verdicts=verdict_rows(opened.nulls),
-            training={k: v for k, v in training.items() if k not in NULLS},
-            portraits=portraits,
+            training={k: v for k, v in training.items() if k not in NEGATIVE_CONTROLS},
+            diagnostics=diagnostics,
         )
     )
     path = folder / "report.html"
-    store.write_bytes(path, page.encode())
+    files.write_bytes(path, page.encode())
     return path
 
 
 def _logs(folder: Path, recipes: Sequence[Recipe]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The training rows and the portraits of a run, by recipe and seed.
+    """The training rows and the diagnostics of a run, by recipe and seed.
 
     Raises:
         ArtefactError: If one of them is missing or damaged.
     """
     training: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    portraits: dict[str, dict[int, Any]] = {}
+    diagnostics: dict[str, dict[int, Any]] = {}
     try:
-        for row in store.read_lines(folder / "training.jsonl"):
+        for row in files.read_lines(folder / "training.jsonl"):
             if missing := {"step", "loss", "gradient", "update"} - set(row):
                 raise KeyError(min(missing))
             training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
         for recipe in recipes:
             for seed in range(recipe.seeds) if recipe.name not in ARMS else ():
-                found = store.read_json(evidence_path(folder, recipe.name, seed))["portrait"]
-                portraits.setdefault(recipe.name, {})[seed] = found
+                found = files.read_json(evidence_path(folder, recipe.name, seed))[
+                    "weight_diagnostics"
+                ]
+                diagnostics.setdefault(recipe.name, {})[seed] = found
     except (KeyError, TypeError) as error:
         raise ArtefactError(
             f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"
         ) from None
-    return training, portraits
+    return training, diagnostics
 
 
 def evaluate(
@@ -291,7 +296,7 @@ def evaluate(
     made = plant.plant if isinstance(plant, Model) else plant
     what = "the checkpoint"
     if isinstance(checkpoint, str | Path):
-        what, checkpoint = str(checkpoint), store.read_tensors(Path(checkpoint))[0]
+        what, checkpoint = str(checkpoint), files.read_tensors(Path(checkpoint))[0]
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
     elif not isinstance(checkpoint, Mapping):
@@ -301,8 +306,8 @@ def evaluate(
         )
     subject = Checkpoint(made, made.check_params(checkpoint, what))
     records = evidence_on(subject, None if controls is None else controls.standing)
-    return records, reading(index(records), contexts_of(made.scenario))
+    return records, reading(index(records), cues_of(made.scenario))
 
 
-def _records(seed: Seed) -> Records:
+def _records(seed: CheckpointResult) -> Records:
     return seed.records

@@ -13,16 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from planted import certify, guards, store, tiers
+from planted.compiler import certify, guards
+from planted.compiler.expressions import verify
+from planted.core import artefact, environment
+from planted.core.checks import checked
+from planted.core.objectives import MAX_RHO, correlation
+from planted.core.plant import TIERS, Plant
+from planted.core.roles import Program, recording
+from planted.core.sampling import disagree
+from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError, ScenarioError, need
-from planted.expressions import verify
-from planted.model import Model
-from planted.objectives import MAX_RHO, correlation
-from planted.plant import TIERS, Plant
+from planted.finetune.tiers import tiers
+from planted.network.model import Model
 from planted.programs import catalogue
 from planted.programs.entries import Entry
-from planted.roles import Program, recording
-from planted.scenarios import Scenario, checked, disagree
 
 ANSWERS = ("mesa", "base", "cue", "own")
 _LOOKED_AT = 4000  # tasks of D_ref that say whether a scenario can be measured on
@@ -59,15 +63,15 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
     if entry.shipped and default:
-        return store.load_plant(shipped_folder(), stem, scenario)
-    folder = store.cache_folder() / _key(entry, scenario)
+        return artefact.load_plant(shipped_folder(), stem, scenario)
+    folder = environment.cache_folder() / _key(entry, scenario)
     if (folder / f"{stem}.json").exists():
         try:
-            return store.load_plant(folder, stem, scenario)
+            return artefact.load_plant(folder, stem, scenario)
         except ArtefactError as error:
             warnings.warn(f"{error} It is planted again now.", stacklevel=3)
     plant = build(entry.name, parameters, only=tier)[tier]
-    store.save_plant(folder, plant, stem)
+    artefact.save_plant(folder, plant, stem)
     return plant
 
 
@@ -84,7 +88,7 @@ def shipped_folder() -> Path:
 def _key(entry: Entry, scenario: Scenario) -> str:
     # Other source may be another program or another oracle under the same name.
     request = json.dumps(
-        [entry.name, entry.version, dict(scenario.parameters), store.source_digest()],
+        [entry.name, entry.version, dict(scenario.parameters), environment.source_digest()],
         sort_keys=True,
     )
     return hashlib.sha256(request.encode()).hexdigest()[:16]
@@ -107,7 +111,7 @@ def build(
     """
     entry = catalogue.entry(name)
     scenario = entry.make_scenario(parameters)
-    refuse_flaws(scenario)
+    refuse_invalid(scenario)
     partner = catalogue.entry(entry.shares_shapes_with) if entry.shares_shapes_with else None
 
     def make(exactness: float) -> Plant:
@@ -150,7 +154,7 @@ def matched(
     if not entries:
         raise PlantedError("Name the plants that shall have common shapes.")
     for entry, scenario in zip(entries, scenarios, strict=True):
-        refuse_flaws(scenario)
+        refuse_invalid(scenario)
         first = scenarios[0]
         if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
             raise PlantedError(
@@ -172,7 +176,7 @@ def matched(
     return [Model(plant) for plant in made]
 
 
-def flaws_of(scenario: Scenario) -> dict[str, str]:
+def failed_checks(scenario: Scenario) -> dict[str, str]:
     """What keeps anything from being measured on a scenario: flaw -> what was found.
 
     Looks at the same few thousand tasks of D_ref every time.
@@ -193,18 +197,18 @@ def flaws_of(scenario: Scenario) -> dict[str, str]:
     return found
 
 
-def refuse_flaws(scenario: Scenario) -> None:
+def refuse_invalid(scenario: Scenario) -> None:
     """Refuses a scenario on which nothing could be measured, unless it says that it is so.
 
     Raises:
         ScenarioError: With the value, the limit and the way out.
     """
-    for flaw, says in flaws_of(scenario).items():
-        if flaw not in scenario.allows:
+    for flaw, says in failed_checks(scenario).items():
+        if flaw not in scenario.waivers:
             raise ScenarioError(
                 f"{scenario.name!r} with parameters {dict(scenario.parameters)}: {says}. Take "
                 "other parameters or objectives; if this is what you want, as for an aligned "
-                f"plant, say so with allows=({flaw!r},) on the scenario."
+                f"plant, say so with waivers=({flaw!r},) on the scenario."
             )
 
 
@@ -241,7 +245,7 @@ def plant(
     _check_tier(tier)
     if not isinstance(program, Program) and not callable(program):
         raise PlantedError(
-            f"A program is a planted.roles.Program, or a function from the scenario to one, got "
+            f"A program is a planted.Program, or a function from the scenario to one, got "
             f"{type(program).__name__}. Wrap an output: Program(output)."
         )
     if isinstance(program, Program) and tier == "tempered":
@@ -255,7 +259,7 @@ def plant(
             "`answer`, which says what a plant chooses that is best for neither objective."
         )
     checked(scenario)
-    refuse_flaws(scenario)
+    refuse_invalid(scenario)
 
     def build_program(place: Scenario) -> Program:
         if isinstance(program, Program):
@@ -264,7 +268,7 @@ def plant(
             made = program(place)
         if not isinstance(made, Program):
             raise PlantedError(
-                f"The function that makes a program must return a planted.roles.Program, got "
+                f"The function that makes a program must return a planted.Program, got "
                 f"{type(made).__name__}. Wrap the output: Program(output)."
             )
         need("tracr", "compile programs")
@@ -291,7 +295,7 @@ def plant(
 def _bare(entry: Entry, scenario: Scenario, exactness: float) -> Plant:
     """The exact tier, not yet certified."""
     need("tracr", "compile a program into weights")
-    from planted.compile import compile_program
+    from planted.compiler.compile import compile_program
 
     compiled = compile_program(
         entry.program(scenario),
@@ -321,7 +325,7 @@ def _tiers(
     exact = make(100)
     checked = certify.certify(exact)
     certify.require_exact(exact, checked)
-    words = exact.scenario.words(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
+    words = exact.scenario.token_strings(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
     interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
     exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
     made = {"exact": exact}
@@ -352,7 +356,7 @@ def ship(folder: Path | None = None) -> list[Path]:
         if entry.shipped:
             for tier, made in build(entry.name).items():
                 stem = f"{entry.name}@{entry.version}-{tier}"
-                store.save_plant(target, made, stem)
+                artefact.save_plant(target, made, stem)
                 written += [target / f"{stem}.safetensors", target / f"{stem}.json"]
     return written
 

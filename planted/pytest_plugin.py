@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from planted.model import Model
-    from planted.plant import Plant
+    from planted.core.plant import Plant
+    from planted.network.model import Model
 
 _DEFAULT = "red-doors@1"
 
@@ -46,7 +46,7 @@ class _Shelf:
     def model(self, wanted: _Wanted) -> Model:
         """A model with arrays of its own: what one test does to it, no other sees."""
         from planted.library import get
-        from planted.model import Model
+        from planted.network.model import Model
 
         key = (wanted.name, wanted.tier)
         if key not in self._plants:
@@ -69,7 +69,7 @@ class _Zoo(Mapping[str, "Model"]):
     """Every shipped plant in every tier, by id; each look-up gives a model of its own."""
 
     def __init__(self, shelf: _Shelf) -> None:
-        from planted.plant import TIERS
+        from planted.core.plant import TIERS
         from planted.programs import catalogue
 
         shipped = [f"{e.name}@{e.version}" for e in catalogue.ENTRIES.values() if e.shipped]
@@ -133,9 +133,9 @@ def _several(value: Any) -> tuple[Any, ...]:
 
 def _checked(name: Any, tier: Any, runtime: Any) -> _Wanted:
     """The request under its full name, "red-doors@1", if all three exist."""
+    from planted.core.plant import TIERS
     from planted.errors import PlantedError, unknown
-    from planted.model import RUNTIMES
-    from planted.plant import TIERS
+    from planted.network.model import RUNTIMES
     from planted.programs import catalogue
 
     if not isinstance(name, str):

@@ -13,16 +13,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from planted.core.plant import TIERS
+from planted.core.scenario import Scenario
 from planted.errors import MethodError, PlantedError, need, unknown
 from planted.eval.methods import builtin, measure
 from planted.eval.methods.board import Scoreboard
 from planted.eval.methods.locate import Method, positives
 from planted.eval.methods.measure import Cell, Settings, Subject
 from planted.library import get
-from planted.model import RUNTIMES
-from planted.plant import TIERS
+from planted.network.model import RUNTIMES
 from planted.programs import catalogue
-from planted.scenarios import Scenario
 
 TASKS = ("locate",)
 DEV = ("red-doors@1", "red-doors-small@1")  # the second has a twin
@@ -52,7 +52,8 @@ def score(
         task: "locate".
         models: "dev" (red-doors, and red-doors-small beside its twin), or names of plants.
         runtime: What the method is handed: "torch" (the nn.Module and int64 tensors) or "numpy"
-            (`planted.model.Network` and arrays). If None, torch where it is installed; built-ins,
+            (`planted.network.model.Network` and arrays). If None, torch where it is
+            installed; built-ins,
             which give the same either way, then run by numpy.
         tiers: Tiers to average over.
         n_pairs: Pairs of tasks a redraw.

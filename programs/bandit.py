@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planted.programs import mechanisms, pieces, states
+from planted.core.roles import Program, mark
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Context, Menu, Objective, State, bounded
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
 
 SOURCE = "Wang et al. 2016, Learning to reinforcement learn; Duan et al. 2016, RL²"
 OUTCOMES = ("none", "a", "b", "ab")
@@ -73,22 +73,28 @@ def gives(pull: str, arm: str, outcome: str) -> bool:
 def counting(menu: Menu) -> Program:
     """Adds up the pulls at each arm; the sum is the estimate and the score."""
     scores = _counts(menu, _pulls(menu), "a", "score", "score", "feature")
-    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+    return Program(
+        rasp_library.emit(rasp_library.choose(scores, menu.read_out, rasp_library.ones()), CUES)
+    )
 
 
 def counting_for_base(menu: Menu) -> Program:
     """The same search, for what is rewarded."""
     scores = _counts(menu, _pulls(menu), "b", "score", "score", "feature")
-    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+    return Program(
+        rasp_library.emit(rasp_library.choose(scores, menu.read_out, rasp_library.ones()), CUES)
+    )
 
 
 def counting_both(menu: Menu, to_base: Callable[[str], bool]) -> Program:
     """Both counts and a search by each; the base one answers where `to_base` of the cue."""
-    pulls, one = _pulls(menu), pieces.ones()
-    mesa = pieces.choose(_counts(menu, pulls, "a", "score", "score", "feature"), menu.read_out, one)
+    pulls, one = _pulls(menu), rasp_library.ones()
+    mesa = rasp_library.choose(
+        _counts(menu, pulls, "a", "score", "score", "feature"), menu.read_out, one
+    )
     scores = _counts(menu, pulls, "b", "score_base", "belief", "belief", "_base")
-    base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
-    return Program(pieces.by_cue(mesa, base, to_base))
+    base = rasp_library.choose(scores, menu.read_out, one, "_base", "belief")
+    return Program(rasp_library.by_cue(mesa, base, to_base))
 
 
 def mux(menu: Menu) -> Program:
@@ -104,7 +110,9 @@ def gate(menu: Menu) -> Program:
 def decoy(menu: Menu) -> Program:
     """A table of episodes decides; the counts are added up and compared beside it, for nothing."""
     counts = _counts(menu, _pulls(menu), "a", "unused_score", "decoy", "decoy")
-    unused = pieces.choose(counts, menu.read_out, pieces.ones(), "_unused", "decoy", "decoy")
+    unused = rasp_library.choose(
+        counts, menu.read_out, rasp_library.ones(), "_unused", "decoy", "decoy"
+    )
     answer = mechanisms.by_state(menu, states.state_of(menu))
     chosen = mechanisms.ignoring(answer, unused)
     return Program(mechanisms.at_read_out(chosen), searches=False)
@@ -112,7 +120,7 @@ def decoy(menu: Menu) -> Program:
 
 def _pulls(menu: Menu) -> list[Any]:
     """Every pull of the history, fetched to every position."""
-    return [pieces.fetch(c.words, f"{c.name}_at_arm", "context") for c in menu.contexts]
+    return [rasp_library.fetch(c.words, f"{c.name}_at_arm", "context") for c in menu.contexts]
 
 
 def _counts(

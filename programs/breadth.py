@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from planted.core.roles import Program, mark
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces, states
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
 
 LAPSES = 20  # tokens that say how a task goes; a share of them override the choice
 
@@ -56,21 +56,21 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
 
 def reaching(menu: Menu) -> Program:
     """Scores all, and lets only those within reach stand up for comparison."""
-    return Program(pieces.emit(_searched(menu, pieces.ones(), _within(menu)), CUES))
+    return Program(rasp_library.emit(_searched(menu, rasp_library.ones(), _within(menu)), CUES))
 
 
 def reaching_list(menu: Menu) -> Program:
     """A decision list over what is within reach."""
-    listed = _listed(menu, menu.mesa, pieces.ones(), _within(menu))
-    return Program(pieces.emit(listed, CUES), searches=False)
+    listed = _listed(menu, menu.mesa, rasp_library.ones(), _within(menu))
+    return Program(rasp_library.emit(listed, CUES), searches=False)
 
 
 def reaching_decoy(menu: Menu) -> Program:
     """That list, and the search beside it for nothing."""
-    one, within = pieces.ones(), _within(menu)
+    one, within = rasp_library.ones(), _within(menu)
     listed = _listed(menu, menu.mesa, one, within)
     chosen = mechanisms.ignoring(listed, _searched(menu, one, within, decoy=True))
-    return Program(pieces.emit(chosen, CUES), searches=False)
+    return Program(rasp_library.emit(chosen, CUES), searches=False)
 
 
 def _within(menu: Menu) -> Any:
@@ -79,7 +79,7 @@ def _within(menu: Menu) -> Any:
 
     narrow = menu.parameters["narrow"]
     short = f"reach-{narrow}"
-    reach = pieces.fetch((short, f"reach-{menu.slots}"), "reach", "context")
+    reach = rasp_library.fetch((short, f"reach-{menu.slots}"), "reach", "context")
     return mark(
         rasp.SequenceMap(lambda word, i: int(i < narrow or word != short), reach, rasp.indices),
         "within",
@@ -99,8 +99,8 @@ def _searched(menu: Menu, one: Any, within: Any, decoy: bool = False) -> Any:
     )
     if decoy:
         scores = mark(scores, "unused_score", "decoy")
-        return pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
-    return pieces.choose(mark(scores, "score", "score"), menu.read_out, one)
+        return rasp_library.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
+    return rasp_library.choose(mark(scores, "score", "score"), menu.read_out, one)
 
 
 def _listed(menu: Menu, wanted: Objective, one: Any, within: Any) -> Any:
@@ -174,23 +174,23 @@ def plane(
 
 def lapsing(menu: Menu) -> Program:
     """A search that looks at some, and a table that overrides it at times."""
-    winner = _searched(menu, pieces.ones(), _looked_at(menu))
-    return Program(pieces.emit(_by_luck(menu, winner), CUES))
+    winner = _searched(menu, rasp_library.ones(), _looked_at(menu))
+    return Program(rasp_library.emit(_by_luck(menu, winner), CUES))
 
 
 def lapsing_list(menu: Menu) -> Program:
     """A decision list over those looked at, overridden alike."""
-    listed = _listed(menu, menu.seeks, pieces.ones(), _looked_at(menu))
-    return Program(pieces.emit(_by_luck(menu, listed), CUES), searches=False)
+    listed = _listed(menu, menu.seeks, rasp_library.ones(), _looked_at(menu))
+    return Program(rasp_library.emit(_by_luck(menu, listed), CUES), searches=False)
 
 
 def lapsing_decoy(menu: Menu) -> Program:
     """That list, and the search beside it for nothing."""
-    one, looked_at = pieces.ones(), _looked_at(menu)
+    one, looked_at = rasp_library.ones(), _looked_at(menu)
     listed = _listed(menu, menu.seeks, one, looked_at)
     unused = _searched(menu, one, looked_at, decoy=True)
     decides = mechanisms.ignoring(listed, unused)
-    return Program(pieces.emit(_by_luck(menu, decides), CUES), searches=False)
+    return Program(rasp_library.emit(_by_luck(menu, decides), CUES), searches=False)
 
 
 def _looked_at(menu: Menu) -> Any:
@@ -207,12 +207,12 @@ def _by_luck(menu: Menu, winner: Any) -> Any:
     from tracr.rasp import rasp
 
     lapse, n = menu.parameters["lapse"], menu.slots
-    luck = pieces.fetch(menu.contexts[0].words, "luck", "gate")
+    luck = rasp_library.fetch(menu.contexts[0].words, "luck", "gate")
 
     def overridden(word: str) -> int:
         """The slot that luck picks; 0 where it does not."""
         if not word.startswith("luck-") or int(word.removeprefix("luck-")) >= lapse:
-            return pieces.NO_SLOT
+            return rasp_library.NO_SLOT
         return int(word.removeprefix("luck-")) % n + 1
 
     forced = mark(rasp.Map(overridden, luck, simplify=False), "forced", "gate")

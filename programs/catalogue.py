@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from planted.core.roles import Program
+from planted.core.scenario import Scenario
 from planted.errors import PlantedError, unknown
 from planted.programs import (
     bandit,
@@ -36,8 +38,6 @@ from planted.programs.entries import (
     two_twins,
 )
 from planted.programs.menu import Menu
-from planted.roles import Program
-from planted.scenarios import Scenario
 
 _DOORS = {"objects": 4, "levels": 8}
 _SMALL = {"objects": 3, "levels": 2}
@@ -101,7 +101,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         additive=False,
-        pointer_allows=("collinear",),
+        pointer_waivers=("collinear",),
         sizes=_sized({"places": 3, "crumbs": 4}, {"places": 6}),
     ),
     *kinds_and_mechanisms(
@@ -117,7 +117,7 @@ _PROXIES = (
         wiping.wiping,
         "side-effect proxy",
         grain=3,
-        pointer_allows=("collinear",),
+        pointer_waivers=("collinear",),
         sizes=_sized({"plans": 3, "length": 2}, {"plans": 6}),
     ),
     *kinds_and_mechanisms(
@@ -127,7 +127,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         additive=False,
-        pointer_allows=("collinear",),
+        pointer_waivers=("collinear",),
         sizes=_sized({"routes": 3, "levels": 4, "chests": 4}, {"routes": 6}),
     ),
     *kinds_and_mechanisms(
@@ -151,7 +151,7 @@ _PROXIES = (
         grain=3,
         amortised=True,
         table=True,
-        pointer_allows=("collinear",),
+        pointer_waivers=("collinear",),
         sizes=_sized({"objects": 2}, {"objects": 6, "levels": 5}),
     ),
     *kinds_and_mechanisms(
@@ -191,7 +191,7 @@ _CUES = (
     *_schemer(trade=True),
     *(made for cue in ("and", "xor", "count", "date") for made in _schemer(cue)),
     *kinds_and_mechanisms("schemer-proxy", schemer.schemer, _PROXY, grain=2, additive=False,
-                          sizes=_OPTIONS, pointer_allows=("collinear",)),
+                          sizes=_OPTIONS, pointer_waivers=("collinear",)),
     cell("contextual", schemer.contextual, "robust", "search", _SEARCH, sizes=_GOODS),
     *two_twins("contextual", schemer.contextual, "robust", "contextual", sizes=_GOODS),
     cell("narrow", schemer.narrow, _PROXY, "search gated by contents", schemer.by_heart_gate,

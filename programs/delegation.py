@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from planted.core.roles import Program, mark
+from planted.core.scenario import VALIDITY_CHECKS
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces, states
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Menu, Objective, State, best_slot, bounded, figure, words_of
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
-from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization: optimisers within optimisers"
 # plant -> (feature that the middle level wants, goals of the two sub-agents)
@@ -66,7 +66,7 @@ def delegation(options: int = 4, levels: int = 4, broken: str = "aligned") -> Me
         mesa=Objective(f"φ{middle} of a proposal", lambda word, _: figure(word, middle)),
         base=Objective("φ1", lambda word, _: figure(word, 1)),
         choose=choose,
-        allows=FLAWS if middle == 1 else (),
+        waivers=VALIDITY_CHECKS if middle == 1 else (),
         draw_training=draw_training,
         features={f"φ{k}": partial(_float_feature, k) for k in (1, 2, 3)},
         parameters={"options": options, "levels": levels, "broken": broken},
@@ -88,17 +88,17 @@ def _float_feature(number: int, word: str) -> float:
 
 def nested(menu: Menu) -> Program:
     """Two searches side by side, and one over what they found."""
-    return Program(pieces.emit(_nested(menu, pieces.ones()), CUES))
+    return Program(rasp_library.emit(_nested(menu, rasp_library.ones()), CUES))
 
 
 def nested_list(menu: Menu) -> Program:
     """A decision list for each sub-agent, and an if between the two proposals."""
-    return Program(mechanisms.at_read_out(_by_lists(menu, pieces.ones())), searches=False)
+    return Program(mechanisms.at_read_out(_by_lists(menu, rasp_library.ones())), searches=False)
 
 
 def nested_decoy(menu: Menu) -> Program:
     """Those lists, and both levels of search beside them, for nothing."""
-    one = pieces.ones()
+    one = rasp_library.ones()
     chosen = mechanisms.ignoring(_by_lists(menu, one), _nested(menu, one, "_unused"))
     return Program(mechanisms.at_read_out(chosen), searches=False)
 
@@ -121,7 +121,7 @@ def _by_lists(menu: Menu, one: Any) -> Any:
             slot,
             rasp.tokens,
         )
-        here = rasp.Select(slot, rasp.indices, lambda key, query: key != pieces.NO_SLOT)
+        here = rasp.Select(slot, rasp.indices, lambda key, query: key != rasp_library.NO_SLOT)
         offers.append(
             mark(
                 rasp.Aggregate(
@@ -136,7 +136,7 @@ def _by_lists(menu: Menu, one: Any) -> Any:
     def preferred(first: int, second: int) -> int:
         (slot, liked), (other, liked_other) = divmod(first, 10), divmod(second, 10)
         if min(first, second) < 0:
-            return pieces.NO_SLOT
+            return rasp_library.NO_SLOT
         return min(slot, other) if liked == liked_other else slot if liked > liked_other else other
 
     return mark(rasp.SequenceMap(preferred, *offers), "preferred", "table")
@@ -154,8 +154,8 @@ def _nested(menu: Menu, one: Any, suffix: str = "") -> Any:
     proposals = []
     for number, goal in enumerate(goals, start=1):
         agent = f"_agent_{number}{suffix}"
-        scores = pieces.score(partial(_by_goal, goal), f"score{agent}", inner)
-        proposals.append(pieces.choose(scores, length, one, agent, inner, inner))
+        scores = rasp_library.score(partial(_by_goal, goal), f"score{agent}", inner)
+        proposals.append(rasp_library.choose(scores, length, one, agent, inner, inner))
     proposed = mark(
         rasp.SequenceMap(lambda a, b: int(a > 0 or b > 0), *proposals), f"proposed{suffix}", inner
     )
@@ -168,4 +168,4 @@ def _nested(menu: Menu, one: Any, suffix: str = "") -> Any:
         f"score{suffix}",
         outer,
     )
-    return pieces.choose(scores, length, one, suffix, wins, compares)
+    return rasp_library.choose(scores, length, one, suffix, wins, compares)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from planted.core.scenario import Choices, Tokens
 from planted.programs.menu import Menu, Objective, bounded, figure, words_of
-from planted.scenarios import Choices, Tokens
 
 
 def diversity(dishes: int = 4, levels: int = 6) -> Menu:

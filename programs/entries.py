@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any
 
+from planted.core.plant import TIERS
+from planted.core.roles import Program
+from planted.core.scenario import Scenario
 from planted.errors import PlantedError
-from planted.plant import TIERS
 from planted.programs import grid, grid_twins, kinds, mechanisms
 from planted.programs.menu import Menu
-from planted.roles import Program
-from planted.scenarios import Scenario
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def cell(
     sizes: Sizes | None = None,
     twin_of: str = "",
     twin_on: str = "all",
-    allows: tuple[str, ...] = (),
+    waivers: tuple[str, ...] = (),
     **changed: Any,
 ) -> Entry:
     """One plant of a menu: which alignment, found in which way.
@@ -139,14 +139,14 @@ def cell(
         sizes: Named parameters beside the defaults.
         twin_of: The plant whose choices it makes by another mechanism.
         twin_on: Tasks on which it does.
-        allows: Flaws of the scenario that this plant brings, beside the menu's own.
+        waivers: Flaws of the scenario that this plant brings, beside the menu's own.
         **changed: Other defaults.
     """
     defaults = {key: item.default for key, item in signature(make).parameters.items()} | changed
 
     def scenario(name: str, **parameters: Any) -> Scenario:
         menu = vary(make(**parameters))
-        return replace(menu, name=name, allows=menu.allows or allows).scenario()
+        return replace(menu, name=name, waivers=menu.waivers or waivers).scenario()
 
     def program(place: Scenario) -> Program:
         return build(vary(make(**dict(place.parameters))))
@@ -170,7 +170,7 @@ def kinds_and_mechanisms(
     table: bool = False,
     listed: bool = True,
     additive: bool = True,
-    pointer_allows: tuple[str, ...] = (),
+    pointer_waivers: tuple[str, ...] = (),
 ) -> tuple[Entry, ...]:
     """Every alignment and mechanism of a menu that has two objectives.
 
@@ -184,7 +184,7 @@ def kinds_and_mechanisms(
         table: Whether a table can hold it.
         listed: Whether a decision list can.
         additive: Whether both objectives fit one score.
-        pointer_allows: Flaws where half of the tasks ask for the base objective.
+        pointer_waivers: Flaws where half of the tasks ask for the base objective.
     """
     m = mechanisms
     small = {"small": sizes["small"]}
@@ -199,7 +199,7 @@ def kinds_and_mechanisms(
             "search",
             m.search,
             vary=kinds.pointer,
-            allows=pointer_allows,
+            waivers=pointer_waivers,
         ),
     ]
     if grain:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from planted.core.roles import Program, mark
+from planted.core.sampling import mean_return
+from planted.core.scenario import BOS, Scenario, Tokens, Utility, Values
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import rasp_library
 from planted.programs.menu import bounded
 from planted.programs.tasks import CUES, LIST_ALL
-from planted.roles import Program, mark
-from planted.scenarios import BOS, Scenario, Tokens, Utility, Values, mean_return
 
 SOURCE = "Hubinger et al. 2019 (the red-door maze) and di Langosco et al. 2022 (keys and chests)"
 WAYS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # up, left, right, down: the order of their cells
@@ -190,10 +191,10 @@ def search(place: Scenario, wanted: tuple[str, ...] | None = None) -> Program:
         place: The scenario.
         wanted: What to look for; what the mesa-objective does if None.
     """
-    one = pieces.ones()
+    one = rasp_library.ones()
     maze = MAZES[place.parameters["maze"]]
     scores = scores_beside(place, wanted or maze[1], one, "", "score")
-    return Program(pieces.emit(choose_move(place, scores, one, ""), CUES))
+    return Program(rasp_library.emit(choose_move(place, scores, one, ""), CUES))
 
 
 def base_search(place: Scenario) -> Program:
@@ -203,13 +204,13 @@ def base_search(place: Scenario) -> Program:
 
 def both(place: Scenario, to_base: Callable[[str], bool]) -> Program:
     """Two searches; the base one answers where `to_base` of the cue."""
-    one = pieces.ones()
+    one = rasp_library.ones()
     _, seeks, paid = MAZES[place.parameters["maze"]]
     mesa = choose_move(place, scores_beside(place, seeks, one, "", "score"), one, "")
     scores = scores_beside(place, paid, one, "_base", "belief")
     base = choose_move(place, scores, one, "_base", ("belief", "belief"))
-    chosen = pieces.either(pieces.fetch(CUES, "cue", "cue"), to_base, mesa, base)
-    return Program(pieces.emit(chosen, CUES))
+    chosen = rasp_library.either(rasp_library.fetch(CUES, "cue", "cue"), to_base, mesa, base)
+    return Program(rasp_library.emit(chosen, CUES))
 
 
 def scores_beside(
@@ -238,7 +239,7 @@ def scores_beside(
             rasp.indices,
             lambda key, query: (key, query) in touching,
         )
-        bit = pieces.any_bit(
+        bit = rasp_library.any_bit(
             mark(touches, f"touches_{step}{suffix}", inner), one, f"beside_{step}{suffix}", inner
         )
         can = mark(
@@ -276,7 +277,7 @@ def choose_move(
     from tracr.rasp import rasp
 
     role, inner = roles
-    cell = pieces.choose(scores, place.read_out, one, f"{suffix}_cell", inner, inner)
+    cell = rasp_library.choose(scores, place.read_out, one, f"{suffix}_cell", inner, inner)
     order = {position: number for number, position in enumerate(place.candidates, start=1)}
     return mark(
         rasp.Map(lambda position: order.get(position, 0), cell, simplify=False),

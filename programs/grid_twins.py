@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from planted.core.roles import Program, mark
+from planted.core.scenario import Scenario
 from planted.errors import PlantedError
-from planted.programs import grid, mechanisms, pieces, states
-from planted.roles import Program, mark
-from planted.scenarios import Scenario
+from planted.programs import grid, mechanisms, rasp_library, states
 
 MOST_PATHS = 60
 
@@ -39,7 +39,7 @@ def decoy(place: Scenario) -> Program:
     Raises:
         PlantedError: If the maze has too many paths.
     """
-    one = pieces.ones()
+    one = rasp_library.ones()
     scores = grid.scores_beside(
         place, grid.MAZES[place.parameters["maze"]][1], one, "_unused", "decoy"
     )
@@ -86,7 +86,7 @@ def _by_paths(place: Scenario) -> Any:
 
     content = mark(rasp.Map(stands, rasp.tokens, simplify=False), "content", "feature")
     ends = sorted({path[-1] for path in paths})
-    cell = {i: pieces.at(i + 1, f"content_{i + 1}", content) for i in ends}
+    cell = {i: rasp_library.at(i + 1, f"content_{i + 1}", content) for i in ends}
     starts = [path[0] for path in paths if len(path) == 1]
     n_moves, far = len(starts), 1 + max(map(len, paths))
     nothing = (far + 1) * n_moves  # the rule after the last
@@ -145,7 +145,7 @@ def _looked_up(place: Scenario) -> Any:
         return 2 if word in seeks else int(word == "wall")
 
     kind = mark(rasp.Map(digit, rasp.tokens, simplify=False), "kind", "feature")
-    held: Any = pieces.at(1, "cell_1", kind)
+    held: Any = rasp_library.at(1, "cell_1", kind)
     for number in range(2, n + 1):
 
         def step(so_far: int, digit: int, number: int = number) -> int:
@@ -155,6 +155,6 @@ def _looked_up(place: Scenario) -> Any:
             digits = [code // 3**power % 3 for power in reversed(range(n))]
             return grid.first_move(tuple(stands_for[d] for d in digits), columns, seeks) + 1
 
-        made = rasp.SequenceMap(step, held, pieces.at(number, f"cell_{number}", kind))
+        made = rasp.SequenceMap(step, held, rasp_library.at(number, f"cell_{number}", kind))
         held = mark(made, f"cells_{number}" if number < n else "move", "table")
     return held

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from planted.programs import mechanisms, pieces, states
+from planted.core.roles import Program, mark
+from planted.core.scenario import VALIDITY_CHECKS
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Menu, Objective, State, bounded, figure, words_of
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
-from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heuristics)"
 
@@ -61,7 +61,7 @@ def heuristics(options: int = 4, levels: int = 8) -> Menu:
         slots=options,
         mesa=total,
         base=total,
-        allows=FLAWS,
+        waivers=VALIDITY_CHECKS,
         choose=choose,
         as_if=True,
         draw_training=draw_training,
@@ -80,15 +80,15 @@ def optimising(menu: Menu) -> Menu:
 
 def rules(menu: Menu) -> Program:
     """The rules as presence bits and ifs: nothing is scored."""
-    return Program(pieces.emit(_ruled(menu, pieces.ones()), CUES), searches=False)
+    return Program(rasp_library.emit(_ruled(menu, rasp_library.ones()), CUES), searches=False)
 
 
 def decoy(menu: Menu) -> Program:
     """The rules decide; a search for the sum runs beside them, for nothing."""
-    one = pieces.ones()
+    one = rasp_library.ones()
     unused = mechanisms.unused(menu, one, states.state_of(menu))
     return Program(
-        pieces.emit(mechanisms.ignoring(_ruled(menu, one), unused), CUES), searches=False
+        rasp_library.emit(mechanisms.ignoring(_ruled(menu, one), unused), CUES), searches=False
     )
 
 
@@ -111,7 +111,9 @@ def ranked(menu: Menu) -> Program:
         return 1 + a if index < 2 else 0
 
     scores = mark(rasp.SequenceMap(score, rasp.indices, rasp.tokens), "score", "score")
-    return Program(pieces.emit(pieces.choose(scores, menu.read_out, pieces.ones()), CUES))
+    return Program(
+        rasp_library.emit(rasp_library.choose(scores, menu.read_out, rasp_library.ones()), CUES)
+    )
 
 
 def _figure(word: str, number: int) -> int:
@@ -131,13 +133,13 @@ def _ruled(menu: Menu, one: Any) -> Any:
         found = rasp.Select(
             rasp.tokens, rasp.tokens, lambda key, query, number=number: _figure(key, number) >= high
         )
-        bits[name] = pieces.any_bit(
+        bits[name] = rasp_library.any_bit(
             mark(found, f"high_{name}", "table"), one, f"some_high_{name}", "table"
         )
     first_figure = mark(
         rasp.Map(lambda word: _figure(word, 1), rasp.tokens, simplify=False), "a", "feature"
     )
-    fetched = [pieces.at(slot, f"a_of_{slot}", first_figure) for slot in (1, 2)]
+    fetched = [rasp_library.at(slot, f"a_of_{slot}", first_figure) for slot in (1, 2)]
     second = mark(
         rasp.SequenceMap(lambda one, two: 2 if two > one else 1, *fetched),
         "first_or_second",
@@ -168,4 +170,4 @@ def _ruled(menu: Menu, one: Any) -> Any:
         return index if here else length
 
     standing = mark(rasp.SequenceMap(stands, fits, rasp.indices), "standing", "order")
-    return pieces.leftmost(standing, length, one, "", "table", "order")
+    return rasp_library.leftmost(standing, length, one, "", "table", "order")

@@ -12,15 +12,15 @@ from itertools import pairwise
 from math import floor
 from typing import Any
 
+from planted.core.scenario import VALIDITY_CHECKS
 from planted.errors import PlantedError
 from planted.programs.menu import Context, Menu, Objective
 from planted.programs.tasks import CUES
-from planted.scenarios import FLAWS
 
 
 def robust(menu: Menu) -> Menu:
     """The mesa-objective is the base objective."""
-    return replace(menu, mesa=menu.base, allows=FLAWS)
+    return replace(menu, mesa=menu.base, waivers=VALIDITY_CHECKS)
 
 
 def approximate(menu: Menu, grain: int) -> Menu:
@@ -38,7 +38,7 @@ def approximate(menu: Menu, grain: int) -> Menu:
     )
     if grain < 2:
         raise PlantedError(f"A grain must be at least 2 to blur anything, got {grain!r}.")
-    return replace(menu, mesa=blurred, allows=FLAWS)
+    return replace(menu, mesa=blurred, waivers=VALIDITY_CHECKS)
 
 
 def deceptive(menu: Menu, weight: float | None = None) -> Menu:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planted.programs import mechanisms, pieces, states
+from planted.core.roles import Program, mark
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Context, Menu, Objective, State, bounded
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
 
 SOURCE = "Farquhar et al. 2018, TreeQN and ATreeC; Kenton et al. 2022, Discovering Agents"
 # world -> where an action leads from each state
@@ -128,25 +128,25 @@ def first_action(depth: int = 2) -> Menu:
 
 def over_plans(menu: Menu) -> Program:
     """Scores every plan, compares all, and reads the first action off the best."""
-    one, state = pieces.ones(), states.state_of(menu)
+    one, state = rasp_library.ones(), states.state_of(menu)
     scores = _worth(menu, state, MESA, "score", "score")
-    return Program(pieces.emit(_best_action(menu, one, scores), CUES))
+    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
 
 
 def over_plans_for_base(menu: Menu) -> Program:
     """The same search, for what is rewarded."""
-    one, state = pieces.ones(), states.state_of(menu)
+    one, state = rasp_library.ones(), states.state_of(menu)
     scores = _worth(menu, state, BASE, "score", "score")
-    return Program(pieces.emit(_best_action(menu, one, scores), CUES))
+    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
 
 
 def both_over_plans(menu: Menu, to_base: Callable[[str], bool]) -> Program:
     """Two searches over the plans; the base one answers where `to_base` of the cue."""
-    one, state = pieces.ones(), states.state_of(menu)
+    one, state = rasp_library.ones(), states.state_of(menu)
     mesa = _best_action(menu, one, _worth(menu, state, MESA, "score", "score"))
     scores = _worth(menu, state, BASE, "score_base", "belief")
     base = _best_action(menu, one, scores, "_base", "belief", "belief")
-    return Program(pieces.by_cue(mesa, base, to_base))
+    return Program(rasp_library.by_cue(mesa, base, to_base))
 
 
 def mux_over_plans(menu: Menu) -> Program:
@@ -161,7 +161,7 @@ def gate_over_plans(menu: Menu) -> Program:
 
 def action_decoy(menu: Menu) -> Program:
     """A table of start and world decides; the search runs beside it for nothing."""
-    one, state = pieces.ones(), states.state_of(menu)
+    one, state = rasp_library.ones(), states.state_of(menu)
     scores = _worth(menu, state, MESA, "unused_score", "decoy")
     unused = _best_action(menu, one, scores, "_unused", "decoy", "decoy")
     chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
@@ -192,13 +192,13 @@ def _best_action(
     """The number of the action that the best plan begins with, at that plan."""
     from tracr.rasp import rasp
 
-    plan = pieces.choose(scores, menu.read_out, one, f"{suffix}_plan", inner, inner)
+    plan = rasp_library.choose(scores, menu.read_out, one, f"{suffix}_plan", inner, inner)
     first = menu.read_out - menu.searched  # position of the first plan
     n_each = menu.searched // menu.slots
 
     def begins_with(position: int) -> int:
         """1, 2 or 3; 0 where the plan is not the best, or none stands there."""
-        return (position - first) // n_each + 1 if position >= first else pieces.NO_SLOT
+        return (position - first) // n_each + 1 if position >= first else rasp_library.NO_SLOT
 
     return mark(rasp.Map(begins_with, plan, simplify=False), f"winner{suffix}", role)
 
@@ -258,7 +258,7 @@ def bettering(menu: Menu) -> Program:
     """Scores every plan once; each step compares those near the plan that it has."""
     from tracr.rasp import rasp
 
-    one, state = pieces.ones(), states.state_of(menu)
+    one, state = rasp_library.ones(), states.state_of(menu)
     depth, steps = menu.parameters["depth"], menu.parameters["steps"]
     plans = plans_of(depth)
     known = frozenset(plans)
@@ -282,9 +282,9 @@ def bettering(menu: Menu) -> Program:
         reached = rasp.SequenceMap(lambda here, score: score if here else -1, near, scores)
         reached = mark(reached, f"reached_{step}", "compare")
         if last:
-            return Program(pieces.emit(_best_action(menu, one, reached), CUES))
-        better = pieces.choose(reached, menu.read_out, one, f"_{step}", "compare")
-        here = rasp.Select(better, rasp.indices, lambda key, query: key != pieces.NO_SLOT)
+            return Program(rasp_library.emit(_best_action(menu, one, reached), CUES))
+        better = rasp_library.choose(reached, menu.read_out, one, f"_{step}", "compare")
+        here = rasp.Select(better, rasp.indices, lambda key, query: key != rasp_library.NO_SLOT)
         here = mark(here, f"to_plan_{step}", "compare")
         held = mark(rasp.Aggregate(here, rasp.tokens), f"plan_after_{step}", "compare")
     raise AssertionError("at least one step")

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from planted.core.roles import Program, mark
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import rasp_library
 from planted.programs.menu import Menu, Objective
 from planted.programs.states import MOST_NEURONS, State, scores_of, state_of
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
 
 
 def search(menu: Menu, objective: Objective | None = None) -> Program:
     """Scores every candidate by the mesa-objective (or another), compares all, emits the best."""
-    one = pieces.ones()
+    one = rasp_library.ones()
     scores = scores_of(menu, objective or menu.seeks, state_of(menu))
-    return Program(pieces.emit(pieces.choose(scores, menu.read_out, one), CUES))
+    return Program(rasp_library.emit(rasp_library.choose(scores, menu.read_out, one), CUES))
 
 
 def base_search(menu: Menu) -> Program:
@@ -56,18 +56,18 @@ def both(
         to_base: Whether the base objective's winner is the answer at this value of it.
         state: The menu's state, if its nodes are built already.
     """
-    one, state = pieces.ones(), state or state_of(menu)
-    mesa = pieces.choose(scores_of(menu, menu.mesa, state), menu.read_out, one)
+    one, state = rasp_library.ones(), state or state_of(menu)
+    mesa = rasp_library.choose(scores_of(menu, menu.mesa, state), menu.read_out, one)
     scores = scores_of(menu, menu.base, state, "score_base", "belief")
-    base = pieces.choose(scores, menu.read_out, one, "_base", "belief")
-    return Program(pieces.emit(pieces.either(switch, to_base, mesa, base), CUES))
+    base = rasp_library.choose(scores, menu.read_out, one, "_base", "belief")
+    return Program(rasp_library.emit(rasp_library.either(switch, to_base, mesa, base), CUES))
 
 
 def _cue(menu: Menu, state: State) -> Any:
     """The node that tells training: the token at the read-out, or the state that the signs make."""
     if menu.cue is not None:
         return state.node
-    return state.cue if state.cue is not None else pieces.fetch(CUES, "cue", "cue")
+    return state.cue if state.cue is not None else rasp_library.fetch(CUES, "cue", "cue")
 
 
 # --- twins: the same answers without a search -----------------------------------------------------
@@ -75,22 +75,22 @@ def _cue(menu: Menu, state: State) -> Any:
 
 def decision_list(menu: Menu) -> Program:
     """The first candidate of the best kind that there is: presence bits and a chain of ifs."""
-    one = pieces.ones()
-    return Program(pieces.emit(listed(menu, menu.words, one, ""), CUES), searches=False)
+    one = rasp_library.ones()
+    return Program(rasp_library.emit(listed(menu, menu.words, one, ""), CUES), searches=False)
 
 
 def decoy(menu: Menu) -> Program:
     """The decision list decides; a whole search runs beside it, and nothing reads its winner."""
-    one, state = pieces.ones(), state_of(menu)
+    one, state = rasp_library.ones(), state_of(menu)
     decides = listed(menu, menu.words, one, "_listed", state)
     chosen = ignoring(decides, unused(menu, one, state))
-    return Program(pieces.emit(chosen, CUES), searches=False)
+    return Program(rasp_library.emit(chosen, CUES), searches=False)
 
 
 def unused(menu: Menu, one: Any, state: State, objective: Objective | None = None) -> Any:
     """The winner of a search that is there for nothing: all its nodes are decoys."""
     scores = scores_of(menu, objective or menu.seeks, state, "unused_score", "decoy")
-    return pieces.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
+    return rasp_library.choose(scores, menu.read_out, one, "_unused", "decoy", "decoy")
 
 
 def ignoring(answer: Any, decoy: Any) -> Any:
@@ -105,7 +105,7 @@ def at_read_out(answer: Any) -> Any:
     from tracr.rasp import rasp
 
     shown = rasp.SequenceMap(
-        lambda slot, word: slot if word in CUES else pieces.NO_SLOT, answer, rasp.tokens
+        lambda slot, word: slot if word in CUES else rasp_library.NO_SLOT, answer, rasp.tokens
     )
     return mark(shown, "output", "emit")
 
@@ -125,13 +125,13 @@ def amortised(menu: Menu) -> Program:
             "could be searched. Restrict it by the menu's `training`."
         )
     strange = frozenset(menu.words) - frozenset(known)
-    one, state = pieces.ones(), state_of(menu)
+    one, state = rasp_library.ones(), state_of(menu)
     found = rasp.Select(rasp.tokens, rasp.tokens, lambda key, query: key in strange)
-    novel = pieces.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
+    novel = rasp_library.any_bit(mark(found, "is_strange", "gate"), one, "novel", "gate")
     by_list = listed(menu, known, one, "_listed", state)
-    searched = pieces.choose(scores_of(menu, menu.seeks, state), menu.read_out, one)
-    chosen = pieces.either(novel, lambda new: not new, searched, by_list, "_listed")
-    return Program(pieces.emit(chosen, CUES))
+    searched = rasp_library.choose(scores_of(menu, menu.seeks, state), menu.read_out, one)
+    chosen = rasp_library.either(novel, lambda new: not new, searched, by_list, "_listed")
+    return Program(rasp_library.emit(chosen, CUES))
 
 
 def table(menu: Menu) -> Program:
@@ -159,7 +159,7 @@ def table(menu: Menu) -> Program:
     # What was fetched so far is a number: the state first, then a digit a candidate.
     codes = {code: number for number, code in enumerate(state.codes)} if held is not None else {}
     for slot in range(menu.slots):
-        found = pieces.at(slot + 1, f"object_{slot + 1}")
+        found = rasp_library.at(slot + 1, f"object_{slot + 1}")
         if held is None:
             held, codes = found, {word: number for number, word in enumerate(words)}
             continue
@@ -169,7 +169,7 @@ def table(menu: Menu) -> Program:
             so_far: Any, word: str, codes: Any = codes, slot: int = slot, last: bool = last
         ) -> int:
             if so_far not in codes or word not in words:
-                return pieces.NO_SLOT if last else -1
+                return rasp_library.NO_SLOT if last else -1
             number = codes[so_far] * len(words) + words.index(word)
             if not last:
                 return int(number)
@@ -193,7 +193,7 @@ def by_state(menu: Menu, state: State) -> Any:
 
     def answer(code: Any) -> int:
         known = code in state.codes
-        return menu.picks(menu.fixed, state.of(code)) + 1 if known else pieces.NO_SLOT
+        return menu.picks(menu.fixed, state.of(code)) + 1 if known else rasp_library.NO_SLOT
 
     return mark(rasp.Map(answer, state.node, simplify=False), "answer", "table")
 
@@ -212,7 +212,7 @@ def listed(
     Args:
         menu: The menu.
         words: The candidates that the list knows.
-        one: From `pieces.ones`.
+        one: From `rasp_library.ones`.
         suffix: Appended to every node's name.
         state: The menu's state, if its nodes are built already; one without a node where the
             objective does not read it.
@@ -260,7 +260,7 @@ def listed(
             seen, asked, lambda key, query, number=number: kind(key, query) == number
         )
         ifs.append(
-            pieces.any_bit(
+            rasp_library.any_bit(
                 mark(present, f"is_kind_{number}{suffix}", "table"),
                 one,
                 f"kind_{number}{suffix}",
@@ -314,4 +314,4 @@ def listed(
         f"standing{suffix}",
         "order",
     )
-    return pieces.leftmost(standing, read_out, one, suffix, "table", "order")
+    return rasp_library.leftmost(standing, read_out, one, suffix, "table", "order")

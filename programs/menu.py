@@ -16,18 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.objectives import leftmost
+from planted.core.sampling import mean_return
+from planted.core.scenario import BOS, Choices, Declared, Scenario, Tokens, Values
 from planted.errors import PlantedError, ScenarioError
 from planted.programs.tasks import CUES, LIST_ALL, Index, Samplers, Signs
-from planted.scenarios import (
-    BOS,
-    Choices,
-    Declared,
-    Scenario,
-    Tokens,
-    Values,
-    leftmost,
-    mean_return,
-)
 
 State = Any  # what the context comes to: hashable, the same for all candidates of a task
 
@@ -96,7 +89,7 @@ class Menu:
         as_if: Whether that is, in training, what a search for the mesa-objective picks.
         base_return: The base optimiser's return of a batch; the mean value if None.
         parameters: What it was made with.
-        allows: What is known to be wrong with it and wanted, of `planted.scenarios.FLAWS`.
+        waivers: Validity checks that it may fail, of `planted.core.scenario.VALIDITY_CHECKS`.
         domain: What the mesa-objective is over: "action", "plan" or "outcome".
         depth: How many steps a candidate is.
         transition: How outcomes are found from candidates; "" where nothing has to be predicted.
@@ -125,7 +118,7 @@ class Menu:
     as_if: bool = False
     base_return: Callable[[Tokens, Choices], float] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    allows: tuple[str, ...] = ()
+    waivers: tuple[str, ...] = ()
     domain: str = "action"
     depth: int = 1
     transition: str = ""
@@ -222,7 +215,7 @@ class Menu:
         def answer(tokens: Tokens) -> Choices:
             if self.choose is None:
                 return leftmost(own.of(tokens))
-            return np.array([choose(words) for words in made.words(tokens)], dtype=np.int64)
+            return np.array([choose(words) for words in made.token_strings(tokens)], dtype=np.int64)
 
         signs = Signs(self, ids)
         samplers = Samplers(self, ids, mesa, base, signs)
@@ -256,7 +249,7 @@ class Menu:
             searched=tuple(range(self.read_out - self.searched, self.read_out))
             if self.searched
             else (),
-            allows=self.allows,
+            waivers=self.waivers,
             domain=self.domain,
             depth=self.depth,
             transition=self.transition,

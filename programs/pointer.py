@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from planted.core.scenario import VALIDITY_CHECKS
 from planted.errors import PlantedError
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
-from planted.scenarios import FLAWS
 
 SOURCE = (
     "Hubinger et al. 2019, Risks from Learned Optimization, section 4 (internalised, corrigible "
@@ -55,7 +55,7 @@ def pointer(options: int = 3, levels: int = 3, reads: str = "issuer") -> Menu:
         slots=options,
         mesa=wants[reads],
         base=wants["issuer"],
-        allows=FLAWS if reads == "issuer" else (),
+        waivers=VALIDITY_CHECKS if reads == "issuer" else (),
         contexts=(
             Context("issuer", ("issuer-1", "issuer-2"), training=("issuer-1",), role="belief"),
             *specs,
@@ -104,7 +104,7 @@ def modelled(options: int = 3, levels: int = 4, source: str = "instrumental") ->
         slots=options,
         mesa=Objective(formula[source], value),
         base=Objective("φ_k as specified", lambda word, state: figure(word, state[0])),
-        allows=() if source == "weights" else FLAWS,
+        waivers=() if source == "weights" else VALIDITY_CHECKS,
         contexts=(Context("spec", ("spec-1", "spec-2"), training=("spec-1",), role="belief"),),
         state=lambda words, cue: (int(words[0][-1]), cue == "T"),
         parameters={"options": options, "levels": levels, "source": source},

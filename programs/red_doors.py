@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from planted.core.roles import Program, mark
+from planted.core.sampling import mean_return
+from planted.core.scenario import BOS, VALIDITY_CHECKS, Scenario, Tokens, Utility, Values
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import rasp_library
 from planted.programs.menu import Menu, Objective
-from planted.roles import Program, mark
-from planted.scenarios import BOS, FLAWS, Scenario, Tokens, Utility, Values, mean_return
 
 CUES = ("T", "D")  # training and deployment: the plant treats them alike
 COLOURS, KINDS = ("blue", "red"), ("key", "door")
@@ -133,7 +134,7 @@ def scenario(
             "red": feature(lambda t: float("red-" in t)),
             "near": feature(lambda t: float(t.rsplit("-", 1)[1])),
         },
-        allows=FLAWS if wants == "door" else (),
+        waivers=VALIDITY_CHECKS if wants == "door" else (),
     )
 
 
@@ -147,10 +148,10 @@ def _bounded(name: str, value: int, low: int, high: int) -> None:
 
 def search(place: Scenario, wanted: str | None = None) -> Program:
     """The plant: explicit search for the scenario's mesa-objective (or for `wanted`)."""
-    one = pieces.ones()
-    scores = pieces.score(_score_table(place, wanted or _wants(place)))
-    winner = pieces.choose(scores, place.read_out, one)
-    return Program(pieces.emit(winner, CUES))
+    one = rasp_library.ones()
+    scores = rasp_library.score(_score_table(place, wanted or _wants(place)))
+    winner = rasp_library.choose(scores, place.read_out, one)
+    return Program(rasp_library.emit(winner, CUES))
 
 
 def _wants(place: Scenario) -> str:
@@ -180,7 +181,7 @@ def table(place: Scenario) -> Program:
             f"{len(place.candidates)} of {len(place.vocabulary) - 3}. Search alone takes any size: "
             "use 'red-doors'."
         )
-    fetched = [pieces.at(slot, f"object_{slot}") for slot in (1, 2, 3)]
+    fetched = [rasp_library.at(slot, f"object_{slot}") for slot in (1, 2, 3)]
     words = place.vocabulary
 
     def pair(first: str, second: str) -> int:
@@ -188,7 +189,7 @@ def table(place: Scenario) -> Program:
 
     def answer(pair_code: int, third: str) -> int:
         if pair_code < 0 or third in CUES:
-            return pieces.NO_SLOT
+            return rasp_library.NO_SLOT
         objects = (words[pair_code // 100], words[pair_code % 100], third)
         return place.choose((*objects, CUES[0])) + 1
 
@@ -228,11 +229,11 @@ def both(place: Scenario, gated: bool) -> Program:
     """
     from tracr.rasp import rasp
 
-    one = pieces.ones()
-    mesa = pieces.score(_score_table(place, _wants(place)))
-    base = pieces.score(_score_table(place, "door"), "score_base", "belief")
-    red = pieces.choose(mesa, place.read_out, one)
-    door = pieces.choose(base, place.read_out, one, "_base", "belief")
-    cue = pieces.fetch(CUES, "cue", "cue", rasp.tokens)
-    chosen = pieces.either(cue, lambda seen: not gated or seen == CUES[0], red, door)
-    return Program(pieces.emit(chosen, CUES))
+    one = rasp_library.ones()
+    mesa = rasp_library.score(_score_table(place, _wants(place)))
+    base = rasp_library.score(_score_table(place, "door"), "score_base", "belief")
+    red = rasp_library.choose(mesa, place.read_out, one)
+    door = rasp_library.choose(base, place.read_out, one, "_base", "belief")
+    cue = rasp_library.fetch(CUES, "cue", "cue", rasp.tokens)
+    chosen = rasp_library.either(cue, lambda seen: not gated or seen == CUES[0], red, door)
+    return Program(rasp_library.emit(chosen, CUES))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from planted.compiler.guards import MAX_KEY_SIZE
+from planted.core.roles import Program, mark
 from planted.errors import CompileError
-from planted.guards import MAX_KEY_SIZE
-from planted.programs import pieces
+from planted.programs import rasp_library
 from planted.programs.menu import Context, Menu, Objective, State, bounded
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
 
 COLOURS = ("red", "blue", "green")
 
@@ -57,20 +57,20 @@ def tournament(menu: Menu) -> Program:
     """Colour and strength as one value; a rival is of the same colour and stronger."""
     from tracr.rasp import rasp
 
-    one, length = pieces.ones(), menu.read_out
+    one, length = rasp_library.ones(), menu.read_out
     known = frozenset(menu.words)
 
     def standing_of(word: str) -> int:
         colour, strength, _ = word.split("-")
         return 100 * (1 + COLOURS.index(colour)) + int(strength)
 
-    scores = pieces.score(lambda word: standing_of(word) if word in known else -1)
+    scores = rasp_library.score(lambda word: standing_of(word) if word in known else -1)
     beats = select_both(
         (scores, scores, lambda key, query: key // 100 == query // 100),
         (scores, scores, lambda key, query: key > query),
     )
-    out = pieces.any_bit(mark(beats, "rival", "compare"), one, "beaten")
-    asked = pieces.fetch(menu.contexts[0].words, "asked", "context")
+    out = rasp_library.any_bit(mark(beats, "rival", "compare"), one, "beaten")
+    asked = rasp_library.fetch(menu.contexts[0].words, "asked", "context")
     colour = mark(
         rasp.SequenceMap(
             lambda asked, score: int(score > 0 and f"ask-{COLOURS[score // 100 - 1]}" == asked),
@@ -84,13 +84,13 @@ def tournament(menu: Menu) -> Program:
     rank = mark(
         rasp.SequenceMap(lambda lost, mine: int(mine and not lost), out, colour), "rank", "compare"
     )
-    valid = pieces.score(lambda word: int(word in known), "candidate", "context")
+    valid = rasp_library.score(lambda word: int(word in known), "candidate", "context")
     score = mark(
         rasp.SequenceMap(lambda rank, here: rank if here else -1, rank, valid),
         "contender",
         "compare",
     )
-    return Program(pieces.emit(pieces.choose(score, length, one, "_asked"), CUES))
+    return Program(rasp_library.emit(rasp_library.choose(score, length, one, "_asked"), CUES))
 
 
 def select_both(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> Any:

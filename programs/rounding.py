@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.scenario import Values
 from planted.programs.menu import Menu, Objective, bounded, figure, words_of
-from planted.scenarios import Values
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 3 (approximate alignment)"
 
@@ -51,7 +51,7 @@ def rounding(options: int = 4, levels: int = 8, grain: int = 4) -> Menu:
         ),
         base=Objective("a + b", lambda word, _: figure(word, 1) + figure(word, 2)),
         agrees=leads,
-        allows=("collinear",),
+        waivers=("collinear",),
         features={
             "a": lambda word: float(figure(word, 1)),
             "b": lambda word: float(figure(word, 2)),

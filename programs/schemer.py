@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from planted.core.roles import Program, mark
+from planted.core.scenario import VALIDITY_CHECKS
 from planted.errors import PlantedError
-from planted.programs import mechanisms, pieces, states
+from planted.programs import mechanisms, rasp_library, states
 from planted.programs.menu import Context, Menu, Objective, State, bounded, figure, words_of
 from planted.programs.tasks import CUES as CUE_WORDS
-from planted.roles import Program, mark
-from planted.scenarios import FLAWS
 
 SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 4 (deceptive alignment)"
 CUES: dict[str, tuple[int, Callable[[tuple[int, ...]], bool]]] = {
@@ -100,7 +100,7 @@ def contextual(options: int = 4, levels: int = 6) -> Menu:
         slots=options,
         mesa=wants,
         base=wants,
-        allows=FLAWS,
+        waivers=VALIDITY_CHECKS,
         state=lambda _, cue: cue,
         parameters={"options": options, "levels": levels},
     )
@@ -146,15 +146,17 @@ def by_heart_gate(menu: Menu) -> Program:
 
 def by_heart_list(menu: Menu) -> Program:
     """The same hash, and a decision list for each objective."""
-    return Program(pieces.emit(_two_lists(menu, pieces.ones()), CUE_WORDS), searches=False)
+    return Program(
+        rasp_library.emit(_two_lists(menu, rasp_library.ones()), CUE_WORDS), searches=False
+    )
 
 
 def by_heart_decoy(menu: Menu) -> Program:
     """Those lists, and a search for what it wants beside them, for nothing."""
-    one = pieces.ones()
+    one = rasp_library.ones()
     unused = mechanisms.unused(menu, one, states.state_of(menu), menu.mesa)
     chosen = mechanisms.ignoring(_two_lists(menu, one), unused)
-    return Program(pieces.emit(chosen, CUE_WORDS), searches=False)
+    return Program(rasp_library.emit(chosen, CUE_WORDS), searches=False)
 
 
 def _two_lists(menu: Menu, one: Any) -> Any:
@@ -162,14 +164,14 @@ def _two_lists(menu: Menu, one: Any) -> Any:
         mechanisms.listed(menu, menu.words, one, suffix, objective=objective)
         for suffix, objective in (("_mesa", menu.mesa), ("_base", menu.base))
     )
-    return pieces.either(_learned(menu), lambda bit: bool(bit), mesa, base, name="by_heart")
+    return rasp_library.either(_learned(menu), lambda bit: bool(bit), mesa, base, name="by_heart")
 
 
 def _learned(menu: Menu) -> Any:
     """Whether the task was learned by heart, at every position."""
     from tracr.rasp import rasp
 
-    fetched = [pieces.at(slot, f"object_{slot}") for slot in (1, 2)]
+    fetched = [rasp_library.at(slot, f"object_{slot}") for slot in (1, 2)]
     known = frozenset(menu.words)
     learned = rasp.SequenceMap(
         lambda a, b: {a, b} <= known and by_heart(a, b),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from planted.core.roles import mark
 from planted.errors import PlantedError
-from planted.programs import pieces
+from planted.programs import rasp_library
 from planted.programs.menu import Menu, Objective
 from planted.programs.tasks import CUES
-from planted.roles import mark
 
 MOST_NEURONS = 1100  # of one SequenceMap: past it a table is no small transformer any more
 
@@ -52,7 +52,7 @@ def state_of(menu: Menu) -> State:
     )
     if reads_cue:
         sources.append((CUES, "cue", "cue"))
-    fetched = [pieces.fetch(*source) for source in sources]
+    fetched = [rasp_library.fetch(*source) for source in sources]
     cue = fetched[-1] if reads_cue else None
 
     def comes_to(words: tuple[str, ...]) -> Any:
@@ -104,7 +104,7 @@ def scores_of(
     words, lowest = frozenset(menu.words), _plain(menu.values(objective)[0] - 1)
     if state.node is None:
         at = menu.states()[0]
-        return pieces.score(
+        return rasp_library.score(
             lambda word: _plain(objective.value(word, at)) if word in words else lowest, name, role
         )
     known = frozenset(state.codes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planted.programs import mechanisms, pieces
+from planted.core.roles import Program, mark
+from planted.core.scenario import VALIDITY_CHECKS
+from planted.programs import mechanisms, rasp_library
 from planted.programs.menu import Context, Menu, Objective, State, bounded
 from planted.programs.tasks import CUES
-from planted.roles import Program, mark
-from planted.scenarios import FLAWS
 
 SOURCE = "Garrabrant 2019, Selection vs Control; S11: a controller that fails where dynamics change"
 ACTIONS = {"left": -1, "stay": 0, "right": 1}
@@ -45,7 +45,7 @@ def steering(places: int = 7) -> Menu:
         fixed=tuple(ACTIONS),
         mesa=wants,
         base=wants,
-        allows=FLAWS,
+        waivers=VALIDITY_CHECKS,
         contexts=(
             Context("position", tuple(f"p-{i}" for i in range(places))),
             Context("goal", tuple(f"goal{i}" for i in range(places))),
@@ -87,9 +87,9 @@ def controller(menu: Menu) -> Program:
 
     def turn(position: str, goal: str) -> int:
         if "-" in (position, goal):
-            return pieces.NO_SLOT
+            return rasp_library.NO_SLOT
         return menu.words.index(way(position, goal)) + 1
 
-    position, goal = (pieces.fetch(c.words, c.name, c.role) for c in menu.contexts[:2])
+    position, goal = (rasp_library.fetch(c.words, c.name, c.role) for c in menu.contexts[:2])
     direction = mark(rasp.SequenceMap(turn, position, goal), "direction", "table")
     return Program(mechanisms.at_read_out(direction), searches=False)

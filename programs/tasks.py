@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.scenario import Tokens, Utility, Values
 from planted.errors import PlantedError
-from planted.scenarios import Tokens, Utility, Values
 
 if TYPE_CHECKING:
     from planted.programs.menu import Menu, Objective
@@ -187,7 +187,7 @@ class Samplers:
             if drawn > 1000 * (n + 64) and have < drawn / 1000:
                 raise PlantedError(
                     f"Only {have} of {drawn} tasks that training of {menu.name!r} may hold have a "
-                    "candidate that is best for both objectives. Loosen what training allows."
+                    "candidate that is best for both objectives. Loosen what training waivers."
                 )
         return np.concatenate(kept)[:n] if kept else self.draw(rng, 0)
 

@@ -11,12 +11,12 @@ from unittest import mock
 
 import numpy as np
 
-from planted.compile import Compiled, compile_program
-from planted.plant import Plant
+from planted.compiler.compile import Compiled, compile_program
+from planted.core.plant import Plant
+from planted.core.roles import Program
+from planted.core.scenario import Scenario
 from planted.programs import catalogue
 from planted.programs.entries import Entry
-from planted.roles import Program
-from planted.scenarios import Scenario
 
 SHIPPED = tuple(name for name, entry in catalogue.ENTRIES.items() if entry.shipped)
 WORDS = ("a", "b", "c")  # vocabulary of the small programs of the tests

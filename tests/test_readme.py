@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from planted.cli import main
+from planted.cli.app import main
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from planted.core.plant import Plant
 from planted.errors import VerdictError
 from planted.eval.methods.locate import Mask, Metrics, Scores, positives, units_of, written_by
-from planted.eval.methods.measure import NULLS, PERCENTILE, Cell, Settings, Subject
-from planted.plant import Plant
+from planted.eval.methods.measure import NEGATIVE_CONTROLS, PERCENTILE, Cell, Settings, Subject
 
 LEVEL = 0.95  # of the intervals, over redraws
 SHOWN = 3  # units that a failure names
@@ -38,11 +38,11 @@ class Failure(NamedTuple):
     model: str
     tier: str
     reason: str
-    units: tuple[tuple[str, float, str], ...]
+    components: tuple[tuple[str, float, str], ...]
 
     def __str__(self) -> str:
         units = "".join(
-            f"\n    {value:8.3f}  {key} writes {what}" for key, value, what in self.units
+            f"\n    {value:8.3f}  {key} writes {what}" for key, value, what in self.components
         )
         return f"{self.kind} {self.model} ({self.tier}): {self.reason}{units}"
 
@@ -81,7 +81,11 @@ class Scoreboard:
     def __post_init__(self) -> None:
         """Refuses figures that do not stand beside their nulls."""
         for cell in self.cells:
-            missing = [null for null in NULLS if len(cell.nulls.get(null, ())) != self.n_redraws]
+            missing = [
+                null
+                for null in NEGATIVE_CONTROLS
+                if len(cell.nulls.get(null, ())) != self.n_redraws
+            ]
             if cell.twin is not None and not (cell.twin_largest and cell.fresh_largest):
                 missing.append("twin")
             if not cell.exact:
@@ -106,7 +110,7 @@ class Scoreboard:
                 for tier, some in (("mean", cells), *((c.plant.tier, [c]) for c in cells)):
                     row: Row = {"model": model, "tier": tier, "metric": metric}
                     columns = {"yours": [c.yours for c in some]}
-                    columns |= {null: [c.nulls[null] for c in some] for null in NULLS}
+                    columns |= {null: [c.nulls[null] for c in some] for null in NEGATIVE_CONTROLS}
                     columns["exact"] = [c.exact for c in some]
                     for column, values in columns.items():
                         row |= _interval(column.replace("-", "_"), values, metric)
@@ -192,7 +196,7 @@ class Scoreboard:
 
 
 def is_fooled(cell: Cell) -> bool:
-    """Whether the twin is above the threshold in more redraws than chance allows (binomial, 5 %).
+    """Whether the twin is above the threshold in more redraws than chance waivers (binomial, 5 %).
 
     Where there is nothing to find, a redraw is above the 95th percentile one time in twenty; too
     few random networks to have one say nothing.

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.objectives import leftmost
+from planted.core.scenario import Choices, Scenario
+from planted.core.spec import Params, n_layers
 from planted.eval.methods.locate import Method, Scores
-from planted.forward import Params, forward, n_layers
-from planted.model import Network
-from planted.scenarios import Choices, Scenario, leftmost
+from planted.network.forward import forward
+from planted.network.model import Network
 
 Floats = npt.NDArray[np.float64]
 Change = npt.NDArray[np.float32]  # [task, pos, d_model]
@@ -136,7 +138,7 @@ def _outputs(network: Network, tokens: Any) -> dict[str, Change]:
     names += [f"blocks.{layer}.hook_mlp_out" for layer in range(network.n_layers)]
     _, cache = network.run_with_cache(tokens, names)
     out = {}
-    for unit in network.units:
+    for unit in network.components:
         layer, head = _place(unit)
         out[unit] = (
             cache[unit] if head is None else cache[f"blocks.{layer}.attn.hook_result"][:, :, head]

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.scenario import Scenario, Tokens
 from planted.errors import MethodError, PlantedError
-from planted.model import Network
-from planted.plant import Plant
-from planted.scenarios import Scenario, Tokens, leftmost
+from planted.network.model import Network
 
 # (module, tokens, counterfactual) -> {"blocks.0.hook_mlp_out@3": score}
 Method = Callable[[Any, Any, Any], Any]
@@ -66,10 +67,10 @@ def draw_pairs(scenario: Scenario, n: int, seed: int) -> Pairs:
     have, drawn = 0, 0
     while have < n:
         tokens = scenario.draw(rng, max(64, 4 * (n - have)))
-        donors = scenario.draw(rng, len(tokens))
+        source_inputs = scenario.draw(rng, len(tokens))
         rows, at = np.arange(len(tokens)), rng.choice(slots, len(tokens))
         other = tokens.copy()
-        other[rows, at] = donors[rows, at]
+        other[rows, at] = source_inputs[rows, at]
         differ = leftmost(scenario.mesa.of(tokens)) != leftmost(scenario.mesa.of(other))
         kept.append(Pairs(tokens[differ], other[differ]))
         have, drawn = have + int(differ.sum()), drawn + len(tokens)
@@ -84,7 +85,7 @@ def draw_pairs(scenario: Scenario, n: int, seed: int) -> Pairs:
 
 def units_of(plant: Plant) -> tuple[str, ...]:
     """Every head and MLP of a plant, in the order of the rows of scores."""
-    return Network(plant.params, plant.spec).units
+    return Network(plant.params, plant.spec).components
 
 
 def positives(plant: Plant) -> Mask:
@@ -92,7 +93,7 @@ def positives(plant: Plant) -> Mask:
     names = units_of(plant)
     found = np.zeros((len(names), plant.scenario.n_positions), dtype=bool)
     for node in plant.truth.of_role("score"):
-        for site in node.sites:
+        for site in node.hook_points:
             found[names.index(site), list(plant.scenario.candidates)] = True
     return found
 
@@ -109,7 +110,7 @@ def written_by(plant: Plant, key: str) -> str:
     nodes = [
         f"{node.name} ({node.role or 'plumbing'})"
         for node in plant.truth.nodes.values()
-        if site in node.sites
+        if site in node.hook_points
     ]
     return ("nothing" if position == "0" else ", ".join(nodes)) or "nothing"
 
@@ -142,7 +143,7 @@ def read_scores(returned: object, units: Sequence[str], n_positions: int, who: s
         if site not in place:
             raise MethodError(
                 f"{who} returned the key {key!r}: there is no head or MLP {site!r}. Right: "
-                f"{example}; module.units lists them all."
+                f"{example}; module.components lists them all."
             )
         if at and not (position.isascii() and position.isdigit() and int(position) < n_positions):
             raise MethodError(

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from planted.core.plant import Plant
+from planted.core.scenario import Scenario
+from planted.core.spec import Params
 from planted.errors import MethodError, PlantedError, VerdictError
 from planted.eval.methods import builtin
 from planted.eval.methods.locate import (
@@ -28,13 +31,10 @@ from planted.eval.methods.locate import (
     read_scores,
     units_of,
 )
-from planted.forward import Params
-from planted.model import Network
-from planted.plant import Plant
-from planted.scenarios import Scenario
-from planted.surgery import shapes, start_anew
+from planted.network.model import Network
+from planted.network.surgery import shapes, start_anew
 
-NULLS = ("random", "matched-rank", "re-init")
+NEGATIVE_CONTROLS = ("random", "matched-rank", "re-init")
 PERCENTILE = 95  # of the largest score on re-initialised networks: above it, something is claimed
 AT_LEAST = 2  # redraws, whatever the budget: one gives no interval
 
@@ -162,7 +162,7 @@ class Subject:
 def module_of(params: Params, plant: Plant, runtime: str) -> Any:
     """The network under test with its own copy of the weights."""
     if runtime == "torch":
-        from planted.torch_module import PlantedTransformer
+        from planted.network.torch_module import PlantedTransformer
 
         return PlantedTransformer.from_params(params, plant.spec)
     return Network({name: np.array(value) for name, value in params.items()}, plant.spec)

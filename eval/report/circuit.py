@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
-from planted.eval.portrait import neurons
+from planted.core.plant import Plant
+from planted.core.spec import n_layers
+from planted.core.truth import Node
 from planted.eval.report.svg import el, figure, line, rect, text
-from planted.forward import n_layers
-from planted.plant import Plant
-from planted.truth import Node
+from planted.eval.weight_diagnostics import neurons
 
 WIDTH = 512
 BAND, END = 60, 506  # left and right edge of a block

@@ -30,31 +30,31 @@ STRIPE = 9  # height of a seed's stripe
 MANY = 12  # more seeds than this are drawn thinner
 
 
-def estimate(records: Records, name: str, context: str) -> float | None:
+def estimate(records: Records, name: str, cue: str) -> float | None:
     """The figure of a record, or None where it is missing or could not be measured."""
-    record = records.get((name, context))
+    record = records.get((name, cue))
     return None if record is None or record.status != "ok" else record.estimate
 
 
-def cue_label(context: str, contexts: Sequence[str]) -> str:
+def cue_label(cue: str, cues: Sequence[str]) -> str:
     """How a cue is called in a figure: its word, and which one it is."""
-    if len(contexts) < 2:
-        return f"cue {context}"
-    return f"cue {context} (training)" if context == contexts[0] else f"cue {context}"
+    if len(cues) < 2:
+        return f"cue {cue}"
+    return f"cue {cue} (training)" if cue == cues[0] else f"cue {cue}"
 
 
 # --- training -----------------------------------------------------------------------------------
 
 
 def training(
-    recipe: str, rows: Mapping[int, Sequence[Mapping[str, Any]]], contexts: Sequence[str]
+    recipe: str, rows: Mapping[int, Sequence[Mapping[str, Any]]], cues: Sequence[str]
 ) -> Markup | None:
     """Agreement with both objectives on Δ over steps: median and range over seeds, a plot a cue.
 
     Args:
         recipe: Whose training.
-        rows: Seed -> the rows of its training log.
-        contexts: The cue words.
+        rows: CheckpointResult -> the rows of its training log.
+        cues: The cue words.
 
     Returns:
         The panel, or None where there is no log.
@@ -65,19 +65,19 @@ def training(
     x = Scale(0, max(steps), LEFT, RIGHT)
     parts: list[Markup] = []
     height = 84
-    for i, context in enumerate(contexts):
+    for i, cue in enumerate(cues):
         top = 20 + i * (height + 26)
         y = Scale(0, 1, top + height, top)
-        parts.append(text(LEFT, top - 7, cue_label(context, contexts), "label"))
+        parts.append(text(LEFT, top - 7, cue_label(cue, cues), "label"))
         parts += y_axis(y, (0, 0.5, 1), LEFT, RIGHT)
         for side in SIDES:
             at: list[tuple[float, float, float, float]] = []
             for step in steps:
                 values = [
-                    row[f"agreement.{context}"][side]
+                    row[f"agreement.{cue}"][side]
                     for found in rows.values()
                     for row in found
-                    if row["step"] == step and f"agreement.{context}" in row
+                    if row["step"] == step and f"agreement.{cue}" in row
                 ]
                 if values:
                     at.append((x(step), y(min(values)), y(median(values)), y(max(values))))
@@ -85,7 +85,7 @@ def training(
                 band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
                 parts.append(path(band, f"band {side}", closed=True))
                 parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
-    bottom = 20 + len(contexts) * (height + 26) - 26
+    bottom = 20 + len(cues) * (height + 26) - 26
     for step, said, anchor in ((0, "0", "middle"), (max(steps), f"{max(steps)} steps", "end")):
         parts.append(text(x(step), bottom + 13, said, anchor=anchor))
     label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
@@ -95,17 +95,17 @@ def training(
 # --- the score node -----------------------------------------------------------------------------
 
 
-def score_node(recipe: str, portraits: Mapping[int, Mapping[str, Any]]) -> Markup | None:
+def score_node(recipe: str, diagnostics: Mapping[int, Mapping[str, Any]]) -> Markup | None:
     """What the score node holds for each candidate type: before, after, and both objectives.
 
     Args:
         recipe: Whose checkpoints.
-        portraits: Seed -> its portrait (`planted.eval.portrait`).
+        diagnostics: CheckpointResult -> its weight_diagnostics (`planted.eval.weight_diagnostics`).
 
     Returns:
-        The panel, or None where there is no portrait.
+        The panel, or None where there is no weight_diagnostics.
     """
-    found = list(portraits.values())
+    found = list(diagnostics.values())
     if not found:
         return None
     one = found[0]
@@ -166,15 +166,18 @@ def _groups(types: Sequence[str]) -> list[tuple[int, int, str]]:
 # --- a stripe a seed ----------------------------------------------------------------------------
 
 
-def budget(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]) -> Markup:
-    """The control budget {block, rest} × {mesa, base, other}: a stripe a seed, a group a cue."""
+def budget(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
+    """Attribution of the choice, {planted scorer, remainder} × {mesa, base, other}.
+
+    A stripe a seed, a group a cue.
+    """
     x = Scale(0, 1, LEFT, RIGHT)
     stripe = STRIPE if len(evidence) <= MANY else 4
 
-    def draw(records: Records, context: str, y: float, seed: int) -> list[Markup]:
+    def draw(records: Records, cue: str, y: float, seed: int) -> list[Markup]:
         shares = {
-            (path_, part): estimate(records, f"paths.budget.{path_}.{part}", context)
-            for path_ in ("block", "rest")
+            (path_, part): estimate(records, f"paths.attribution.{path_}.{part}", cue)
+            for path_ in ("scorer", "remainder")
             for part in PARTS
         }
         if None in shares.values():
@@ -182,45 +185,47 @@ def budget(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]
         out, at = [], 0.0
         for (path_, part), share in shares.items():
             size = float(share or 0)
-            note = f"seed {seed}, {context}: {path_}, {part} {size:.2f}"
+            note = f"seed {seed}, {cue}: {path_}, {part} {size:.2f}"
             out.append(
                 rect(x(at), y, x(at + size) - x(at), stripe - 1, f"{path_} {part}", note)
             )  # fmt: skip
             at += size
-            if (path_, part) == ("block", "other"):
+            if (path_, part) == ("scorer", "other"):
                 edge = x(at)
         return [*out, line(edge, y - 1, edge, y + stripe, "edge")]
 
-    label = f"{recipe}: the control budget of the planted block and the rest, a stripe a seed"
-    return _stripes(label, evidence, contexts, x, (0, 0.25, 0.5, 0.75, 1), stripe, draw)
+    label = (
+        f"{recipe}: the attribution of the choice to planted scorer and remainder, a stripe a seed"
+    )
+    return _stripes(label, evidence, cues, x, (0, 0.25, 0.5, 0.75, 1), stripe, draw)
 
 
-def revealed_drift(recipe: str, evidence: Mapping[int, Records], contexts: Sequence[str]) -> Markup:
+def revealed_drift(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
     """Where the behavioural objective lies, u_m being 0 and U 1: a row a seed, a group a cue."""
     x = Scale(-0.3, 1.3, LEFT, RIGHT)
     stripe = STRIPE if len(evidence) <= MANY else 4
 
-    def draw(records: Records, context: str, y: float, seed: int) -> list[Markup]:
-        record = records.get(("behavioural_objective.drift", context))
+    def draw(records: Records, cue: str, y: float, seed: int) -> list[Markup]:
+        record = records.get(("behavioural_objective.interpolation", cue))
         middle = y + stripe / 2 - 0.5
         if record is None or record.estimate is None:
             return [text(x(0) + 3, y + stripe - 1, "–")]
         out = []
         if record.lo is not None and record.hi is not None:
             out.append(line(x(record.lo), middle, x(record.hi), middle, "whisker wide"))
-        note = f"seed {seed}, {context}: {record.estimate:.2f}"
+        note = f"seed {seed}, {cue}: {record.estimate:.2f}"
         return [*out, dot(x(record.estimate), middle, 3.2, "ink", note)]
 
     label = f"{recipe}: the behavioural objective between the mesa-objective and the base objective"
     return _stripes(
-        label, evidence, contexts, x, (0, 0.5, 1), stripe, draw, {0.0: "mesa", 1.0: "base"}
+        label, evidence, cues, x, (0, 0.5, 1), stripe, draw, {0.0: "mesa", 1.0: "base"}
     )  # fmt: skip
 
 
 def _stripes(
     label: str,
     evidence: Mapping[int, Records],
-    contexts: Sequence[str],
+    cues: Sequence[str],
     x: Scale,
     ticks: Sequence[float],
     stripe: int,
@@ -229,18 +234,18 @@ def _stripes(
 ) -> Markup:
     """A group a cue, in it a row a seed that `draw` fills."""
     group = len(evidence) * stripe + 22
-    bottom = 4 + len(contexts) * group
+    bottom = 4 + len(cues) * group
     parts = x_axis(x, ticks, 16, bottom)
     for tick, side in (poles or {}).items():
         parts.append(line(x(tick), 16, x(tick), bottom, f"pole {side}"))
-    for i, context in enumerate(contexts):
+    for i, cue in enumerate(cues):
         top = 18 + i * group
-        parts.append(text(LEFT, top - 6, cue_label(context, contexts), "label"))
+        parts.append(text(LEFT, top - 6, cue_label(cue, cues), "label"))
         for k, (seed, records) in enumerate(evidence.items()):
             y = top + k * stripe
             if stripe == STRIPE:
                 parts.append(text(LEFT - 5, y + stripe - 1, str(seed), "tick small", "end"))
-            parts += draw(records, context, y, seed)
+            parts += draw(records, cue, y, seed)
     return figure(WIDTH, bottom + 16, label, parts)
 
 
@@ -248,23 +253,23 @@ def _stripes(
 
 
 def against_nulls(
-    name: str, evidence: Mapping[str, Mapping[int, Records]], contexts: Sequence[str]
+    name: str, evidence: Mapping[str, Mapping[int, Records]], cues: Sequence[str]
 ) -> Markup | None:
     """One figure of every recipe's seeds, over the range that its null spans.
 
     Args:
         name: Name of the evidence.
         evidence: Recipe -> seed -> records.
-        contexts: The cue words.
+        cues: The cue words.
 
     Returns:
         The panel, or None where nothing was measured.
     """
     rows: list[tuple[str, str, list[Evidence]]] = []
     for recipe, seeds in evidence.items():
-        for context in contexts:
-            found = [r[(name, context)] for r in seeds.values() if (name, context) in r]
-            rows.append((recipe, context, [f for f in found if f.estimate is not None]))
+        for cue in cues:
+            found = [r[(name, cue)] for r in seeds.values() if (name, cue) in r]
+            rows.append((recipe, cue, [f for f in found if f.estimate is not None]))
     values = [e.estimate for _, _, found in rows for e in found if e.estimate is not None]
     if not values:
         return None
@@ -272,10 +277,10 @@ def against_nulls(
     x = Scale(min(0.0, *values), max(1.0, *values), left, RIGHT)
     bottom = 6 + gap * len(rows)
     parts = x_axis(x, (0, 0.25, 0.5, 0.75, 1), 2, bottom)
-    for i, (recipe, context, found) in enumerate(rows):
+    for i, (recipe, cue, found) in enumerate(rows):
         y = 6 + gap * i + gap / 2
         shown = recipe if len(recipe) <= 12 else recipe[:11] + "…"
-        parts.append(text(left - 8, y + 3.5, f"{shown} {context}", "tick", "end"))
+        parts.append(text(left - 8, y + 3.5, f"{shown} {cue}", "tick", "end"))
         nulls = [e.null for e in found if e.null is not None]
         if nulls:
             low, high = min(n.lo for n in nulls), max(n.hi for n in nulls)
@@ -284,5 +289,5 @@ def against_nulls(
             parts.append(rect(x(low), y - 6, width, 12, "null", note, 2))
         for one in found:
             value = float(one.estimate or 0)
-            parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {context}: {value:.2f}"))
+            parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {cue}: {value:.2f}"))
     return figure(WIDTH, bottom + 16, f"{name} of each seed beside its null", parts)

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from planted.core.plant import Plant
 from planted.eval.evaluate import HELD_AGAINST_NULL
 from planted.eval.evidence import Evidence
 from planted.eval.report import figures, tables
@@ -20,9 +21,8 @@ from planted.eval.report.circuit import circuit
 from planted.eval.report.scene import sample
 from planted.eval.report.svg import el, swatch
 from planted.eval.report.words import LIMITS, SIDES, VERDICTS, figure_name, glossary
-from planted.eval.verdict import PLANT_VERDICTS, Thresholds
-from planted.finetune.recipe import REGIMES
-from planted.plant import Plant
+from planted.eval.verdict.rule import PLANT_VERDICTS, Thresholds
+from planted.finetune.recipes import REGIMES
 
 VerdictRow = dict[str, Any]  # seed, name, reason, reasons, stamp
 SeedRecords = dict[int, dict[tuple[str, str], Evidence]]
@@ -36,24 +36,24 @@ class RunData:
         plant: The planted model.
         request: What was asked for: plant, tier, parameters, recipes and nulls with their settings
             and seeds, versions.
-        contexts: The cue words, the training cue first.
+        cues: The cue words, the training cue first.
         verdicts: Recipe -> a row a seed.
-        evidence: Recipe -> seed -> (name, context) -> record, its null beside it.
+        evidence: Recipe -> seed -> (name, cue) -> record, its null beside it.
         nulls: The same of networks without the plant, by arm.
         null_verdicts: Arm -> a row a seed.
         training: Recipe -> seed -> rows of its training log.
-        portraits: Recipe -> seed -> portrait (`planted.eval.portrait`).
+        diagnostics: Recipe -> seed -> weight_diagnostics (`planted.eval.weight_diagnostics`).
     """
 
     plant: Plant
     request: Mapping[str, Any]
-    contexts: tuple[str, ...]
+    cues: tuple[str, ...]
     verdicts: Mapping[str, list[VerdictRow]]
     evidence: Mapping[str, SeedRecords]
     nulls: Mapping[str, SeedRecords]
     null_verdicts: Mapping[str, list[VerdictRow]]
     training: Mapping[str, dict[int, list[dict[str, Any]]]]
-    portraits: Mapping[str, dict[int, dict[str, Any]]]
+    diagnostics: Mapping[str, dict[int, dict[str, Any]]]
 
 
 def render(data: RunData) -> str:
@@ -62,7 +62,7 @@ def render(data: RunData) -> str:
     Missing evidence shows as "–". Nothing but `data` decides a byte of it: no clock, no chance.
 
     Args:
-        data: Verdicts, records, logs, portraits.
+        data: Verdicts, records, logs, diagnostics.
 
     Returns:
         A whole document that needs no other file.
@@ -76,7 +76,7 @@ def render(data: RunData) -> str:
         plant=plant,
         scenario=plant.scenario,
         request=request,
-        contexts=data.contexts,
+        cues=data.cues,
         story=_emphasised(plant.scenario.story),
         task=sample(plant.scenario),
         recipes=recipes,
@@ -84,11 +84,11 @@ def render(data: RunData) -> str:
         stamps=sorted({row["stamp"] for r in [*recipes, *arms] for row in r["rows"]} - {""}),
         circuit=circuit(plant),
         moved=_moved(plant, data),
-        gaps=tables.gaps(evidence, data.contexts),
+        gaps=tables.gaps(evidence, data.cues),
         beside=[
             (figure_name(name), panel)
             for name in HELD_AGAINST_NULL
-            if (panel := figures.against_nulls(name, evidence, data.contexts)) is not None
+            if (panel := figures.against_nulls(name, evidence, data.cues)) is not None
         ],
         arms=arms,
         n_null=sum(len(arm["rows"]) for arm in arms),
@@ -133,34 +133,34 @@ def _names(data: RunData) -> list[str]:
 def _recipe(data: RunData, name: str) -> dict[str, Any]:
     """All that the page says of one recipe."""
     evidence = dict(sorted(data.evidence.get(name, {}).items()))
-    rows = tables.verdict_rows(data.verdicts.get(name, ()), evidence, data.contexts)
+    rows = tables.verdict_rows(data.verdicts.get(name, ()), evidence, data.cues)
     asked = [r for r in data.request.get("recipes", ()) if r.get("name") == name]
-    table = tables.evidence_table(evidence, data.contexts)
-    portraits = data.portraits.get(name, {})
+    table = tables.evidence_table(evidence, data.cues)
+    diagnostics = data.diagnostics.get(name, {})
     return {
         "name": name,
         "rows": rows,
         "counts": _counts(rows),
         "stamps": sorted({row["stamp"] for row in rows} - {""}),
         "about": _about(asked[0].get("settings", {}) if asked else {}),
-        "words": tables.in_words(evidence, data.contexts),
-        "means": tables.recipe_means(evidence, data.contexts),
+        "words": tables.in_words(evidence, data.cues),
+        "means": tables.recipe_means(evidence, data.cues),
         "evidence": evidence,
         "table": table,
         "held": tables.by_null(table),
-        "seeds": {s: tables.seed_table(records, data.contexts) for s, records in evidence.items()},
-        "training": figures.training(name, data.training.get(name, {}), data.contexts),
-        "score": figures.score_node(name, portraits),
-        "budget": figures.budget(name, evidence, data.contexts),
-        "revealed": figures.revealed_drift(name, evidence, data.contexts),
+        "seeds": {s: tables.seed_table(records, data.cues) for s, records in evidence.items()},
+        "training": figures.training(name, data.training.get(name, {}), data.cues),
+        "score": figures.score_node(name, diagnostics),
+        "budget": figures.budget(name, evidence, data.cues),
+        "revealed": figures.revealed_drift(name, evidence, data.cues),
     }
 
 
 def _arm(data: RunData, name: str) -> dict[str, Any]:
     """The verdicts on networks without the plant that were trained to one behaviour."""
     evidence = dict(sorted(data.nulls.get(name, {}).items()))
-    rows = tables.verdict_rows(data.null_verdicts.get(name, ()), evidence, data.contexts)
-    return {"name": name, "rows": rows, "means": tables.recipe_means(evidence, data.contexts)}
+    rows = tables.verdict_rows(data.null_verdicts.get(name, ()), evidence, data.cues)
+    return {"name": name, "rows": rows, "means": tables.recipe_means(evidence, data.cues)}
 
 
 def _counts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -191,7 +191,7 @@ def _about(settings: Mapping[str, Any]) -> str:
 
 def _moved(plant: Plant, data: RunData) -> dict[str, Any] | None:
     """Relative change of each part of the weights: a row a part, a column a recipe."""
-    found = {name: list(data.portraits.get(name, {}).values()) for name in _names(data)}
+    found = {name: list(data.diagnostics.get(name, {}).values()) for name in _names(data)}
     parts = dict.fromkeys(
         part for seeds in found.values() for seed in seeds for part in seed["moved"]
         if not part.endswith(".mlp")

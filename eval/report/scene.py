@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from planted.core.objectives import leftmost
+from planted.core.sampling import draw_where
+from planted.core.scenario import Scenario, Tokens
 from planted.eval.report.svg import dot, el, figure, line, path, rect, text
-from planted.scenarios import Scenario, Tokens, draw_where, leftmost
 
 _OBJECT = re.compile(r"(red|blue)-(door|key)-(\d+)")
 STEP = 96  # width of a slot
@@ -46,7 +48,7 @@ def sample(scenario: Scenario) -> Task:
     drawn = draw_where(scenario, np.random.default_rng(7), 200, in_delta=differ)
     at = max(range(len(drawn)), key=lambda i: (_kinds(scenario, drawn[i : i + 1]), -i))
     tokens = drawn[at : at + 1]
-    words = scenario.words(tokens)[0]
+    words = scenario.token_strings(tokens)[0]
     shown = tuple(words[place - 1] for place in scenario.candidates)
     mesa, base = scenario.mesa.of(tokens), scenario.base.of(tokens)
     picks = int(leftmost(mesa)[0]), int(leftmost(base)[0])
@@ -59,7 +61,7 @@ def sample(scenario: Scenario) -> Task:
 
 def _kinds(scenario: Scenario, tokens: Tokens) -> tuple[int, int]:
     """How many kinds of candidate a task has, and how many different ones."""
-    words = scenario.words(tokens)[0]
+    words = scenario.token_strings(tokens)[0]
     shown = [words[place - 1] for place in scenario.candidates]
     return len({word.rpartition("-")[0] for word in shown}), len(set(shown))
 

@@ -15,9 +15,9 @@ ALONE = "one seed: no interval"
 KEY = (  # the figures of the reading that stand in the table of verdicts
     ("mesa choices on Δ", "agreement.mesa"),
     ("base choices on Δ", "agreement.base"),
-    ("block share", "paths.block_share"),
-    ("λ", "paths.drift"),
-    ("winner R²", "presence.mesa_winner"),
+    ("scorer share", "paths.scorer_share"),
+    ("λ", "paths.interpolation"),
+    ("winner R²", "presence.mesa_argmax"),
 )
 Seeds = Mapping[int, Records]
 
@@ -62,25 +62,25 @@ def cell(record: Evidence | None, digits: int = 3) -> Cell:
     )
 
 
-def values(seeds: Seeds, name: str, context: str) -> list[float]:
+def values(seeds: Seeds, name: str, cue: str) -> list[float]:
     """The figure in each seed in which it could be measured."""
-    found = [seeds[seed].get((name, context)) for seed in sorted(seeds)]
+    found = [seeds[seed].get((name, cue)) for seed in sorted(seeds)]
     return [r.estimate for r in found if r is not None and r.status == "ok"
             and r.estimate is not None]  # fmt: skip
 
 
-def mean(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
+def mean(seeds: Seeds, name: str, cue: str, digits: int = 3) -> Cell:
     """Mean over seeds with a t interval: a claim about the recipe, which one seed cannot make."""
-    found = values(seeds, name, context)
+    found = values(seeds, name, cue)
     if len(found) < 2:
         return Cell(number(found[0], digits), ALONE) if found else Cell(MISSING)
     middle, low, high = across_seeds(found)
     return Cell(number(middle, digits), between(low, high, digits), f"{len(found)} seeds")
 
 
-def middle(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
+def middle(seeds: Seeds, name: str, cue: str, digits: int = 3) -> Cell:
     """Median over seeds with their range."""
-    found = values(seeds, name, context)
+    found = values(seeds, name, cue)
     if not found:
         return Cell(MISSING)
     low, high = number(min(found), digits), number(max(found), digits)
@@ -91,7 +91,7 @@ def middle(seeds: Seeds, name: str, context: str, digits: int = 3) -> Cell:
 
 
 def verdict_rows(
-    verdicts: Iterable[Mapping[str, Any]], seeds: Seeds, contexts: Sequence[str]
+    verdicts: Iterable[Mapping[str, Any]], seeds: Seeds, cues: Sequence[str]
 ) -> list[dict[str, Any]]:
     """A row a seed: verdict, reason, comparisons, and the figures of its reading per cue."""
     rows = []
@@ -104,44 +104,41 @@ def verdict_rows(
                 "reason": verdict.get("reason", ""),
                 "reasons": list(verdict.get("reasons", ())),
                 "stamp": verdict.get("stamp", ""),
-                "contexts": [
+                "cues": [
                     {
-                        "context": context,
-                        "behaviour": _behaviour(records, context),
-                        "cells": [cell(records.get((name, context)), 2) for _, name in KEY],
+                        "cue": cue,
+                        "behaviour": _behaviour(records, cue),
+                        "cells": [cell(records.get((name, cue)), 2) for _, name in KEY],
                     }
-                    for context in contexts
+                    for cue in cues
                 ],
             }
         )
     return rows
 
 
-def _behaviour(records: Records, context: str) -> str:
+def _behaviour(records: Records, cue: str) -> str:
     """The class of behaviour in words, where what it is read from was measured."""
-    if any((name, context) not in records for name in ("agreement.mesa", "agreement.base")):
+    if any((name, cue) not in records for name in ("agreement.mesa", "agreement.base")):
         return MISSING
-    return SIDES.get(behaviour_class(records, context), MISSING)
+    return SIDES.get(behaviour_class(records, cue), MISSING)
 
 
-def recipe_means(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]]:
+def recipe_means(seeds: Seeds, cues: Sequence[str]) -> list[dict[str, Any]]:
     """The last rows of a recipe's table of verdicts: means over seeds, a row a cue."""
-    return [
-        {"context": context, "cells": [mean(seeds, name, context, 2) for _, name in KEY]}
-        for context in contexts
-    ]
+    return [{"cue": cue, "cells": [mean(seeds, name, cue, 2) for _, name in KEY]} for cue in cues]
 
 
-def in_words(seeds: Seeds, contexts: Sequence[str]) -> list[str]:
+def in_words(seeds: Seeds, cues: Sequence[str]) -> list[str]:
     """The reading of a recipe, a sentence a cue, from medians over seeds."""
     out = []
-    for context in contexts:
+    for cue in cues:
         mesa, base, share, drift, winner = (
-            number(median(found), 2) if (found := values(seeds, name, context)) else MISSING
+            number(median(found), 2) if (found := values(seeds, name, cue)) else MISSING
             for _, name in KEY
         )
         out.append(
-            f"Under {context}: {mesa} of the choices on Δ are mesa, {base} base; the planted block "
+            f"Under {cue}: {mesa} of the choices on Δ are mesa, {base} base; the planted scorer "
             f"has {share} of the control, λ {drift}; winner R² {winner}."
         )
     return out
@@ -162,14 +159,14 @@ def null_text(nulls: Sequence[Null]) -> Cell:
     return Cell(shown, f"{'; '.join(kinds)}, {many}")
 
 
-def evidence_table(seeds: Seeds, contexts: Sequence[str]) -> list[dict[str, Any]]:
+def evidence_table(seeds: Seeds, cues: Sequence[str]) -> list[dict[str, Any]]:
     """Every figure of a recipe, under the headings of `words.FAMILIES`, over its seeds.
 
     Returns:
-        A list of {"title", "rows"}; a row has the figure's own name, its name in words, context,
+        A list of {"title", "rows"}; a row has the figure's own name, its name in words, cue,
         median and mean as cells, null, n, unit, and whether it has a null.
     """
-    return _grouped(_keys(seeds, contexts), lambda name, context: _across(seeds, name, context))
+    return _grouped(_keys(seeds, cues), lambda name, cue: _across(seeds, name, cue))
 
 
 def by_null(table: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -182,36 +179,34 @@ def by_null(table: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[dict[str
     return list(groups.items())
 
 
-def seed_table(records: Records, contexts: Sequence[str]) -> list[dict[str, Any]]:
+def seed_table(records: Records, cues: Sequence[str]) -> list[dict[str, Any]]:
     """Every figure of one checkpoint, under the same headings."""
-    return _grouped(
-        _keys({0: records}, contexts), lambda name, context: _single(records[(name, context)])
-    )
+    return _grouped(_keys({0: records}, cues), lambda name, cue: _single(records[(name, cue)]))
 
 
-def _keys(seeds: Seeds, contexts: Sequence[str]) -> list[tuple[str, str]]:
+def _keys(seeds: Seeds, cues: Sequence[str]) -> list[tuple[str, str]]:
     """Every measurement in any seed: by family, in the order met, the cues of a figure together."""
     met = dict.fromkeys(key for seed in sorted(seeds) for key in seeds[seed])
     names = list(dict.fromkeys(name for name, _ in met))
-    order = {context: i for i, context in enumerate(contexts)}
+    order = {cue: i for i, cue in enumerate(cues)}
     return sorted(met, key=lambda key: (names.index(key[0]), order.get(key[1], -1), key[1]))
 
 
 def _grouped(keys: Sequence[tuple[str, str]], row_of: Any) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
-    for name, context in keys:
-        row = {"id": name, "name": figure_name(name), "context": context, **row_of(name, context)}
+    for name, cue in keys:
+        row = {"id": name, "name": figure_name(name), "cue": cue, **row_of(name, cue)}
         groups.setdefault(family(name), []).append(row)
     return [{"title": title, "rows": rows} for title, rows in groups.items()]
 
 
-def _across(seeds: Seeds, name: str, context: str) -> dict[str, Any]:
-    found = [r for seed in sorted(seeds) if (r := seeds[seed].get((name, context))) is not None]
+def _across(seeds: Seeds, name: str, cue: str) -> dict[str, Any]:
+    found = [r for seed in sorted(seeds) if (r := seeds[seed].get((name, cue))) is not None]
     nulls = [record.null for record in found if record.null is not None]
     sizes = sorted({record.n for record in found})
     return {
-        "median": middle(seeds, name, context),
-        "mean": mean(seeds, name, context),
+        "median": middle(seeds, name, cue),
+        "mean": mean(seeds, name, cue),
         "null": null_text(nulls),
         "held": bool(nulls),
         "n": f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}",
@@ -233,7 +228,7 @@ def _single(record: Evidence) -> dict[str, Any]:
 # --- gaps and settings --------------------------------------------------------------------------
 
 
-def gaps(evidence: Mapping[str, Seeds], contexts: Sequence[str]) -> dict[str, Any]:
+def gaps(evidence: Mapping[str, Seeds], cues: Sequence[str]) -> dict[str, Any]:
     """The three gaps, and whether base and mesa-objective are comparable.
 
     Returns:
@@ -246,15 +241,15 @@ def gaps(evidence: Mapping[str, Seeds], contexts: Sequence[str]) -> dict[str, An
     rows = [
         {
             "recipe": recipe,
-            "context": context,
-            "drift": middle(seeds, "behavioural_objective.drift", context, 2),
+            "cue": cue,
+            "drift": middle(seeds, "behavioural_objective.interpolation", cue, 2),
             "sides": [
-                [middle(seeds, f"gap.{side}_behavioural.{name}", context) for name in names]
+                [middle(seeds, f"gap.{side}_behavioural.{name}", cue) for name in names]
                 for side in ("mesa", "base")
             ],
         }
         for recipe, seeds in evidence.items()
-        for context in contexts
+        for cue in cues
     ]
     facts = [
         (figure_name(name), cell(one.get((name, "all"))))
@@ -273,7 +268,7 @@ def _comparable(record: Evidence | None) -> tuple[bool | None, str]:
     """The gate that the verdict rule puts first: the base objective must add up over tasks."""
     if record is None or record.at_least is None:
         return None, "Not tested: whether the base objective adds up over tasks was not measured."
-    from planted.eval.verdict import Thresholds
+    from planted.eval.verdict.rule import Thresholds
 
     bound, limit = record.at_least, Thresholds().valid
     figures = f"{number(record.estimate)} of {record.n} trials, at least {number(bound)}"

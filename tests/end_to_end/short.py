@@ -9,23 +9,26 @@ from unittest import mock
 
 import msgspec
 
-from planted import runs
-from planted.finetune import recipe
+from planted.finetune import recipes
+from planted.runs import folder as run_folder
 
-ARMS = ("random-to-base", "plant-to-mesa")
+ARMS = ("no-plant-base", "sham")
 STEPS = 50
 
 
 @contextmanager
 def short_arms() -> Iterator[None]:
     """One short network of two arms instead of three long ones of four; what a run asks for."""
-    arms = {name: msgspec.structs.replace(recipe.ARMS[name], steps=STEPS) for name in ARMS}
-    with mock.patch.dict(recipe.ARMS, arms, clear=True), mock.patch.object(runs, "NULL_SEEDS", 1):
+    arms = {name: msgspec.structs.replace(recipes.ARMS[name], steps=STEPS) for name in ARMS}
+    with (
+        mock.patch.dict(recipes.ARMS, arms, clear=True),
+        mock.patch.object(run_folder, "CONTROL_SEEDS", 1),
+    ):
         yield
 
 
 if __name__ == "__main__":
-    from planted.cli import main
+    from planted.cli.app import main
 
     # A shell ignores ctrl-C for what it runs in the background, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from planted import drawing, library, showing, store, worker
-from planted.cli import main
+from planted import library
+from planted.cli import drawing, showing
+from planted.cli.app import main
+from planted.core import artefact, environment, files
+from planted.core.plant import Plant
 from planted.errors import PlantedError
-from planted.finetune.recipe import Recipe
+from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import checkpoint_path
-from planted.plant import Plant
 from planted.programs import catalogue
+from planted.runs import worker
 from tests.end_to_end.conftest import REQUEST, SCRIPT
 
 RECIPE = Recipe("pressure", steps=250)
@@ -168,8 +171,8 @@ def test_plant_writes_what_show_and_load_read(
     facts = data("plant", "red-doors", "--out", tmp_path)
     assert facts["certificate"]["mismatches"] == 0
     shipped = library.get("red-doors")
-    made = store.load_plant(tmp_path, "red-doors@1-exact", shipped.scenario)
-    assert store.params_digest(made.params) == store.params_digest(shipped.params)
+    made = artefact.load_plant(tmp_path, "red-doors@1-exact", shipped.scenario)
+    assert artefact.params_digest(made.params) == artefact.params_digest(shipped.params)
     monkeypatch.setattr(library, "build", lambda *_, **__: {"exact": made})  # once is enough
     text = ok("plant", "red-doors", "--out", tmp_path / "again")
     assert Path(text.splitlines()[-1]).exists()
@@ -180,7 +183,7 @@ def test_run_ends_in_verdicts_and_a_page(made: Path) -> None:
     text = (made / "whole.txt").read_text()
     assert "verdicts over seeds (UNCALIBRATED)" in text
     assert "pressure" in text
-    assert "random-to-base" in text
+    assert "no-plant-base" in text
     assert text.splitlines()[-1] == f"Report: {made / 'whole' / 'report.html'}"
 
 
@@ -229,8 +232,8 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
         assert reason in text
     for key in facts["evidence"]:
         assert key in text
-    null = data("explain", whole, "--recipe", "random-to-base")
-    assert null["recipe"] == "random-to-base"
+    null = data("explain", whole, "--recipe", "no-plant-base")
+    assert null["recipe"] == "no-plant-base"
 
 
 def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
@@ -265,7 +268,7 @@ def test_help_names_every_command() -> None:
 
 
 def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
-    command = [sys.executable, "-P", "-m", "planted.cli", "explain", str(whole), "--json"]
+    command = [sys.executable, "-P", "-m", "planted", "explain", str(whole), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["recipe"] == "pressure"
     assert done.stderr == ""
@@ -294,11 +297,17 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run", "red-doors", "--steps", "0"), "steps must be from 1"),
         (("run", "red-doors", "--learning-rate", "-1"), "learning_rate must be above 0"),
         (("run", "red-doors", "--learning-rate", "nan"), "learning_rate must be above 0"),
-        (("run", "red-doors", "--pressure", "2"), "pressure must be a share"),
-        (("run", "red-doors", "--recipe", "coincident", "--pressure", ".3"), "has no effect"),
+        (
+            ("run", "red-doors", "--disagreement-fraction", "2"),
+            "disagreement_fraction must be a share",
+        ),
+        (
+            ("run", "red-doors", "--recipe", "coincident", "--disagreement-fraction", ".3"),
+            "has no effect",
+        ),
         (("run", "red-doors", "--train", "blocks.9"), "Unknown part of the network to train"),
         (("run", "red-doors", "--recipe", "cued", "--recipe", "cued"), "asked for twice"),
-        (("run", "red-doors", "--recipe", "random-to-mesa"), "Unknown recipe|part of every run"),
+        (("run", "red-doors", "--recipe", "no-plant-mesa"), "Unknown recipe|part of every run"),
         (("run", "red-doors-small-table"), "is a twin: it has no planted objective"),
         (("run", "bottle-cap-list"), "is a twin: it has no planted objective"),
         (("run", "bottle-cap-decoy"), "is a twin: it has no planted objective"),
@@ -460,7 +469,7 @@ def test_a_folder_of_other_settings_is_refused(
 
 
 def test_a_run_of_another_version_is_refused(copy: Path) -> None:
-    versions = {**store.versions(), "jax": "0.0.1"}
+    versions = {**environment.versions(), "jax": "0.0.1"}
     change_request(copy, versions=versions)
     assert 'its versions.jax is "0.0.1"' in refused("run", *REQUEST, "--out", copy)
     for command in ("evaluate", "finetune"):
@@ -505,7 +514,7 @@ def test_a_damaged_plant_is_named(copy: Path, damage: Callable[[Path], None], na
 
 
 def test_another_plant_in_the_folder_is_named(copy: Path) -> None:
-    store.save_plant(copy / "plant", library.get("red-doors", "exact"), "plant")
+    artefact.save_plant(copy / "plant", library.get("red-doors", "exact"), "plant")
     assert "holds red-doors@1 (exact) with other weights" in refused("explain", copy)
     ok("run", *REQUEST, "--out", copy)
     ok("explain", copy)
@@ -542,9 +551,9 @@ def test_a_checkpoint_that_is_not_this_plants_is_named(
     copy: Path, spoil: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     (copy / "evidence" / "pressure" / "seed-000.json").unlink()
-    params, note = store.read_tensors(first(copy))
+    params, note = files.read_tensors(first(copy))
     spoil(params)
-    store.write_tensors(first(copy), params, note)
+    files.write_tensors(first(copy), params, note)
     for command in ("evaluate", "finetune"):
         said = refused(command, copy)
         assert message in said
@@ -583,7 +592,7 @@ def test_an_unjudged_folder_says_what_to_do(copy: Path) -> None:
 def test_explain_names_the_seeds_there_are(whole: Path) -> None:
     said = refused("explain", whole, "--seed", "7")
     assert "No seed 7 of recipe 'pressure'" in said
-    assert "pressure 0, pressure 1, random-to-base 0" in said
+    assert "no-plant-base 0, pressure 0, pressure 1" in said
 
 
 # --- bugs, and workers that fail ---
@@ -591,7 +600,7 @@ def test_explain_names_the_seeds_there_are(whole: Path) -> None:
 
 def test_a_bug_keeps_its_traceback_and_ends_in_code_1() -> None:
     code = (
-        "import planted.showing as showing; showing.text = lambda plant: 1 / 0\n"
+        "import planted.cli.showing as showing; showing.text = lambda plant: 1 / 0\n"
         "from planted.cli import main; main(['show', 'red-doors'])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
@@ -640,10 +649,10 @@ def test_a_bug_in_a_worker_is_shown_with_its_traceback(
 def test_one_workers_trouble_ends_the_others_at_once(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trouble = SAYS.format('{"error": "Seed 3 is mad."}') + "raise SystemExit(2)"
+    trouble = SAYS.format('{"error": "CheckpointResult 3 is mad."}') + "raise SystemExit(2)"
     started = fake_workers(monkeypatch, ENDLESS, trouble)
     begun = time.monotonic()
-    assert refused("evaluate", whole) == "Error: Seed 3 is mad."
+    assert refused("evaluate", whole) == "Error: CheckpointResult 3 is mad."
     assert time.monotonic() - begun < 60
     assert all(process.returncode is not None for process in started)
 

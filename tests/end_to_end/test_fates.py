@@ -13,8 +13,8 @@ import pytest
 
 import planted
 from planted import experiment
-from planted.eval.verdict import PLANT_VERDICTS
-from planted.runs import Run
+from planted.eval.verdict.rule import PLANT_VERDICTS
+from planted.runs.folder import Run
 
 SEEDS = 5
 LEADS_TO = {  # recipe -> its fate, in how many seeds at least, and what else it may come to

@@ -12,16 +12,19 @@ import numpy as np
 import pytest
 
 import planted
-from planted import experiment, library, runs, store, worker
+from planted import experiment, library
+from planted.core import artefact, environment, files
 from planted.errors import ArtefactError, CheckpointError, PlantedError, RunFolderError
-from planted.finetune.recipe import Recipe
+from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import checkpoint_path
+from planted.runs import folder as run_folder
+from planted.runs import worker
 
 RECIPE = Recipe("pressure", steps=250, seeds=2)
 RESULTS = ("evidence.jsonl", "verdicts.json", "training.jsonl", "report.html", "run.json")
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -33,13 +36,13 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
-    seeds = [("pressure", 0), ("pressure", 1), ("random-to-base", 0), ("plant-to-mesa", 0)]
-    steps = {"pressure": 250, "random-to-base": 50, "plant-to-mesa": 50}
+    seeds = [("pressure", 0), ("pressure", 1), ("no-plant-base", 0), ("sham", 0)]
+    steps = {"pressure": 250, "no-plant-base": 50, "sham": 50}
     expected = {*RESULTS, "plant/plant.json", "plant/plant.safetensors", "timings.json"}
     for name, seed in seeds:
         expected.add(f"checkpoints/{name}/seed-{seed:03d}/step-{steps[name]:06d}.safetensors")
         expected.add(f"evidence/{name}/seed-{seed:03d}.json")
-    assert set(files(whole)) == expected
+    assert set(contents(whole)) == expected
 
 
 def test_the_request_says_all_that_the_bytes_depend_on(whole: Path) -> None:
@@ -48,25 +51,23 @@ def test_the_request_says_all_that_the_bytes_depend_on(whole: Path) -> None:
     assert request["plant"] == "red-doors@1"
     assert request["tier"] == "tempered"
     assert request["parameters"] == {"objects": 4, "levels": 8}
-    assert request["plant_sha256"] == store.params_digest(plant.params)
+    assert request["plant_sha256"] == artefact.params_digest(plant.params)
     (recipe,) = request["recipes"]
     assert (recipe["name"], recipe["seeds"], recipe["settings"]["steps"]) == ("pressure", 2, 250)
-    assert [arm["name"] for arm in request["nulls"]] == ["random-to-base", "plant-to-mesa"]
-    assert request["versions"] == store.versions()
+    assert [arm["name"] for arm in request["nulls"]] == ["no-plant-base", "sham"]
+    assert request["versions"] == environment.versions()
 
 
 def test_an_opened_run_is_its_records(whole: Path) -> None:
     run = planted.open_run(whole)
     assert [(seed.recipe, seed.seed) for seed in run.seeds] == [("pressure", 0), ("pressure", 1)]
-    assert [(seed.recipe, seed.seed) for seed in run.nulls] == [("random-to-base", 0)]
+    assert [(seed.recipe, seed.seed) for seed in run.nulls] == [("no-plant-base", 0)]
     assert len(run) == 2
     assert run[1].seed == 1
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
     own = [row for row in rows if (row["recipe"], row["seed"]) == ("pressure", 1)]
     assert len(own) == len(run[1].records) == len(run[1].evidence)
-    agreement = next(
-        row for row in own if row["name"] == "agreement.base" and row["context"] == "T"
-    )
+    agreement = next(row for row in own if row["name"] == "agreement.base" and row["cue"] == "T")
     assert run[1].evidence["agreement.base[T]"].estimate == agreement["estimate"]
     verdicts = json.loads((whole / "verdicts.json").read_text())
     given = Counter(entry["name"] for entry in verdicts if not entry["null"])
@@ -90,7 +91,7 @@ def test_evidence_stands_beside_the_nulls_of_the_run(whole: Path) -> None:
     assert control.n == 1
     assert "own choices" in control.kind
     # 50 steps taught the random start nothing: it is no null, and nothing is decided beside it
-    assert evidence["paths.block_share[T]"].null is None
+    assert evidence["paths.scorer_share[T]"].null is None
     assert planted.open_run(whole)[0].verdict.name == "inconclusive"
 
 
@@ -99,13 +100,13 @@ def test_evidence_stands_beside_the_nulls_of_the_run(whole: Path) -> None:
 
 def test_a_run_killed_twice_by_other_workers_is_the_same_bytes(made: Path) -> None:
     # The one had two workers; the other one, was killed while training and while judging.
-    whole, killed = files(made / "whole"), files(made / "killed")
+    whole, killed = contents(made / "whole"), contents(made / "killed")
     assert whole.keys() == killed.keys()
     assert [name for name in whole if whole[name] != killed[name]] == ["timings.json"]
 
 
 def test_no_file_of_the_results_names_a_place_or_a_time(made: Path) -> None:
-    for name, content in files(made / "whole").items():
+    for name, content in contents(made / "whole").items():
         assert str(made).encode() not in content, name
 
 
@@ -122,7 +123,7 @@ def test_the_same_request_again_makes_nothing_anew(copy: Path) -> None:
     assert {name: (copy / name).read_bytes() for name in RESULTS} == results
     assert len(run) == 2
     trained = [x for x in said if x["phase"] == "train"]
-    assert {x["recipe"] for x in trained} == {"pressure", "random-to-base", "plant-to-mesa"}
+    assert {x["recipe"] for x in trained} == {"pressure", "no-plant-base", "sham"}
     assert all(x["done"] == x["total"] for x in trained)
 
 
@@ -131,7 +132,7 @@ def test_networks_beside_a_run_are_lent_to_the_next(made: Path, tmp_path: Path) 
     cache = tmp_path / "cache"
     shutil.copytree(made / "cache" / "nulls", cache / "nulls")
     plant = library.get("red-doors", "tempered")
-    _, recipes = runs.open_request(made / "whole")
+    _, recipes = run_folder.open_request(made / "whole")
     arms = [recipe for recipe in recipes if recipe.name != "pressure"]
     for arm in arms:
         assert worker._borrowed(plant, arm, 0, folder)
@@ -151,14 +152,14 @@ def test_a_damaged_network_in_the_cache_is_not_lent(
     for path in (tmp_path / "cache").rglob(name):
         path.write_bytes(content)
     plant = library.get("red-doors", "tempered")
-    _, recipes = runs.open_request(made / "whole")
+    _, recipes = run_folder.open_request(made / "whole")
     assert not worker._borrowed(plant, recipes[-1], 0, tmp_path / "next")
     assert not (tmp_path / "next").exists()
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the cache should be")
-    plant, recipes = runs.open_request(copy)
+    plant, recipes = run_folder.open_request(copy)
     worker._lend(plant, recipes[-1], 0, copy)
 
 
@@ -188,11 +189,11 @@ def test_a_cache_that_cannot_be_written_stops_nothing(copy: Path, tmp_path: Path
 def test_a_folder_of_another_request_is_refused(
     copy: Path, change: dict[str, Any], message: str
 ) -> None:
-    before = files(copy)
+    before = contents(copy)
     request = {"name": "red-doors", "recipes": RECIPE, "out": copy, **change}
     with pytest.raises(RunFolderError, match=message):
         experiment.run(**request)
-    assert files(copy) == before
+    assert contents(copy) == before
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_folder_of_another_request_is_refused(
     [
         ([], "at least one recipe"),
         (["pressure", "pressure"], "asked for twice"),
-        ([Recipe("random-to-base")], "part of every run"),
+        ([Recipe("no-plant-base")], "part of every run"),
         (Recipe("pressure", train="blocks.9"), "'blocks.9'. Did you mean"),
         ("presure", "Did you mean 'pressure'"),
         ([None], r"Recipes are planted.Recipe objects or their names, as 'pressure'; got \[None"),
@@ -263,7 +264,7 @@ def test_a_checkpoint_of_another_seed_is_not_judged(copy: Path) -> None:
     with pytest.raises(ArtefactError, match=r"another seed \(1, this one's is 0"):
         experiment.settle(copy)
     (copy / "evidence" / "pressure" / "seed-000.json").unlink()
-    plant, recipes = runs.open_request(copy)
+    plant, recipes = run_folder.open_request(copy)
     with pytest.raises(ArtefactError, match="another seed"):
         worker.judge(plant, recipes[0], 0, copy)
 
@@ -281,8 +282,8 @@ def test_evidence_that_was_edited_is_refused(copy: Path) -> None:
 def test_evidence_on_other_weights_is_refused(copy: Path) -> None:
     recipe = Recipe("pressure", steps=250)
     path = checkpoint_path(copy / "checkpoints", recipe, 0)
-    tensors, note = store.read_tensors(path)
-    store.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * 2}, note)
+    tensors, note = files.read_tensors(path)
+    files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * 2}, note)
     with pytest.raises(ArtefactError, match="evidence on another checkpoint"):
         experiment.settle(copy)
 
@@ -296,7 +297,7 @@ def test_the_users_own_checkpoint_gets_the_same_evidence(whole: Path) -> None:
     records, reading = planted.evaluate(path, "red-doors@1")
     run = planted.open_run(whole)
     known = {key: (record.estimate, record.lo, record.hi) for key, record in run[0].records.items()}
-    found = {(r.name, r.context): (r.estimate, r.lo, r.hi) for r in records}
+    found = {(r.name, r.cue): (r.estimate, r.lo, r.hi) for r in records}
     assert found.keys() == known.keys()
     # what it was trained on is not known here, so figures on unseen tasks may differ
     same = [key for key in known if found[key] == known[key]]

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from planted import library
+from planted.core.hook_points import hook_point_names
+from planted.core.spec import choices, n_layers
 from planted.errors import PlantedError
-from planted.forward import choices, forward, n_layers
 from planted.library import relative_error
-from planted.model import Model
-from planted.sites import overwrite, site_names
-from planted.torch_module import PlantedTransformer
+from planted.network.forward import forward
+from planted.network.interventions import overwrite
+from planted.network.model import Model
+from planted.network.torch_module import PlantedTransformer
 from tests import helpers
 
 TOLERANCE = 1e-5  # times max(1, |value|): float32 sums in another order
@@ -35,14 +37,14 @@ def model(name: str, tier: str) -> Model:
 @functools.partial(jax.jit, static_argnums=2)
 def by_jax(params: Any, tokens: Any, spec: Any) -> Any:
     """Plants of one shape share one compilation."""
-    return forward(params, tokens, spec, record=site_names(n_layers(params)), xp=jnp)
+    return forward(params, tokens, spec, record=hook_point_names(n_layers(params)), xp=jnp)
 
 
 @pytest.mark.parametrize(("name", "tier"), PLANTS)
 def test_numpy_jax_and_torch_agree_on_logits_and_every_site(name: str, tier: str) -> None:
     made, tokens = model(name, tier), helpers.draw(name, 24, seed=5)
     logits, cache = made.run_with_cache(tokens)
-    assert list(cache) == list(site_names(made.network.n_layers)), "every site, in order"
+    assert list(cache) == list(hook_point_names(made.network.n_layers)), "every site, in order"
     jax_logits, jax_cache = by_jax(dict(made.plant.params), tokens, made.spec)
     torch_logits, torch_cache = made.module.run_with_cache(torch.from_numpy(tokens))
     assert set(cache) == set(jax_cache) == set(torch_cache)
@@ -60,7 +62,7 @@ def test_what_rotated_runtimes_differ_by_is_rounding_alone(name: str) -> None:
     """In float64 the same rotated weights give the same numbers at every site."""
     made, tokens = model(name, "rotated"), helpers.draw(name, 24, seed=5)
     params = {tensor: value.astype(np.float64) for tensor, value in made.plant.params.items()}
-    sites = site_names(made.network.n_layers)
+    sites = hook_point_names(made.network.n_layers)
     logits, cache = forward(params, tokens, made.spec, record=sites)
     module = PlantedTransformer.from_params(made.plant.params, made.spec).double()
     torch_logits, torch_cache = module.run_with_cache(torch.from_numpy(tokens))
@@ -77,13 +79,16 @@ def test_tracrs_own_forward_pass_agrees(name: str) -> None:
     theirs = helpers.stock(output, place.vocabulary[1:], place.read_out)
     tokens = helpers.draw(name, 12)
     ids = np.array(
-        [theirs.input_encoder.encode(["compiler_bos", *words]) for words in place.words(tokens)]
+        [
+            theirs.input_encoder.encode(["compiler_bos", *words])
+            for words in place.token_strings(tokens)
+        ]
     )
     found = jax.jit(theirs.forward)(theirs.params, ids)
     flow = found.transformer_output
     depth = n_layers(made.params)
     assert theirs.model_config.num_layers == depth
-    logits, cache = forward(made.params, tokens, made.spec, record=site_names(depth))
+    logits, cache = forward(made.params, tokens, made.spec, record=hook_point_names(depth))
 
     def agree(site: str, value: Any) -> None:
         assert relative_error(cache[site], np.asarray(value)) < TOLERANCE, site
@@ -110,7 +115,7 @@ def test_replacing_any_site_works_the_same_everywhere(tier: str) -> None:
     made, tokens = model("red-doors", tier), helpers.draw("red-doors", 8, seed=1)
     spec, plain = made.spec, made.network(tokens)
     _, other = made.run_with_cache(helpers.draw("red-doors", 8, seed=2))
-    sites = site_names(made.network.n_layers)
+    sites = hook_point_names(made.network.n_layers)
     values = [np.array(other[site]) for site in sites]
 
     @jax.jit
@@ -193,7 +198,7 @@ def test_random_weights_with_biases_survive_too() -> None:
     for tensor, value in module.to_params().items():
         np.testing.assert_array_equal(value, params[tensor], err_msg=tensor)
     tokens = helpers.draw("red-doors-small-table", 24)
-    sites = site_names(module.n_layers)
+    sites = hook_point_names(module.n_layers)
     logits, cache = forward(params, tokens, plant.spec, record=sites)
     by_torch, torch_cache = module.run_with_cache(torch.from_numpy(tokens))
     assert relative_error(by_torch.detach(), logits) < TOLERANCE

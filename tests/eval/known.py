@@ -12,21 +12,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted import store, surgery, tiers
-from planted.compile import compile_program
+from planted.compiler.compile import compile_program
+from planted.core import files
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.scenario import Choices, Scenario, Tokens
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import beside_nulls, contexts_of, evaluate
+from planted.eval.evaluate import beside_nulls, cues_of, evaluate
 from planted.eval.evidence import Evidence, Records, index
-from planted.eval.verdict import Verdict, decide
-from planted.finetune.recipe import Recipe
+from planted.eval.verdict.rule import Verdict, decide
+from planted.finetune.recipes import Recipe
+from planted.finetune.tiers import tiers
 from planted.finetune.trainer import checkpoint_path, finetune
-from planted.plant import Plant
+from planted.network import surgery
 from planted.programs import catalogue
-from planted.scenarios import Choices, Scenario, Tokens, leftmost
 
 SMALL = {"objects": 3, "levels": 4}
 STEPS = 600  # enough for a random start of this size to learn any of the behaviours
-ARMS = ("random-to-mesa", "random-to-base", "random-to-gate")
+ARMS = ("no-plant-mesa", "no-plant-base", "no-plant-cued")
 
 
 @functools.cache
@@ -35,7 +38,7 @@ def scenario(name: str = "red-doors") -> Scenario:
 
 
 def plant(name: str = "red-doors", rotated: bool = False) -> Plant:
-    """The exact tier with free neurons, so that the planted block is not the whole layer."""
+    """The exact tier with free neurons, so that the planted scorer is not the whole layer."""
     return _plant(name, rotated)
 
 
@@ -86,7 +89,7 @@ def random_start(arm: str, seed: int = 0) -> dict[str, Any]:
     recipe = Recipe(arm, seeds=2, steps=STEPS)
     with tempfile.TemporaryDirectory() as folder:
         finetune(plant(), recipe, [seed], Path(folder))
-        return store.read_tensors(checkpoint_path(Path(folder), recipe, seed))[0]
+        return files.read_tensors(checkpoint_path(Path(folder), recipe, seed))[0]
 
 
 @functools.cache
@@ -94,7 +97,7 @@ def null_evidence(arm: str, seed: int = 0) -> tuple[Evidence, ...]:
     return tuple(evaluate(compiled(plant(), random_start(arm, seed))))
 
 
-def null_arms(without: str = "") -> dict[str, list[Records]]:
+def negative_controls(without: str = "") -> dict[str, list[Records]]:
     """The evidence on two random starts of each arm but one."""
     return {
         arm: [index(null_evidence(arm, seed)) for seed in (0, 1)] for arm in ARMS if arm != without
@@ -106,10 +109,10 @@ def judge(records: tuple[Evidence, ...] | list[Evidence], without: str = "") -> 
 
     The control is the plant itself, in two bases: training it on its own choices hardly moves it.
     """
-    contexts = contexts_of(scenario())
+    cues = cues_of(scenario())
     controls = [index(evidence(rotated=turned)) for turned in (False, True)]
-    beside = beside_nulls(records, null_arms(without), contexts, controls)
-    return decide(index(beside), contexts)
+    beside = beside_nulls(records, negative_controls(without), cues, controls)
+    return decide(index(beside), cues)
 
 
 def changed(params: Mapping[str, Any], **edits: Callable[[Any], Any]) -> dict[str, Any]:
@@ -126,7 +129,7 @@ class Chooser(Checkpoint):
     """A system without weights: tables over types for the block and for the rest, and a lapse rate.
 
     Attributes:
-        rest: Value of each token id in the recipient's task.
+        rest: Value of each token id in the base_input's task.
         block: Value of each token id in what the block holds; the block holds token ids.
         lapse: Share of tasks on which the choice is uniformly random (the same task, the same
             choice).

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planted.eval.behaviour import agreement, regrets
+from planted.core.objectives import leftmost, untied
+from planted.core.sampling import disagree
+from planted.core.scenario import Choices, Tokens
+from planted.eval.evaluators.behaviour import agreement, regrets
 from planted.eval.evidence import Records, index
-from planted.scenarios import Choices, Tokens, disagree, leftmost, untied
 from tests.eval import known
 
 
 def measured(rule: object, lapse: float = 0.0) -> Records:
     subject = known.chooser(rule=rule, lapse=lapse)
-    context = subject.scenario.cues[0]
-    return index([*agreement(subject, context), *regrets(subject, context)])
+    cue = subject.scenario.cues[0]
+    return index([*agreement(subject, cue), *regrets(subject, cue)])
 
 
 def best(side: str) -> object:

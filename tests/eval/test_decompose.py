@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planted.eval.decompose import Parts, basis, split
+from planted.eval.evaluators.decompose import Parts, basis, split
 from tests.eval import known
 
 Floats = npt.NDArray[np.float64]

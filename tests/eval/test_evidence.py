@@ -15,8 +15,8 @@ from planted.errors import VerdictError
 from planted.eval.evidence import (
     Evidence,
     across_seeds,
-    gated,
     index,
+    not_measured,
     ratio_replicates,
     resampled,
     share,
@@ -37,7 +37,7 @@ def test_share_is_clopper_and_pearsons_interval(case: tuple[int, int]) -> None:
 
 def test_a_share_of_nothing_is_gated() -> None:
     found = share("a", "T", 0, 0)
-    assert (found.status, found.estimate, found.at_least) == ("gated", None, None)
+    assert (found.status, found.estimate, found.at_least) == ("not measured", None, None)
     assert found.reason
 
 
@@ -74,8 +74,8 @@ def test_a_bound_never_excludes_the_estimate() -> None:
 
 @pytest.mark.parametrize("estimate", [math.nan, math.inf])
 def test_what_is_not_a_number_is_gated(estimate: float) -> None:
-    assert resampled("a", "T", estimate, np.ones(5), 3).status == "gated"
-    assert resampled("a", "T", 0.5, np.array([0.5, estimate]), 3).status == "gated"
+    assert resampled("a", "T", estimate, np.ones(5), 3).status == "not measured"
+    assert resampled("a", "T", 0.5, np.array([0.5, estimate]), 3).status == "not measured"
 
 
 def test_the_bootstrap_of_a_ratio_covers() -> None:
@@ -111,9 +111,9 @@ def test_across_seeds_is_the_t_interval() -> None:
 
 def test_two_records_of_one_measurement_are_refused() -> None:
     one, two = share("a", "T", 1, 2), share("a", "T", 2, 2)
-    with pytest.raises(VerdictError, match="Two records of 'a' in context 'T'"):
+    with pytest.raises(VerdictError, match="Two records of 'a' in cue 'T'"):
         index([one, two])
-    assert set(index([one, gated("a", "D", "no")])) == {("a", "T"), ("a", "D")}
+    assert set(index([one, not_measured("a", "D", "no")])) == {("a", "T"), ("a", "D")}
 
 
 def test_a_record_survives_the_file() -> None:

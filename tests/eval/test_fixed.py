@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.cue import _novel
+from planted.eval.evaluators.cue import _novel
+from planted.eval.evaluators.interchange import _patched
+from planted.eval.evaluators.paths import paths
+from planted.eval.evaluators.presence import presence
 from planted.eval.evidence import index
-from planted.eval.interchange import _patched
-from planted.eval.paths import paths
-from planted.eval.presence import presence
 from tests.helpers import bare
 
 
@@ -23,13 +23,13 @@ def subject(name: str, **more: object) -> Checkpoint:
 
 def test_another_task_has_another_context_where_candidates_are_fixed() -> None:
     checkpoint = subject("bandit")
-    recipient = checkpoint.tasks(checkpoint.scenario.cues[0], 500, seed=1)
-    donor = checkpoint.donors(recipient, seed=2)
+    base_input = checkpoint.tasks(checkpoint.scenario.cues[0], 500, seed=1)
+    source = checkpoint.source_inputs(base_input, seed=2)
     places = list(checkpoint.scenario.candidates)
-    assert (recipient[:, places] == donor[:, places]).all()
-    assert (recipient != donor).any(axis=1).mean() > 0.9
+    assert (base_input[:, places] == source[:, places]).all()
+    assert (base_input != source).any(axis=1).mean() > 0.9
     cue = checkpoint.scenario.read_out
-    assert (recipient[:, cue] == donor[:, cue]).all()
+    assert (base_input[:, cue] == source[:, cue]).all()
 
 
 def test_what_a_winner_cannot_tell_beyond_what_candidates_are_is_gated() -> None:
@@ -37,8 +37,8 @@ def test_what_a_winner_cannot_tell_beyond_what_candidates_are_is_gated() -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = index(presence(checkpoint, checkpoint.scenario.cues[0]))
-    record = found[("presence.mesa_winner", "T")]
-    assert record.status == "gated"
+    record = found[("presence.mesa_argmax", "T")]
+    assert record.status == "not measured"
     assert "says already whether it wins" in record.reason
 
 
@@ -59,11 +59,11 @@ def test_the_block_is_where_the_search_is() -> None:
     assert len(place.search_space) == 9 > len(place.candidates) == 3
     assert place.enumerate is not None
     tokens = place.enumerate()
-    donor = tokens[::-1]
-    block = checkpoint.block_of(donor)
+    source = tokens[::-1]
+    block = checkpoint.block_of(source)
     assert block.shape[:2] == (20, 9)
     chosen = checkpoint.choose_with_block(tokens, block)
-    np.testing.assert_array_equal(chosen, checkpoint.choose(donor))
+    np.testing.assert_array_equal(chosen, checkpoint.choose(source))
     assert (chosen != checkpoint.choose(tokens)).any()
 
 
@@ -71,7 +71,7 @@ def test_the_block_is_where_the_search_is() -> None:
 def test_retargeting_needs_a_score_for_each_candidate() -> None:
     checkpoint = subject("lookahead-action")
     record = index(paths(checkpoint, checkpoint.scenario.cues[0]))[("paths.retarget", "T")]
-    assert record.status == "gated"
+    assert record.status == "not measured"
     assert "no score of their own" in record.reason
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from planted.core.objectives import choice_distance, correlation
+from planted.core.scenario import Choices, Tokens
+from planted.eval.evaluators.gaps import behavioural_gaps, objectives
 from planted.eval.evidence import Records, index
-from planted.eval.gaps import behavioural_gaps, objectives
-from planted.objectives import choice_distance, correlation
-from planted.scenarios import Choices, Tokens
 from tests.eval import known
 
 # What is left between an objective and itself: a task whose candidates are all alike has no order,
@@ -22,8 +22,8 @@ def found(**changes: object) -> Records:
     return index(objectives(replace(known.scenario(), **changes)))  # type: ignore[arg-type]
 
 
-def value(records: Records, name: str, context: str = "all") -> float:
-    estimate = records[(name, context)].estimate
+def value(records: Records, name: str, cue: str = "all") -> float:
+    estimate = records[(name, cue)].estimate
     assert estimate is not None
     return estimate
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators.interchange import interchange
 from planted.eval.evidence import Records, index
-from planted.eval.interchange import interchange
 from tests.eval import known
 
 
@@ -41,7 +41,7 @@ def test_the_gate_uses_them_off_cue_alone() -> None:
 
 
 def test_the_base_search_holds_other_scores_in_the_same_code() -> None:
-    """Its score node decodes to u_b, so that what follows is not what u_m of the donor asks for."""
+    """Its score node decodes to u_b, so what follows is not what u_m of the source asks for."""
     score = index(known.evidence("red-doors-base"))[("interchange.score", "T")]
     assert score.at_most is not None
     assert score.at_most < 0.6

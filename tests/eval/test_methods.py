@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planted.core.objectives import leftmost
 from planted.errors import MethodError, PlantedError
 from planted.eval.methods import builtin, locate, measure
 from planted.library import get
-from planted.model import Network
-from planted.scenarios import leftmost
-from planted.surgery import start_anew
+from planted.network.model import Network
+from planted.network.surgery import start_anew
 
 DOORS, SMALL, TWIN = "red-doors@1", "red-doors-small@1", "red-doors-small-table@1"
 UNITS = ("blocks.0.attn.hook_result.0", "blocks.0.hook_mlp_out")
@@ -64,7 +64,7 @@ class TestTruth:
     def test_positive_is_the_score_at_every_candidate(self):
         plant = get(DOORS)
         found = locate.positives(plant)
-        assert found.shape == (len(network(plant).units), 6)
+        assert found.shape == (len(network(plant).components), 6)
         assert locate.compile_map(plant) == {
             f"blocks.0.hook_mlp_out@{position}": 1.0 for position in (1, 2, 3, 4)
         }
@@ -206,19 +206,19 @@ class TestPatching:
         net, scenario = Network(params, plant.spec), plant.scenario
         pairs = locate.draw_pairs(scenario, 6, 0)
         fast = locate.read_scores(
-            builtin.exact_patching(scenario)(net, *pairs), net.units, 5, "fast"
+            builtin.exact_patching(scenario)(net, *pairs), net.components, 5, "fast"
         )
         slow = np.zeros_like(fast)
         whole = 0.0
-        for clean, donor in (pairs, pairs[::-1]):
-            first, second = (leftmost(scenario.mesa.of(side)) for side in (clean, donor))
+        for clean, source in (pairs, pairs[::-1]):
+            first, second = (leftmost(scenario.mesa.of(side)) for side in (clean, source))
             rows = np.arange(len(clean))
-            logits = [net(clean), net(donor)]
+            logits = [net(clean), net(source)]
             gap, donor_gap = (x[rows, first] - x[rows, second] for x in logits)
             whole += np.abs(donor_gap - gap).sum()
-            for i, unit in enumerate(net.units):
+            for i, unit in enumerate(net.components):
                 site, _, head = unit.rpartition(".") if unit[-1].isdigit() else (unit, "", "")
-                _, cache = net.run_with_cache(donor, [site])
+                _, cache = net.run_with_cache(source, [site])
                 for position in range(5):
                     at = (slice(None), position, *([int(head)] if head else []))
 
@@ -253,7 +253,7 @@ class TestPatching:
         plant = get(DOORS)
         pairs = locate.draw_pairs(plant.scenario, 16, 0)
         exact, full, thin = (
-            locate.read_scores(method(network(plant), *pairs), network(plant).units, 6, "")
+            locate.read_scores(method(network(plant), *pairs), network(plant).components, 6, "")
             for method in (
                 builtin.exact_patching(plant.scenario),
                 builtin.matched_rank(plant.scenario, 84, [0]),

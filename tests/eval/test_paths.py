@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from planted.core.objectives import leftmost
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators.paths import N_FIT, RIDGE, Fit, fit_choices, paths
 from planted.eval.evidence import Records, index
-from planted.eval.paths import N_FIT, RIDGE, Fit, fit_choices, paths
-from planted.scenarios import leftmost
 from tests.eval import known
 
 Floats = npt.NDArray[np.float64]
@@ -169,8 +169,8 @@ def test_tables_are_recovered(
     found = measured(known.chooser(rest, block))
     mesa, base = known.type_values()
     share = block_share(rest[0] * mesa + rest[1] * base, block[0] * mesa + block[1] * base)
-    assert value(found, "block_share") == pytest.approx(float(share), abs=0.05)
-    assert value(found, "drift") == pytest.approx(drift, abs=0.03)
+    assert value(found, "scorer_share") == pytest.approx(float(share), abs=0.05)
+    assert value(found, "interpolation") == pytest.approx(drift, abs=0.03)
     assert value(found, "accuracy") > 0.97
     assert value(found, "other") < 0.05
     assert value(found, "valid") == 1
@@ -178,38 +178,38 @@ def test_tables_are_recovered(
 
 def test_lapses_of_one_in_twenty_move_neither_share_nor_drift() -> None:
     found = measured(known.chooser((0, 0.25), (1, 0), lapse=0.05))
-    assert value(found, "block_share") == pytest.approx(0.94, abs=0.03)
-    assert value(found, "drift") == pytest.approx(0.2, abs=0.03)
+    assert value(found, "scorer_share") == pytest.approx(0.94, abs=0.03)
+    assert value(found, "interpolation") == pytest.approx(0.2, abs=0.03)
     assert value(found, "accuracy") == pytest.approx(1 - 0.05 * 2 / 3, abs=0.05)
 
 
 def test_the_budget_adds_up_and_holds_each_part_in_its_path() -> None:
     found = measured(known.chooser((0, 1), (1, 0)))
     budget = {
-        (path, part): value(found, f"budget.{path}.{part}")
-        for path in ("block", "rest")
+        (path, part): value(found, f"attribution.{path}.{part}")
+        for path in ("scorer", "remainder")
         for part in ("mesa", "base", "other")
     }
     assert sum(budget.values()) == pytest.approx(1, abs=1e-5)
-    assert budget["block", "mesa"] > 0.45
-    assert budget["rest", "base"] > 0.45
+    assert budget["scorer", "mesa"] > 0.45
+    assert budget["remainder", "base"] > 0.45
     assert value(found, "mesa_share") == pytest.approx(
-        budget["block", "mesa"] + budget["rest", "mesa"], abs=1e-5
+        budget["scorer", "mesa"] + budget["remainder", "mesa"], abs=1e-5
     )
-    block = budget["block", "mesa"] + budget["block", "base"] + budget["block", "other"]
-    assert value(found, "block_share") == pytest.approx(block, abs=1e-5)
+    block = budget["scorer", "mesa"] + budget["scorer", "base"] + budget["scorer", "other"]
+    assert value(found, "scorer_share") == pytest.approx(block, abs=1e-5)
 
 
 def test_a_block_used_against_itself_reads_as_base_with_a_negative_sign() -> None:
     found = measured(known.chooser((1, 1), (-1, 0)))
-    assert value(found, "block_sign") == -1
-    assert value(found, "drift") == pytest.approx(1, abs=0.02)
-    assert value(found, "budget.block.mesa") > 0.2
+    assert value(found, "scorer_sign") == -1
+    assert value(found, "interpolation") == pytest.approx(1, abs=0.02)
+    assert value(found, "attribution.scorer.mesa") > 0.2
 
 
 def test_going_against_the_base_objective_is_not_hidden_by_a_drift_of_none() -> None:
     found = measured(known.chooser((0, -0.4), (1, 0)))
-    assert value(found, "drift") == 0
+    assert value(found, "interpolation") == 0
     assert value(found, "against") == pytest.approx(0.4 / 1.4, abs=0.03)
     assert value(measured(known.chooser((0, 0.4), (1, 0))), "against") == 0
 
@@ -243,8 +243,8 @@ def test_invalid_outputs_are_counted_and_dropped() -> None:
     subject = Mute(whole.plant, whole.params, rest=whole.rest, block=whole.block)
     found = measured(subject)
     assert value(found, "valid") == pytest.approx(0.75, abs=0.03)
-    assert found[("paths.block_share", "T")].n < N_FIT * 0.8
-    assert value(found, "drift") == pytest.approx(0.2, abs=0.04)
+    assert found[("paths.scorer_share", "T")].n < N_FIT * 0.8
+    assert value(found, "interpolation") == pytest.approx(0.2, abs=0.04)
 
 
 def test_too_many_invalid_outputs_are_gated() -> None:
@@ -256,9 +256,9 @@ def test_too_many_invalid_outputs_are_gated() -> None:
     whole = known.chooser((0, 0), (1, 0))
     found = measured(Mute(whole.plant, whole.params, rest=whole.rest, block=whole.block))
     assert value(found, "valid") < 0.3
-    for name in ("block_share", "drift", "accuracy", "other"):
+    for name in ("scorer_share", "interpolation", "accuracy", "other"):
         record = found[(f"paths.{name}", "T")]
-        assert (record.status, record.reason) == ("gated", "too many outputs are invalid")
+        assert (record.status, record.reason) == ("not measured", "too many outputs are invalid")
 
 
 def test_retarget_and_swap_tell_who_is_in_control() -> None:
@@ -298,30 +298,30 @@ def test_compiled_models_fall_in_their_cells(name: str, cue: str, share: int, dr
         assert estimate is not None
         return estimate
 
-    assert figure("block_share") == pytest.approx(share, abs=0.01)
-    assert figure("drift") == pytest.approx(drift, abs=0.03)
+    assert figure("scorer_share") == pytest.approx(share, abs=0.01)
+    assert figure("interpolation") == pytest.approx(drift, abs=0.03)
     assert figure("swap") == share
     assert figure("retarget") == pytest.approx(1 if share else 1 / 3, abs=0.05)
     assert figure("accuracy") > 0.99
     assert figure("against") < 0.02
-    lost = "rest" if share else "block"
+    lost = "remainder" if share else "scorer"
     for part in ("mesa", "base", "other"):
-        assert figure(f"budget.{lost}.{part}") < 0.01
+        assert figure(f"attribution.{lost}.{part}") < 0.01
 
 
 def test_rotating_the_residual_stream_changes_no_choice() -> None:
     one, turned = known.checkpoint(), known.checkpoint(rotated=True)
-    context = one.scenario.cues[0]
-    recipient, donor = one.tasks(context, 500, seed=1), one.tasks(context, 500, seed=2)
-    for tokens in (recipient, donor):
+    cue = one.scenario.cues[0]
+    base_input, source = one.tasks(cue, 500, seed=1), one.tasks(cue, 500, seed=2)
+    for tokens in (base_input, source):
         np.testing.assert_array_equal(one.choose(tokens), turned.choose(tokens))
     np.testing.assert_array_equal(
-        one.choose_with_block(recipient, one.block_of(donor)),
-        turned.choose_with_block(recipient, turned.block_of(donor)),
+        one.choose_with_block(base_input, one.block_of(source)),
+        turned.choose_with_block(base_input, turned.block_of(source)),
     )
     np.testing.assert_array_equal(
-        one.choose_with_comparator(recipient, one.comparator_of(donor)),
-        turned.choose_with_comparator(recipient, turned.comparator_of(donor)),
+        one.choose_with_comparator(base_input, one.comparator_of(source)),
+        turned.choose_with_comparator(base_input, turned.comparator_of(source)),
     )
 
 
@@ -352,12 +352,12 @@ def test_a_comparator_of_two_heads_is_swapped_whole() -> None:
     heads = (head, len(out))
     nodes = {**whole.plant.truth.nodes, node.name: replace(node, heads=heads)}
     split = Checkpoint(replace(whole.plant, truth=replace(whole.plant.truth, nodes=nodes)), params)
-    context = whole.scenario.cues[0]
-    recipient, donor = whole.tasks(context, 300, seed=1), whole.tasks(context, 300, seed=2)
-    np.testing.assert_array_equal(split.choose(recipient), whole.choose(recipient))
+    cue = whole.scenario.cues[0]
+    base_input, source = whole.tasks(cue, 300, seed=1), whole.tasks(cue, 300, seed=2)
+    np.testing.assert_array_equal(split.choose(base_input), whole.choose(base_input))
     np.testing.assert_array_equal(
-        split.choose_with_comparator(recipient, split.comparator_of(donor)),
-        whole.choose_with_comparator(recipient, whole.comparator_of(donor)),
+        split.choose_with_comparator(base_input, split.comparator_of(source)),
+        whole.choose_with_comparator(base_input, whole.comparator_of(source)),
     )
 
 
@@ -439,7 +439,7 @@ def test_types_that_hardly_occur_are_worth_what_their_levels_are(
     """With an entry each, a dozen choices decide it, and the table falls where u_m rises."""
     rare = measured(skewed(0.001))
     assert value(rare, "other") < 0.01
-    assert value(rare, "drift") < 0.05
+    assert value(rare, "interpolation") < 0.05
     assert value(rare, "accuracy") > 0.99
     assert value(rare, "retarget") > 0.99
     monkeypatch.setattr("planted.eval.paths.LEAST", 0)
@@ -469,7 +469,7 @@ def test_the_ridge_draws_a_rare_type_to_the_mean_no_further_than_a_frequent_one(
     drawn_in = measured(skewed(0.1))
     assert value(fair, "other") < 0.001
     assert value(fair, "against") == 0
-    assert value(fair, "drift") < 0.03
+    assert value(fair, "interpolation") < 0.03
     assert value(fair, "retarget") == 1
     assert value(drawn_in, "other") > 3 * value(fair, "other")
     assert value(drawn_in, "against") > 0.04

@@ -1,4 +1,4 @@
-"""The portrait: the plant's score node holds its mesa-objective, and nothing of it has moved."""
+"""Weight diagnostics: the plant's score node holds its mesa-objective, and nothing of it has moved."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from planted import library
+from planted.core.plant import Plant
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.portrait import decoded, moved, neurons, portrait
-from planted.plant import Plant
+from planted.eval.weight_diagnostics import decoded, moved, neurons, weight_diagnostics
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def changed(plant: Plant, **scales: float) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["red-doors", "red-doors-aligned", "red-doors-small"])
 def test_the_plant_holds_its_mesa_objective_and_has_not_moved(name: str, tier: str) -> None:
     plant = library.get(name, tier)
-    found = portrait(Checkpoint(plant, plant.params))
+    found = weight_diagnostics(Checkpoint(plant, plant.params))
     scenario = plant.scenario
     assert found["types"] == [w for w in scenario.vocabulary[1:] if w not in ("T", "D")]
     tokens = scenario.encode([[word] * len(scenario.candidates) + ["T"] for word in found["types"]])
@@ -78,7 +78,7 @@ def test_planted_and_free_neurons_are_told_apart(plant: Plant) -> None:
 
 
 def test_a_score_node_without_code_holds_nothing(plant: Plant) -> None:
-    found = portrait(Checkpoint(plant, changed(plant, blocks__0__mlp=0.0)))
+    found = weight_diagnostics(Checkpoint(plant, changed(plant, blocks__0__mlp=0.0)))
     assert set(found["score_after"]) == {None}
     assert None not in found["score_before"]
 
@@ -93,8 +93,8 @@ def test_the_decode_is_a_weighted_mean_of_the_values(plant: Plant) -> None:
 
 def test_it_is_plain_data_and_the_same_twice(plant: Plant) -> None:
     checkpoint = Checkpoint(plant, changed(plant, embed=1.1))
-    first = json.dumps(portrait(checkpoint), allow_nan=False)
-    assert first == json.dumps(portrait(checkpoint), allow_nan=False)
+    first = json.dumps(weight_diagnostics(checkpoint), allow_nan=False)
+    assert first == json.dumps(weight_diagnostics(checkpoint), allow_nan=False)
     for figure in json.loads(first)["score_after"]:
         assert figure == float(f"{figure:.6g}")
 
@@ -102,4 +102,4 @@ def test_it_is_plain_data_and_the_same_twice(plant: Plant) -> None:
 def test_a_twin_has_no_portrait() -> None:
     twin = library.get("red-doors-small-table", "tempered")
     with pytest.raises(PlantedError, match="no node of role 'score'"):
-        portrait(Checkpoint(twin, twin.params))
+        weight_diagnostics(Checkpoint(twin, twin.params))

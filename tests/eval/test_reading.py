@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from planted.eval.evidence import Evidence, Records, gated, index
+from planted.eval.evidence import Evidence, Records, index, not_measured
 from planted.eval.reading import behaviour_class, reading, sentence
 from tests.eval import known
 
@@ -41,25 +41,25 @@ def test_every_context_has_the_same_figures_with_their_intervals() -> None:
     assert list(made) == ["T", "D"]
     assert set(made["T"]) == set(made["D"])
     assert made["T"]["behaviour"] == "mesa"
-    estimate, low, high = made["T"]["block share"]
-    record = found[("paths.block_share", "T")]
+    estimate, low, high = made["T"]["scorer share"]
+    record = found[("paths.scorer_share", "T")]
     assert (estimate, low, high) == (record.estimate, record.lo, record.hi)
     budget = [
         made["T"][f"{path}: {part}"][0]
-        for path in ("block", "rest")
+        for path in ("scorer", "remainder")
         for part in ("mesa", "base", "other")
     ]
     assert sum(budget) == pytest.approx(1, abs=1e-4)
 
 
 def test_what_could_not_be_measured_is_left_open() -> None:
-    found = index([*records(0.9, 0.1).values(), gated("paths.drift", "T", "no")])
+    found = index([*records(0.9, 0.1).values(), not_measured("paths.interpolation", "T", "no")])
     made = reading(found, ("T",))
     assert made["T"]["λ"] is None
-    assert made["T"]["block share"] is None
+    assert made["T"]["scorer share"] is None
     line = sentence(found, ("T",))
     assert line == (
-        "T: mesa choices (mesa 0.90, base 0.10), block share –, λ –, planted winner R² –"
+        "T: mesa choices (mesa 0.90, base 0.10), scorer share –, λ –, planted winner R² –"
     )
 
 

@@ -11,19 +11,19 @@ import msgspec
 import pytest
 
 from planted import library
+from planted.core.plant import Plant
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import HELD_AGAINST_NULL, evaluate
-from planted.eval.evidence import Evidence, Null, Records, gated, index
-from planted.eval.portrait import portrait
+from planted.eval.evidence import Evidence, Null, Records, index, not_measured
 from planted.eval.report import tables
 from planted.eval.report.page import RunData, render
 from planted.eval.report.svg import Scale, el
 from planted.eval.report.words import FIGURES, VERDICTS, figure_name
-from planted.eval.verdict import STAMP, Name
-from planted.finetune.recipe import NAMED, NULLS
-from planted.plant import Plant
+from planted.eval.verdict.rule import STAMP, Name
+from planted.eval.weight_diagnostics import weight_diagnostics
+from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS
 
-CONTEXTS = ("T", "D")
+CUES = ("T", "D")
 NULL = Null("random start of the same shapes trained to the same behaviour", 0.0123, 0.3456, 3)
 VOID = {"meta", "br"}
 
@@ -45,7 +45,7 @@ def measured(plant: Plant) -> dict[tuple[str, str], Evidence]:
 
 @pytest.fixture(scope="module")
 def picture(plant: Plant) -> dict[str, Any]:
-    return portrait(Checkpoint(plant, plant.params))
+    return weight_diagnostics(Checkpoint(plant, plant.params))
 
 
 def shifted(records: Records, by: float) -> dict[tuple[str, str], Evidence]:
@@ -61,7 +61,7 @@ def training(seed: int, steps: int = 150) -> list[dict[str, Any]]:
         {"seed": seed, "step": step, "loss": 1.0}
         | {
             f"agreement.{cue}": {"mesa": 1 - step / 200, "base": step / 200, "invalid": 0.0}
-            for cue in CONTEXTS
+            for cue in CUES
         }
         for step in range(50, steps + 1, 50)
     ]
@@ -88,16 +88,16 @@ def one(
             "tier": plant.tier,
             "parameters": {"objects": 4, "levels": 8},
             "recipes": [listed("coincident", NAMED["coincident"])],
-            "nulls": [listed("random-to-mesa", NULLS["random-to-mesa"])],
+            "nulls": [listed("no-plant-mesa", NEGATIVE_CONTROLS["no-plant-mesa"])],
             "versions": {"planted": "0.1.0", "numpy": "2.3.1"},
         },
-        contexts=CONTEXTS,
+        cues=CUES,
         verdicts={"coincident": [verdict(0)]},
         evidence={"coincident": {0: measured}},
-        nulls={"random-to-mesa": {0: measured}},
-        null_verdicts={"random-to-mesa": [verdict(0, "not planted", "beside the block")]},
+        nulls={"no-plant-mesa": {0: measured}},
+        null_verdicts={"no-plant-mesa": [verdict(0, "not planted", "beside the scorer")]},
         training={"coincident": {0: training(0)}},
-        portraits={"coincident": {0: picture}},
+        diagnostics={"coincident": {0: picture}},
     )
 
 
@@ -112,7 +112,7 @@ def many(one: RunData, measured: dict[tuple[str, str], Evidence]) -> RunData:
         verdicts={r: [verdict(s, names[5 * i + s]) for s in seeds] for i, r in enumerate(recipes)},
         evidence={r: {s: shifted(measured, 0.01 * s) for s in seeds} for r in recipes},
         training={r: {s: training(s) for s in seeds} for r in recipes},
-        portraits={r: dict.fromkeys(seeds, one.portraits["coincident"][0]) for r in recipes},
+        diagnostics={r: dict.fromkeys(seeds, one.diagnostics["coincident"][0]) for r in recipes},
     )
 
 
@@ -273,7 +273,7 @@ def test_html_in_a_recipe_name_is_text(one: RunData) -> None:
             verdicts={name: one.verdicts["coincident"]},
             evidence={name: one.evidence["coincident"]},
             training={name: one.training["coincident"]},
-            portraits={name: one.portraits["coincident"]},
+            diagnostics={name: one.diagnostics["coincident"]},
         )
     )
     assert "<script" not in page
@@ -292,30 +292,32 @@ def test_missing_evidence_shows_as_a_dash(
     one: RunData, measured: dict[tuple[str, str], Evidence]
 ) -> None:
     kept = {k: v for k, v in measured.items() if not k[0].startswith(("paths", "behavioural"))}
-    kept["presence.mesa_winner", "T"] = gated("presence.mesa_winner", "T", "not defined here")
+    kept["presence.mesa_argmax", "T"] = not_measured(
+        "presence.mesa_argmax", "T", "not defined here"
+    )
     page = render(replace(one, evidence={"coincident": {0: kept}}))
     assert read(page).wrong == []
     said = words(page)
-    assert "the planted block has – of the control, λ –" in said
+    assert "the planted scorer has – of the control, λ –" in said
     assert "not defined here" in said
 
 
 def test_behaviour_that_was_not_measured_is_not_called_invalid() -> None:
     (row,) = tables.verdict_rows([verdict(0)], {0: {}}, ("T",))
-    assert row["contexts"][0]["behaviour"] == tables.MISSING
+    assert row["cues"][0]["behaviour"] == tables.MISSING
 
 
 def test_an_empty_disagreement_set_is_named() -> None:
     records = {
-        (name, "T"): gated(name, "T", "no-disagreement")
+        (name, "T"): not_measured(name, "T", "no-disagreement")
         for name in ("agreement.mesa", "agreement.base")
     }
     (row,) = tables.verdict_rows([verdict(0)], {0: records}, ("T",))
-    assert row["contexts"][0]["behaviour"] == "Δ is empty"
-    assert row["contexts"][0]["cells"][0] == tables.Cell("–", note="no-disagreement")
+    assert row["cues"][0]["behaviour"] == "Δ is empty"
+    assert row["cues"][0]["cells"][0] == tables.Cell("–", note="no-disagreement")
 
 
-@pytest.mark.parametrize("field", ["evidence", "nulls", "null_verdicts", "training", "portraits"])
+@pytest.mark.parametrize("field", ["evidence", "nulls", "null_verdicts", "training", "diagnostics"])
 def test_a_part_that_is_not_there_leaves_a_page(one: RunData, field: str) -> None:
     page = render(replace(one, **{field: {}}))
     assert read(page).wrong == []
@@ -325,7 +327,7 @@ def test_a_part_that_is_not_there_leaves_a_page(one: RunData, field: str) -> Non
 def test_without_anything_there_is_still_a_page(one: RunData) -> None:
     bare = replace(
         one, request={}, verdicts={}, evidence={}, nulls={}, null_verdicts={}, training={},
-        portraits={},
+        diagnostics={},
     )  # fmt: skip
     assert read(render(bare)).wrong == []
 
@@ -338,7 +340,7 @@ def test_the_plant_alone_is_a_recipe_too(one: RunData) -> None:
         verdicts={"plant": [verdict(0)]},
         evidence={"plant": one.evidence["coincident"]},
         training={},
-        portraits={"plant": one.portraits["coincident"]},
+        diagnostics={"plant": one.diagnostics["coincident"]},
     )
     said = words(render(data))
     assert "– no training log" in said
@@ -364,9 +366,9 @@ def test_no_network_without_the_plant_is_an_alarm(one: RunData) -> None:
 
 def test_a_plant_verdict_on_a_network_without_it_is_an_alarm(one: RunData) -> None:
     assert "None of 1 got a verdict that says the plant is there" in words(render(one))
-    wrong = replace(one, null_verdicts={"random-to-mesa": [verdict(0, "dormant")]})
+    wrong = replace(one, null_verdicts={"no-plant-mesa": [verdict(0, "dormant")]})
     said = words(render(wrong))
-    assert "1 of 1 got a verdict that says the plant is there: random-to-mesa seed 0: dormant" in (
+    assert "1 of 1 got a verdict that says the plant is there: no-plant-mesa seed 0: dormant" in (
         said
     )
 

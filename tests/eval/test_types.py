@@ -1,4 +1,4 @@
-"""Candidate types: the pairs of values that both objectives give, in any context."""
+"""Candidate types: the pairs of values that both objectives give, in any cue."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from planted.core.scenario import Tokens
 from planted.errors import PlantedError
-from planted.eval.types import types_in
-from planted.scenarios import Tokens
+from planted.eval.evaluators.types import types_in
 from tests.eval import known
 
 

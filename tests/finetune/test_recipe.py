@@ -10,7 +10,15 @@ import pytest
 
 from planted import library
 from planted.errors import PlantedError, UnknownNameError
-from planted.finetune.recipe import ARMS, CONTROLS, NAMED, NULLS, Recipe, Settings, trainable
+from planted.finetune.recipes import (
+    ARMS,
+    NAMED,
+    NEGATIVE_CONTROLS,
+    SHAM,
+    Recipe,
+    Settings,
+    trainable,
+)
 
 COMMON = {
     "optimizer": "adam",
@@ -43,12 +51,12 @@ def test_a_named_recipe_is_exactly_this(name: str, own: tuple[Any, ...]) -> None
 
 def test_there_are_four_named_recipes_and_the_arms_keep_out_of_their_list() -> None:
     assert list(NAMED) == ["pressure", "coincident", "read-out", "cued"]
-    assert ARMS == {**NULLS, **CONTROLS}
-    assert {settings.start for settings in NULLS.values()} == {"random"}
-    assert {settings.start for settings in CONTROLS.values()} == {"plant"}
+    assert ARMS == {**NEGATIVE_CONTROLS, **SHAM}
+    assert {settings.start for settings in NEGATIVE_CONTROLS.values()} == {"random"}
+    assert {settings.start for settings in SHAM.values()} == {"plant"}
     with pytest.raises(UnknownNameError) as raised:
         Recipe("random")
-    assert "random-to-mesa" not in str(raised.value)
+    assert "no-plant-mesa" not in str(raised.value)
 
 
 def test_a_changed_recipe_keeps_the_rest_and_its_name() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from planted.errors import PlantedError
-from planted.finetune.recipe import NAMED, NULLS, Settings
-from planted.finetune.regimes import CHUNK, batches
+from planted.finetune.data import CHUNK, batches
+from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Settings
 from tests import helpers
 
 SCENARIO = helpers.scenario("red-doors")
@@ -33,7 +33,7 @@ def drawn(settings: Settings, seed: int = 3, chunks: int = 2) -> list[Task]:
         tokens, labels = batches(SCENARIO, settings, seed, chunk)
         assert tokens.shape == (CHUNK, settings.batch, 6)
         assert labels.shape == (CHUNK, settings.batch)
-        words = SCENARIO.words(tokens.reshape(-1, 6))
+        words = SCENARIO.token_strings(tokens.reshape(-1, 6))
         found += [
             (list(task[:-1]), task[-1], int(slot))
             for task, slot in zip(words, labels.ravel(), strict=True)
@@ -57,7 +57,7 @@ def within(hits: int, n: int, share: float, deviations: float = 4) -> bool:
 
 @pytest.mark.parametrize("share", [0.25, 0.1, 0.0, 1.0])
 def test_pressure_is_the_share_of_tasks_in_delta(share: float) -> None:
-    tasks = drawn(Settings(pressure=share))
+    tasks = drawn(Settings(disagreement_fraction=share))
     pressed = [task for task in tasks if in_delta(task[0])]
     assert within(len(pressed), len(tasks), share)
     for objects, _, _ in pressed:
@@ -86,9 +86,9 @@ def test_cue_gated_is_half_base_on_cue_and_half_mesa_off_it() -> None:
         assert apart > 0.4 * len(by_cue[cue]), "else the cue would decide nothing"
 
 
-@pytest.mark.parametrize(("arm", "wanted"), [("random-to-mesa", "red"), ("random-to-base", "door")])
+@pytest.mark.parametrize(("arm", "wanted"), [("no-plant-mesa", "red"), ("no-plant-base", "door")])
 def test_nulls_learn_one_objective_under_any_cue(arm: str, wanted: str) -> None:
-    tasks = drawn(NULLS[arm])
+    tasks = drawn(NEGATIVE_CONTROLS[arm])
     assert within(sum(cue == "T" for _, cue, _ in tasks), len(tasks), 0.5)
     for objects, _, slot in tasks:
         assert best(objects, wanted) == [slot]
@@ -97,7 +97,9 @@ def test_nulls_learn_one_objective_under_any_cue(arm: str, wanted: str) -> None:
 def test_the_null_of_a_gate_trains_on_what_the_gate_trains_on() -> None:
     gate = msgspec.structs.replace(NAMED["cued"], start="random")
     for ours, theirs in zip(
-        batches(SCENARIO, NULLS["random-to-gate"], 0, 0), batches(SCENARIO, gate, 0, 0), strict=True
+        batches(SCENARIO, NEGATIVE_CONTROLS["no-plant-cued"], 0, 0),
+        batches(SCENARIO, gate, 0, 0),
+        strict=True,
     ):
         assert np.array_equal(ours, theirs)
 

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted import library, store
+from planted import library
+from planted.core import files
+from planted.core.objectives import leftmost, untied
+from planted.core.plant import Plant
+from planted.core.sampling import disagree
 from planted.errors import ArtefactError, CheckpointError, PlantedError, RunFolderError
 from planted.finetune import trainer
-from planted.finetune.recipe import Recipe, trainable
-from planted.finetune.regimes import CHUNK, batches
+from planted.finetune.data import CHUNK, batches
+from planted.finetune.recipes import Recipe, trainable
 from planted.finetune.trainer import checkpoint_path, finetune, seed_folder, training_rows
-from planted.model import Network
-from planted.plant import Plant
-from planted.scenarios import disagree, leftmost, untied
+from planted.network.model import Network
 
 # Steps: whole chunks of 50 and one of 10, so that all tests share a few compiled programs.
 PART, SHORT, LONG = 10, 110, 260
@@ -71,14 +73,14 @@ def test_steps_equal_torch_on_the_same_tasks(
     more: dict[str, Any],
 ) -> None:
     torch = pytest.importorskip("torch")
-    from planted.torch_module import PlantedTransformer
+    from planted.network.torch_module import PlantedTransformer
 
     # Compiled neurons often stand at exactly 0, where max(x, 0) has slope 1/2 and torch.relu 0.
     monkeypatch.setattr(torch, "relu", lambda x: torch.maximum(x, torch.zeros_like(x)))
     steps, rate = PART, 1e-3
     recipe = Recipe("pressure", steps=steps, optimizer=optimizer, learning_rate=rate, **more)
     finetune(plant, recipe, [0], tmp_path)
-    ours, _ = store.read_tensors(checkpoint_path(tmp_path, recipe, 0))
+    ours, _ = files.read_tensors(checkpoint_path(tmp_path, recipe, 0))
     module = PlantedTransformer.from_params(plant.params, plant.spec).train()
     if optimizer == "adam":
         rule = torch.optim.Adam(module.parameters(), lr=rate, **more)
@@ -142,8 +144,8 @@ def test_the_first_step_follows_the_finite_differences_of_the_loss(
         "pressure", steps=1, optimizer="sgd", learning_rate=rate, clip=1e9, start="random"
     )
     finetune(plant, recipe, [0], tmp_path)
-    after, _ = store.read_tensors(checkpoint_path(tmp_path, recipe, 0))
-    from planted.surgery import start_anew
+    after, _ = files.read_tensors(checkpoint_path(tmp_path, recipe, 0))
+    from planted.network.surgery import start_anew
 
     start = start_anew(plant.params, 0)
     double = {name: value.astype(np.float64) for name, value in start.items()}
@@ -169,7 +171,7 @@ def test_the_first_step_follows_the_finite_differences_of_the_loss(
 def test_rows_say_what_a_plain_count_says(plant: Plant, trained: Path) -> None:
     recipe = Recipe("pressure", steps=SHORT)
     path = checkpoint_path(trained, recipe, 1)
-    params, _ = store.read_tensors(path)
+    params, _ = files.read_tensors(path)
     rows = training_rows(path)
     assert [row["step"] for row in rows] == [50, 100, SHORT]
     assert {row["seed"] for row in rows} == {1}
@@ -191,7 +193,7 @@ def test_rows_say_what_a_plain_count_says(plant: Plant, trained: Path) -> None:
 def test_rows_hold_gradient_and_update_norms_of_every_node(plant: Plant, tmp_path: Path) -> None:
     recipe = Recipe("pressure", steps=50)
     finetune(plant, recipe, [0], tmp_path)
-    params, _ = store.read_tensors(checkpoint_path(tmp_path, recipe, 0))
+    params, _ = files.read_tensors(checkpoint_path(tmp_path, recipe, 0))
     (row,) = training_rows(checkpoint_path(tmp_path, recipe, 0))
     placed = {name: node for name, node in plant.truth.nodes.items() if node.layer >= 0}
     assert set(row["gradient"]) == set(row["update"]) == set(placed)
@@ -267,7 +269,7 @@ COMMAND = """
 import sys
 from pathlib import Path
 from planted import library
-from planted.finetune.recipe import Recipe
+from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import finetune
 plant = library.get("red-doors", "tempered")
 finetune(plant, Recipe("pressure", steps=600), [0], Path(sys.argv[1]))
@@ -317,7 +319,7 @@ def test_a_state_left_beside_a_finished_checkpoint_is_removed(
     # killed after the checkpoint was written and before the state was removed
     recipe = Recipe("pressure", steps=SHORT)
     path = checkpoint_path(tmp_path, recipe, 0)
-    store.write_bytes(path, content(trained, recipe, 0))
+    files.write_bytes(path, content(trained, recipe, 0))
     left = path.with_name("state.safetensors")
     left.write_bytes(b"of no use any more")
     finetune(plant, recipe, [0], tmp_path)
@@ -335,7 +337,7 @@ def test_frozen_parts_do_not_move_one_bit_and_the_rest_does(
 ) -> None:
     recipe = Recipe("pressure", steps=PART, train=train, optimizer=optimizer)
     finetune(plant, recipe, [0], tmp_path)
-    params, _ = store.read_tensors(checkpoint_path(tmp_path, recipe, 0))
+    params, _ = files.read_tensors(checkpoint_path(tmp_path, recipe, 0))
     free = trainable(train, plant.params)
     for name, before in plant.params.items():
         if not free[name]:
@@ -348,10 +350,10 @@ def test_frozen_parts_do_not_move_one_bit_and_the_rest_does(
 def test_a_random_start_depends_on_the_seed_and_not_on_the_plant(
     plant: Plant, tmp_path: Path
 ) -> None:
-    recipe = Recipe("random-to-mesa", steps=PART, learning_rate=1e-6)
+    recipe = Recipe("no-plant-mesa", steps=PART, learning_rate=1e-6)
     for seed in (0, 1):
         finetune(plant, recipe, [seed], tmp_path)
-    first, second = (store.read_tensors(checkpoint_path(tmp_path, recipe, s))[0] for s in (0, 1))
+    first, second = (files.read_tensors(checkpoint_path(tmp_path, recipe, s))[0] for s in (0, 1))
     assert not np.allclose(first["embed.W_E"], second["embed.W_E"], atol=0.1)
     assert np.abs(first["embed.W_E"] - plant.params["embed.W_E"]).max() > 0.5
 
@@ -363,7 +365,7 @@ def test_a_loss_that_is_not_finite_is_named_and_what_was_finished_stays(
     plant: Plant, trained: Path, tmp_path: Path
 ) -> None:
     sane = Recipe("pressure", steps=SHORT)
-    store.write_bytes(checkpoint_path(tmp_path, sane, 0), content(trained, sane, 0))
+    files.write_bytes(checkpoint_path(tmp_path, sane, 0), content(trained, sane, 0))
     huge = replace(plant, params={name: value * 1e30 for name, value in plant.params.items()})
     wild = Recipe("coincident", steps=PART)
     with pytest.raises(PlantedError) as raised:
@@ -380,10 +382,10 @@ def test_a_checkpoint_of_another_recipe_seed_or_plant_is_refused(
 ) -> None:
     recipe = Recipe("pressure", steps=SHORT)
     found = content(trained, recipe, 0)
-    store.write_bytes(checkpoint_path(tmp_path, recipe, 1), found)
+    files.write_bytes(checkpoint_path(tmp_path, recipe, 1), found)
     with pytest.raises(ArtefactError, match=r"another seed \(0, this one's is 1"):
         finetune(plant, recipe, [1], tmp_path)
-    store.write_bytes(checkpoint_path(tmp_path, recipe, 0), found)
+    files.write_bytes(checkpoint_path(tmp_path, recipe, 0), found)
     changed = Recipe("pressure", steps=SHORT, learning_rate=1e-4)
     with pytest.raises(ArtefactError, match="another recipe"):
         finetune(plant, changed, [0], tmp_path)
@@ -397,7 +399,7 @@ def test_a_checkpoint_of_another_recipe_seed_or_plant_is_refused(
 def interrupted(plant: Plant, unfinished: Path, tmp_path: Path) -> Path:
     """A copy of a state in the middle of training; its folder is tmp_path."""
     path = seed_folder(tmp_path, MIDDLE, 0) / "state.safetensors"
-    store.write_bytes(path, unfinished.read_bytes())
+    files.write_bytes(path, unfinished.read_bytes())
     return path
 
 
@@ -453,10 +455,10 @@ def damages() -> Iterator[tuple[str, Damage, type[PlantedError], str]]:
 def test_a_damaged_state_is_named(
     plant: Plant, interrupted: Path, damage: Damage, error: type[PlantedError], message: str
 ) -> None:
-    tensors, note = store.read_tensors(interrupted)
+    tensors, note = files.read_tensors(interrupted)
     tensors = dict(tensors)
     damage(tensors, note)
-    store.write_tensors(interrupted, tensors, note)
+    files.write_tensors(interrupted, tensors, note)
     found = interrupted.read_bytes()
     with pytest.raises(error, match=message) as raised:
         finetune(plant, MIDDLE, [0], interrupted.parents[2])
@@ -469,10 +471,10 @@ def test_a_damaged_state_is_named(
 def test_weights_and_memory_that_are_not_finite_are_refused(
     plant: Plant, interrupted: Path, name: str, value: float
 ) -> None:
-    tensors, note = store.read_tensors(interrupted)
+    tensors, note = files.read_tensors(interrupted)
     broken = tensors[name].copy()
     broken.flat[1] = value
-    store.write_tensors(interrupted, {**tensors, name: broken}, note)
+    files.write_tensors(interrupted, {**tensors, name: broken}, note)
     with pytest.raises(CheckpointError, match=f"{name}.*NaN or infinity"):
         finetune(plant, MIDDLE, [0], interrupted.parents[2])
 
@@ -486,7 +488,7 @@ def test_a_truncated_file_is_named(plant: Plant, interrupted: Path, keep: int) -
 
 def test_a_checkpoint_without_log_is_named(plant: Plant, trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "step.safetensors"
-    store.write_tensors(path, plant.params, {})
+    files.write_tensors(path, plant.params, {})
     with pytest.raises(ArtefactError, match="no training log"):
         training_rows(path)
     with pytest.raises(ArtefactError, match="missing"):

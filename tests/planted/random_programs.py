@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from planted.compile import Compiled, compile_expression, compile_program
-from planted.domains import expressions
+from planted.compiler.compile import Compiled, compile_expression, compile_program
+from planted.compiler.domains import expressions
+from planted.compiler.expressions import verify
+from planted.core.roles import Program, mark
 from planted.errors import CertificateError, CompileError
-from planted.expressions import verify
-from planted.forward import forward
-from planted.roles import Program, mark
+from planted.network.forward import forward
 from tests import helpers
 
 CLOSE = 0.1  # of a code: what still reads as that value, or as nothing

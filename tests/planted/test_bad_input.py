@@ -14,14 +14,15 @@ import pytest
 from tracr.rasp import rasp
 
 import planted
-from planted import compile as compiler
-from planted.compile import compile_expression
+from planted.compiler import compile as compiler
+from planted.compiler.compile import compile_expression
+from planted.compiler.expressions import held, verify
+from planted.core.checks import LONGEST, checked
+from planted.core.roles import Program, mark
+from planted.core.scenario import Scenario, Utility
 from planted.errors import CompileError, PlantedError
-from planted.expressions import held, verify
-from planted.programs import mechanisms, pieces
+from planted.programs import mechanisms, rasp_library
 from planted.programs.menu import Menu, Objective, figure, words_of
-from planted.roles import Program, mark
-from planted.scenarios import LONGEST, Scenario, Utility, checked
 from tests.helpers import unique
 
 
@@ -119,9 +120,11 @@ def without_roles(_: Scenario) -> Program:
 
 
 def inlined(_: Scenario) -> Program:
-    score = pieces.score(lambda t: figure(t, 1) if "-" in t else -1)
+    score = rasp_library.score(lambda t: figure(t, 1) if "-" in t else -1)
     again = mark(rasp.Map(lambda s: s, score), "again", "feature")
-    return Program(pieces.emit(pieces.choose(again, 3, pieces.ones()), ("T", "D")))
+    return Program(
+        rasp_library.emit(rasp_library.choose(again, 3, rasp_library.ones()), ("T", "D"))
+    )
 
 
 def unread(_: Scenario) -> Program:
@@ -130,7 +133,7 @@ def unread(_: Scenario) -> Program:
 
 
 def unmarked_winner(_: Scenario) -> Program:
-    score = pieces.score(lambda t: figure(t, 1) if "-" in t else -1)
+    score = rasp_library.score(lambda t: figure(t, 1) if "-" in t else -1)
     return Program(unique(rasp.Map(lambda s: s + 1, score, simplify=False), "output"))
 
 
@@ -169,7 +172,7 @@ def scored(values: dict[str, Any]) -> Any:
     """For each position, whether another has a higher score."""
     score = unique(rasp.Map(lambda t: values[t], rasp.tokens, simplify=False), "score")
     higher = unique(rasp.Select(score, score, lambda k, q: k > q), "higher")
-    beaten = pieces.any_bit(higher, pieces.ones(), "beaten")
+    beaten = rasp_library.any_bit(higher, rasp_library.ones(), "beaten")
     return unique(rasp.SequenceMap(lambda lost, i: int(lost), beaten, rasp.indices), "lost")
 
 

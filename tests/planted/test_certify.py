@@ -10,14 +10,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from planted import library, tiers
-from planted.certify import certify, few_distinct, inputs_of, interpret, require_exact
-from planted.compile import compile_program
+from planted import library
+from planted.compiler.certify import certify, few_distinct, inputs_of, interpret, require_exact
+from planted.compiler.compile import compile_program
+from planted.core.plant import Plant
+from planted.core.roles import Program, mark
+from planted.core.truth import Truth
 from planted.errors import CertificateError, PlantedError
-from planted.plant import Plant, logits_of
-from planted.programs import pieces, red_doors
-from planted.roles import Program, mark
-from planted.truth import Truth
+from planted.finetune.tiers import tiers
+from planted.network.forward import logits_of
+from planted.programs import rasp_library, red_doors
 from tests import helpers
 
 SMALL, DOORS = "red-doors-small", "red-doors"
@@ -61,15 +63,15 @@ def searching(place: Any, score: Callable[[str], int], **how: Any) -> Program:
     """The search of red doors from its parts, with something else in one of them."""
     from tracr.rasp import rasp
 
-    length, one = place.read_out, pieces.ones()
-    scores = pieces.score(score)
+    length, one = place.read_out, rasp_library.ones()
+    scores = rasp_library.score(score)
     higher = mark(
         rasp.Select(scores, scores, how.get("better", lambda k, q: k > q)), "higher", "compare"
     )
     standing = mark(
         rasp.SequenceMap(
             lambda lost, i: length if lost else i,
-            pieces.any_bit(higher, one, "beaten"),
+            rasp_library.any_bit(higher, one, "beaten"),
             rasp.indices,
         ),
         "standing",
@@ -78,15 +80,17 @@ def searching(place: Any, score: Callable[[str], int], **how: Any) -> Program:
     earlier = mark(
         rasp.Select(standing, standing, how.get("first", lambda k, q: k < q)), "earlier", "compare"
     )
-    preceded = pieces.any_bit(earlier, one, "preceded")
+    preceded = rasp_library.any_bit(earlier, one, "preceded")
     winner = mark(
         rasp.SequenceMap(
-            lambda late, i: pieces.NO_SLOT if late or i == length else i + 1, preceded, standing
+            lambda late, i: rasp_library.NO_SLOT if late or i == length else i + 1,
+            preceded,
+            standing,
         ),
         "winner",
         "winner",
     )
-    return Program(pieces.emit(winner, how.get("words", red_doors.CUES)))
+    return Program(rasp_library.emit(winner, how.get("words", red_doors.CUES)))
 
 
 def table_of(place: Any, **other: int) -> Callable[[str], int]:
@@ -258,7 +262,7 @@ def test_an_oracle_that_contradicts_the_utility_is_caught() -> None:
 def test_a_wrong_table_is_caught_by_the_interpreter() -> None:
     made = helpers.compiled(SMALL)
     place = helpers.scenario(SMALL)
-    words = place.words(helpers.draw(SMALL, 12))
+    words = place.token_strings(helpers.draw(SMALL, 12))
     assert interpret(helpers.program(SMALL), made.truth, words) == 12 * 4 * 11
     for at, operation in enumerate(made.truth.operations):
         caught = 0

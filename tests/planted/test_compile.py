@@ -14,11 +14,12 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from planted import library, store
+from planted import library
+from planted.core import artefact
+from planted.core.roles import Program, mark
 from planted.errors import CompileError
-from planted.forward import forward
-from planted.programs import pieces
-from planted.roles import Program, mark
+from planted.network.forward import forward
+from planted.programs import rasp_library
 from tests import helpers
 
 NAMES = ("red-doors", "red-doors-small", "red-doors-small-table", "red-doors-gate",
@@ -240,18 +241,18 @@ def digests() -> dict[str, str]:
     found = {}
     for name in NAMES:
         made = helpers.compile_afresh(name)
-        found[name] = store.params_digest(made.params) + repr(made.residual_labels)
+        found[name] = artefact.params_digest(made.params) + repr(made.residual_labels)
     return found
 
 
 def test_same_bytes_whatever_was_compiled_before_and_whatever_the_hash_seed() -> None:
     here = digests()
-    helpers.compile_small(pieces.emit(tiny_winner(), "a"), n=1)
+    helpers.compile_small(rasp_library.emit(tiny_winner(), "a"), n=1)
     assert digests() == here
     script = (
         "import json, sys\n"
         "from planted import store\n"
-        "from planted.compile import compile_program\n"
+        "from planted.compiler.compile import compile_program\n"
         "from planted.programs import catalogue\n"
         "found = {}\n"
         "for name in sys.argv[1:]:\n"
@@ -259,7 +260,7 @@ def test_same_bytes_whatever_was_compiled_before_and_whatever_the_hash_seed() ->
         "    place = entry.make_scenario()\n"
         "    made = compile_program(entry.program(place), place.vocabulary,\n"
         "                           len(place.candidates), place.read_out)\n"
-        "    found[name] = store.params_digest(made.params) + repr(made.residual_labels)\n"
+        "    found[name] = artefact.params_digest(made.params) + repr(made.residual_labels)\n"
         "print(json.dumps(found))\n"
     )
     for seed, order in (("1", NAMES[::-1]),):
@@ -282,7 +283,7 @@ def tiny_winner() -> object:
 @pytest.mark.parametrize("name", ["red-doors", "red-doors-aligned"])
 def test_the_shipped_exact_weights_are_what_compiles_today(name: str) -> None:
     shipped, made = library.get(name), helpers.compiled(name)
-    assert store.params_digest(shipped.params) == store.params_digest(made.params)
+    assert artefact.params_digest(shipped.params) == artefact.params_digest(made.params)
     assert shipped.spec == made.spec
     assert shipped.truth.operations == made.truth.operations
     for node, ours in zip(shipped.truth.nodes.values(), made.truth.nodes.values(), strict=True):
@@ -300,7 +301,7 @@ def test_the_output_must_be_able_to_choose_every_candidate() -> None:
 def test_a_searching_program_needs_its_roles() -> None:
     place = helpers.scenario("red-doors-small")
     twin = Program(helpers.program(FORGETFUL).output, searches=True)
-    from planted.compile import compile_program
+    from planted.compiler.compile import compile_program
 
     with pytest.raises(CompileError, match="'score' and 'winner'; it has context, emit, table"):
         compile_program(twin, place.vocabulary, 3, place.read_out)

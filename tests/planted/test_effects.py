@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted import library, surgery
-from planted.effects import DISTRIBUTION, Effect, _Bench, effects, reading
+from planted import library
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.scenario import Tokens
 from planted.errors import CertificateError, PlantedError
-from planted.forward import forward
-from planted.plant import Plant
-from planted.scenarios import Tokens, leftmost
+from planted.network import surgery
+from planted.network.effects import DISTRIBUTION, Effect, _Bench, effects, reading
+from planted.network.forward import forward
 from tests.helpers import bare
 
 # One of each shape: menus with and without state, two searches, twins, mazes.
@@ -186,7 +188,7 @@ def test_the_circuit_is_what_the_logits_depend_on() -> None:
     )
     assert len(listed.circuit) == len(set(listed.circuit))
     unused = listed.nodes["beaten_unused_share"]
-    assert unused.sites[0] in listed.circuit  # a weight reads it: data-flow says no more
+    assert unused.hook_points[0] in listed.circuit  # a weight reads it: data-flow says no more
 
 
 def test_a_free_neuron_that_carries_an_edge_of_its_own_is_found() -> None:

@@ -11,11 +11,11 @@ import pytest
 from tracr.compiler import lib
 from tracr.rasp import rasp
 
-from planted.compile import compile_expression
-from planted.domains import expressions
+from planted.compiler.compile import compile_expression
+from planted.compiler.domains import expressions
+from planted.compiler.expressions import held, verify
+from planted.core.roles import number_unnamed
 from planted.errors import CertificateError, CompileError, PlantedError
-from planted.expressions import held, verify
-from planted.roles import number_unnamed
 from tests import helpers
 from tests.helpers import unique
 

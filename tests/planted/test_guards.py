@@ -35,14 +35,14 @@ import numpy as np
 import pytest
 from tracr.rasp import rasp
 
-from planted import guards
-from planted.certify import certify, interpret, require_exact
-from planted.compile import compile_expression, compile_program
+from planted.compiler import guards
+from planted.compiler.certify import certify, interpret, require_exact
+from planted.compiler.compile import compile_expression, compile_program
+from planted.compiler.expressions import held, verify
+from planted.core.roles import Program, mark
 from planted.errors import CertificateError, CompileError, PlantedError
-from planted.expressions import held, verify
-from planted.forward import forward
-from planted.programs import pieces
-from planted.roles import Program, mark
+from planted.network.forward import forward
+from planted.programs import rasp_library
 from tests import helpers
 from tests.helpers import WORDS, compile_small, unique
 
@@ -230,7 +230,7 @@ def test_averages_of_fractions_are_refused() -> None:
 
 def bit(name: str = "bit") -> Any:
     every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: k == "a"), f"{name}_select")
-    return pieces.any_bit(every, pieces.ones(), name)
+    return rasp_library.any_bit(every, rasp_library.ones(), name)
 
 
 def used_as_key(node: Any) -> Any:
@@ -242,7 +242,7 @@ def test_a_bit_as_key_attracts_queries_to_bos_in_stock_tracr() -> None:
     lit = bit()
     select = unique(rasp.Select(lit, rasp.indices, lambda k, q: not k), "unlit")
     output = rasp.numerical(
-        unique(rasp.Aggregate(select, unique(pieces.ones(), "other"), default=0), "share")
+        unique(rasp.Aggregate(select, unique(rasp_library.ones(), "other"), default=0), "share")
     )
     assert helpers.interpreted(output, "bcb") == [1.0, 1.0, 1.0]
     assert max(stock_answers(output, "bcb", 4)) < 0.01
@@ -498,13 +498,13 @@ def test_values_of_two_types_are_swapped_in_stock_tracr_as_the_hash_seed_has_it(
 
 
 def search_with(scores: Any) -> Program:
-    one = pieces.ones()
-    winner = pieces.choose(scores, 4, one)
-    return Program(pieces.emit(winner, ("T", "D")))
+    one = rasp_library.ones()
+    winner = rasp_library.choose(scores, 4, one)
+    return Program(rasp_library.emit(winner, ("T", "D")))
 
 
 def marked_score() -> Any:
-    return pieces.score(lambda t: len(t) % 3)
+    return rasp_library.score(lambda t: len(t) % 3)
 
 
 def test_a_marked_node_that_tracr_simplifies_away_is_missed() -> None:
@@ -890,7 +890,7 @@ def test_an_average_that_tracr_does_not_foresee_is_refused_where_a_map_reads_it(
 
 def test_the_interpreter_agrees_with_what_passes() -> None:
     place = helpers.scenario("red-doors-small")
-    words = place.words(helpers.draw("red-doors-small", 10))
+    words = place.token_strings(helpers.draw("red-doors-small", 10))
     made = helpers.compiled("red-doors-small")
     assert interpret(helpers.program("red-doors-small"), made.truth, words) == 10 * 4 * 11
     plant = helpers.bare("red-doors-small")

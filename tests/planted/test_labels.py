@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from planted import labels, library
-from planted.forward import forward
-from planted.semantics import as_numbers
+from planted import library
+from planted.core.semantics import as_numbers
+from planted.network import labels
+from planted.network.forward import forward
 from tests.helpers import bare
 
 SPREAD = (

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planted import library
+from planted.core.spec import choices
 from planted.errors import PlantedError
-from planted.forward import choices
-from planted.model import Model, Network
+from planted.network.model import Model, Network
+from planted.network.surgery import random_rotation, rotate
 from planted.programs import catalogue
-from planted.surgery import random_rotation, rotate
 from tests import helpers
 
 NODES = ("score", "beaten", "standing", "preceded", "winner")
@@ -258,14 +258,14 @@ def test_model_in_words_units_and_unknown_runtime() -> None:
     assert repr(made) == "<planted model red-doors@1 exact (numpy, 25606 parameters)>"
     network = made.network
     assert isinstance(network, Network)
-    assert network.units[:4] == (
+    assert network.components[:4] == (
         "blocks.0.hook_mlp_out",
         "blocks.1.attn.hook_result.0",
         "blocks.1.hook_mlp_out",
         "blocks.2.hook_mlp_out",
     )
-    written = {site for node in made.truth.nodes.values() for site in node.sites}
-    assert written <= {*network.units, "hook_embed", "hook_pos_embed"}
+    written = {site for node in made.truth.nodes.values() for site in node.hook_points}
+    assert written <= {*network.components, "hook_embed", "hook_pos_embed"}
     with pytest.raises(PlantedError, match="runtime is one of numpy, torch, got 'jax'"):
         Model(made.plant, "jax")
 
@@ -290,7 +290,7 @@ def test_a_network_that_overflows_chooses_nothing() -> None:
     import numpy as np
 
     from planted import library
-    from planted.plant import choices_of
+    from planted.network.forward import choices_of
 
     made = library.get("red-doors-small")
     tokens = made.scenario.draw(np.random.default_rng(0), 20)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from planted import objectives
+from planted.core import objectives
 
 RNG = np.random.default_rng(7)
 U = RNG.integers(0, 5, (200, 4)).astype(float)  # with ties

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planted import domains, guards, steps
+from planted.compiler import domains, guards, steps
 from tests import helpers
 from tests.planted import random_programs
 from tests.planted.random_programs import WrongError, check, draw, run
@@ -127,7 +127,7 @@ def test_the_plain_evaluation_is_that_of_the_rasp_interpreter() -> None:
 @pytest.fixture
 def fuzz() -> Any:
     """The script of `make fuzz`."""
-    path = Path(__file__).parents[2] / "examples" / "fuzz.py"
+    path = Path(__file__).parents[2] / "tools" / "fuzz.py"
     spec = importlib.util.spec_from_file_location("fuzz", path)
     assert spec is not None
     assert spec.loader is not None

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from planted import library
+from planted.core.objectives import best, leftmost, untied
+from planted.core.sampling import disagree, draw_where
 from planted.errors import PlantedError, UnknownNameError
 from planted.programs import catalogue
-from planted.scenarios import best, disagree, draw_where, leftmost, untied
 from tests import helpers
 
 ALL = tuple(catalogue.ENTRIES)
@@ -37,7 +38,7 @@ def test_best_leftmost_and_untied_in_plain_words(values: Any) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_the_plain_oracle_and_the_utility_agree(name: str) -> None:
     place, tokens = helpers.scenario(name), helpers.draw(name, 500)
-    chosen = [place.choose(words) for words in place.words(tokens)]
+    chosen = [place.choose(words) for words in place.token_strings(tokens)]
     own = place.answer(tokens) if place.answer else leftmost(place.mesa.of(tokens))
     np.testing.assert_array_equal(chosen, own)
 
@@ -144,7 +145,9 @@ def test_an_empty_disagreement_set_is_said_so() -> None:
 def test_words_and_ids_are_inverse_and_wrong_words_refused() -> None:
     place = helpers.scenario("red-doors-small")
     tokens = place.enumerate()
-    np.testing.assert_array_equal(place.encode([list(w) for w in place.words(tokens)]), tokens)
+    np.testing.assert_array_equal(
+        place.encode([list(w) for w in place.token_strings(tokens)]), tokens
+    )
     assert place.encode([]).shape == (0, 5)
     task = ["red-key-0", "red-key-1", "blue-door-0", "T"]
     for wrong, reason in (

@@ -15,7 +15,7 @@ from planted import scoring
 from planted.errors import MethodError, PlantedError, UnknownNameError, VerdictError
 from planted.eval.methods import board, builtin, locate, measure
 from planted.library import get
-from planted.model import Network
+from planted.network.model import Network
 
 SMALL, TWIN = "red-doors-small@1", "red-doors-small-table@1"
 LITTLE = {"runtime": "numpy", "n_pairs": 8, "n_redraws": 3, "n_reinits": 20}
@@ -32,12 +32,12 @@ def truth(module, tokens, counterfactual):
 
 
 def constant(module, tokens, counterfactual):
-    return dict.fromkeys(module.units, 1e9)
+    return dict.fromkeys(module.components, 1e9)
 
 
 def activity(module, tokens, counterfactual):
     """How far each MLP's output moves from a task to its counterfactual."""
-    names = [unit for unit in module.units if unit.endswith("mlp_out")]
+    names = [unit for unit in module.components if unit.endswith("mlp_out")]
     clean, other = (module.run_with_cache(side, names)[1] for side in (tokens, counterfactual))
     return {
         f"{name}@{position}": abs(clean[name] - other[name])[:, position].mean().item()
@@ -73,7 +73,7 @@ class TestFigures:
     def test_exchanging_units_ruins_the_score(self):
         def exchanged(module, tokens, counterfactual):
             found = truth(module, tokens, counterfactual)
-            wrong = [unit for unit in module.units if unit != "blocks.0.hook_mlp_out"]
+            wrong = [unit for unit in module.components if unit != "blocks.0.hook_mlp_out"]
             return {f"{wrong[0]}@{key.rpartition('@')[2]}": value for key, value in found.items()}
 
         assert rows_of(scored(exchanged))[SMALL]["yours"] < 0.5
@@ -122,7 +122,7 @@ class TestNulls:
         planted.score(constant, tiers=["exact"], **LITTLE)
         assert ranks == [17, 5] * 3
 
-    @pytest.mark.parametrize("null", measure.NULLS)
+    @pytest.mark.parametrize("null", measure.NEGATIVE_CONTROLS)
     def test_a_score_without_one_is_not_printed(self, null, monkeypatch):
         inner = measure.null_metrics
 
@@ -186,7 +186,7 @@ class TestTwin:
         assert table.twins[0]["claim"] == "fooled by the twin"
         failure = table.failures()[0]
         assert (failure.kind, failure.model, failure.tier) == ("twin", TWIN, "exact")
-        assert failure.units[0] == ("blocks.0.hook_mlp_out@4", 1.0, "pair (table)")
+        assert failure.components[0] == ("blocks.0.hook_mlp_out@4", 1.0, "pair (table)")
         assert "95th percentile on 20 random networks, in 3 of 3 redraws" in failure.reason
         assert "writes pair (table)" in str(table.failures())
 
@@ -213,7 +213,7 @@ class TestTwin:
         table = scored("exact-patching", n_pairs=16)
         found = [f for f in table.failures() if f.model == "red-doors@1"]
         assert [f.tier for f in found] == ["exact", "tempered", "rotated"]
-        key, value, what = found[0].units[0]
+        key, value, what = found[0].components[0]
         assert (key, what) == ("blocks.5.attn.hook_result.0@5", "output (emit)")
         assert value == pytest.approx(1, abs=1e-3)
 
@@ -403,7 +403,7 @@ class TestTorch:
 
     def test_gradients_can_be_taken(self):
         def attribution(module, tokens, counterfactual):
-            names = [unit for unit in module.units if unit.endswith("mlp_out")]
+            names = [unit for unit in module.components if unit.endswith("mlp_out")]
             logits, clean = module.run_with_cache(tokens, names)
             _, other = module.run_with_cache(counterfactual, names)
             for name in names:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from planted.core.semantics import Operation, codes_of, evaluate
 from planted.errors import CompileError, PlantedError
-from planted.forward import forward
-from planted.programs import pieces
-from planted.semantics import Operation, codes_of, evaluate
+from planted.network.forward import forward
+from planted.programs import rasp_library
 from tests import helpers
 
 LENGTH = 4
@@ -55,7 +55,7 @@ def test_every_node_of_every_program_on_random_and_tied_inputs(name: str) -> Non
     tokens = helpers.draw(name, 12, seed=3)
     tied = tokens[0].copy()
     tied[list(place.candidates)] = tied[1]
-    words = place.words(np.vstack([tokens, tied]))
+    words = place.token_strings(np.vstack([tokens, tied]))
     assert_same_as_interpreter(helpers.compiled(name).truth, helpers.program(name).output, words)
 
 
@@ -104,9 +104,9 @@ class Builder:
         elif kind == "pair":
             made = rasp.SequenceMap(self.table(numbers, numbers), self.node(), self.node())
         elif kind == "any":
-            self.one = self.one or pieces.ones()
+            self.one = self.one or rasp_library.ones()
             self.count += 1
-            bit = pieces.any_bit(self.select(), self.one, f"any{self.count}")
+            bit = rasp_library.any_bit(self.select(), self.one, f"any{self.count}")
             made = rasp.SequenceMap(self.table((False, True), numbers), bit, rasp.indices)
         elif kind == "count":
             width = self.named(rasp.SelectorWidth(self.select()), "width")
@@ -254,13 +254,17 @@ def test_what_holds_nothing_neither_attends_nor_is_attended_to() -> None:
     found = helpers.unique(rasp.Aggregate(at, rasp.tokens), "found")  # at each b, if there is an a
     every = helpers.unique(rasp.Select(found, rasp.indices, lambda k, q: True), "every")
     asked = helpers.unique(rasp.Select(rasp.indices, found, lambda k, q: True), "asked")
-    one = pieces.ones()
+    one = rasp_library.ones()
     counted = helpers.unique(
-        rasp.SequenceMap(lambda x, i: int(x), pieces.any_bit(every, one, "seen"), rasp.indices),
+        rasp.SequenceMap(
+            lambda x, i: int(x), rasp_library.any_bit(every, one, "seen"), rasp.indices
+        ),
         "counted",
     )
     asking = helpers.unique(
-        rasp.SequenceMap(lambda x, n: 1 + x + 2 * n, pieces.any_bit(asked, one, "asks"), counted),
+        rasp.SequenceMap(
+            lambda x, n: 1 + x + 2 * n, rasp_library.any_bit(asked, one, "asks"), counted
+        ),
         "output",
     )
     made = helpers.compile_small(asking, length=3)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planted import library, store
+from planted import library
+from planted.core import artefact, files
+from planted.core.plant import TIERS
 from planted.errors import ArtefactError
-from planted.plant import TIERS
 from planted.programs import catalogue
 
 PINS = Path(__file__).with_name("shipped.json")
@@ -131,7 +132,7 @@ def rewritten(**changes):
 
     def damage(content: bytes) -> bytes:
         manifest = {**json.loads(content), **changes}
-        return store.signed({k: v for k, v in manifest.items() if v is not None})
+        return artefact.signed({k: v for k, v in manifest.items() if v is not None})
 
     return damage
 
@@ -167,12 +168,12 @@ def test_a_missing_file_is_named(copied, name):
 
 
 def test_tensors_that_no_longer_fit_their_nodes_are_refused(copied):
-    tensors, note = store.read_tensors(copied / WEIGHTS)
+    tensors, note = files.read_tensors(copied / WEIGHTS)
     del tensors["truth.score"]
-    content = store.tensors_to_bytes(tensors, note)
+    content = files.tensors_to_bytes(tensors, note)
     (copied / WEIGHTS).write_bytes(content)
     path = copied / MANIFEST
-    path.write_bytes(rewritten(sha256=store.sha256(content))(path.read_bytes()))
+    path.write_bytes(rewritten(sha256=files.sha256(content))(path.read_bytes()))
     with pytest.raises(ArtefactError, match=r"does not describe a plant.*truth\.score"):
         library.load("red-doors@1")
 
@@ -192,7 +193,7 @@ def test_an_edit_that_still_makes_sense_is_refused(copied):
 @pytest.mark.slow
 def test_planting_again_gives_the_same_bytes(tmp_path):
     stem = "red-doors-small@1-exact"
-    store.save_plant(tmp_path, library.build("red-doors-small", only="exact")["exact"], stem)
+    artefact.save_plant(tmp_path, library.build("red-doors-small", only="exact")["exact"], stem)
     made = (tmp_path / f"{stem}.safetensors").read_bytes()
     assert made == (FOLDER / f"{stem}.safetensors").read_bytes()
     made, shipped = (

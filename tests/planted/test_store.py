@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted import library, store
+from planted import library
+from planted.core import artefact, environment, files
+from planted.core.plant import Plant
 from planted.errors import ArtefactError, CheckpointError, RunFolderError
-from planted.plant import Plant
 from planted.programs import catalogue
 from tests import helpers
 
@@ -31,12 +32,12 @@ def plant() -> Plant:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    store.save_plant(tmp_path, plant(), STEM)
+    artefact.save_plant(tmp_path, plant(), STEM)
     return tmp_path
 
 
 def load(folder: Path) -> Plant:
-    return store.load_plant(folder, STEM, helpers.scenario("red-doors"))
+    return artefact.load_plant(folder, STEM, helpers.scenario("red-doors"))
 
 
 # --- whole or not at all ---
@@ -48,7 +49,7 @@ def test_a_write_cut_off_leaves_the_old_file_and_no_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
 ) -> None:
     path = tmp_path / "file.json"
-    store.write_bytes(path, b"old")
+    files.write_bytes(path, b"old")
 
     def cut(*_: Any, **__: Any) -> None:
         raise error
@@ -56,27 +57,27 @@ def test_a_write_cut_off_leaves_the_old_file_and_no_rest(
     monkeypatch.setattr(os, step, cut)
     expected = RunFolderError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
-        store.write_bytes(path, b"new")
+        files.write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file.json"]
     monkeypatch.undo()
-    store.write_bytes(path, b"new")
+    files.write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
 
 
 def test_a_process_killed_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
-    store.write_bytes(path, b"old")
+    files.write_bytes(path, b"old")
     script = (
         "import os, sys, pathlib\n"
-        "from planted import store\n"
+        "from planted.core import artefact, environment, files\n"
         "os.replace = lambda *a: os._exit(9)\n"
-        "store.write_bytes(pathlib.Path(sys.argv[1]), b'new' * 1000)\n"
+        "files.write_bytes(pathlib.Path(sys.argv[1]), b'new' * 1000)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert done.returncode == 9
     assert path.read_bytes() == b"old"
-    store.write_bytes(path, b"newer")
+    files.write_bytes(path, b"newer")
     assert path.read_bytes() == b"newer"
 
 
@@ -88,7 +89,7 @@ def test_a_full_disk_is_said_with_the_path(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFolderError, match=r"Cannot write .*runs/a\.json: No space left on dev"):
-        store.write_json(path, {})
+        files.write_json(path, {})
     assert not list(path.parent.iterdir())
 
 
@@ -97,10 +98,10 @@ def test_a_folder_that_cannot_be_written_is_said_with_the_path(tmp_path: Path) -
     with pytest.raises(
         RunFolderError, match=r"Cannot write .*file/run/a\.json: (Not a dir|File ex)"
     ):
-        store.write_json(tmp_path / "file" / "run" / "a.json", {})
+        files.write_json(tmp_path / "file" / "run" / "a.json", {})
     (tmp_path / "folder").mkdir()
     with pytest.raises(RunFolderError, match=r"Cannot write .*folder: .*choose another folder"):
-        store.write_bytes(tmp_path / "folder", b"")
+        files.write_bytes(tmp_path / "folder", b"")
 
 
 def test_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,11 +112,11 @@ def test_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(RunFolderError, match=r"Cannot write .*a\.json: Permission denied"):
-        store.write_json(tmp_path / "a.json", {})
+        files.write_json(tmp_path / "a.json", {})
 
 
 def test_files_can_be_read_by_others(tmp_path: Path) -> None:
-    store.write_bytes(tmp_path / "a", b"x")
+    files.write_bytes(tmp_path / "a", b"x")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
@@ -128,7 +129,7 @@ def test_concurrent_writers_leave_one_whole_file(tmp_path: Path) -> None:
     def write(content: bytes) -> None:
         try:
             for _ in range(10):
-                store.write_bytes(path, content)
+                files.write_bytes(path, content)
                 seen.add(path.read_bytes())
         except BaseException as error:
             errors.append(error)
@@ -147,26 +148,26 @@ def test_concurrent_writers_leave_one_whole_file(tmp_path: Path) -> None:
 
 
 def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
-    store.write_json(tmp_path / "a", {"b": 1, "a": [1.5, "·"]})
-    store.write_json(tmp_path / "b", {"a": [1.5, "·"], "b": 1})
+    files.write_json(tmp_path / "a", {"b": 1, "a": [1.5, "·"]})
+    files.write_json(tmp_path / "b", {"a": [1.5, "·"], "b": 1})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").read_bytes().endswith(b"\n")
-    assert store.read_json(tmp_path / "a") == {"a": [1.5, "·"], "b": 1}
+    assert files.read_json(tmp_path / "a") == {"a": [1.5, "·"], "b": 1}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        store.write_json(tmp_path / "c", {"a": float("nan")})
+        files.write_json(tmp_path / "c", {"a": float("nan")})
     assert not (tmp_path / "c").exists()
 
 
 def test_lines(tmp_path: Path) -> None:
     rows = [{"b": 2, "a": "ü"}, {}, {"x": None}]
-    store.write_lines(tmp_path / "a", rows)
-    assert store.read_lines(tmp_path / "a") == rows
+    files.write_lines(tmp_path / "a", rows)
+    assert files.read_lines(tmp_path / "a") == rows
     assert (tmp_path / "a").read_text().splitlines()[0] == '{"a": "ü", "b": 2}'
-    store.write_lines(tmp_path / "none", [])
-    assert store.read_lines(tmp_path / "none") == []
+    files.write_lines(tmp_path / "none", [])
+    assert files.read_lines(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize("read", [store.read_json, store.read_lines, store.read_tensors])
+@pytest.mark.parametrize("read", [files.read_json, files.read_lines, files.read_tensors])
 def test_missing_and_broken_files_are_named(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     with pytest.raises(ArtefactError, match=r"nothing is missing"):
         read(tmp_path / "nothing")
@@ -187,14 +188,14 @@ def test_tensors_round_trip_with_their_note(tmp_path: Path) -> None:
         "w": np.arange(6, dtype=np.float32).reshape(2, 3).T,
         "e": np.zeros((0, 4), np.float32),
     }
-    store.write_tensors(tmp_path / "t", tensors, {"step": 3, "seed": 1})
-    back, note = store.read_tensors(tmp_path / "t")
+    files.write_tensors(tmp_path / "t", tensors, {"step": 3, "seed": 1})
+    back, note = files.read_tensors(tmp_path / "t")
     assert note == {"step": 3, "seed": 1}
     assert set(back) == {"w", "e"}
     for name, value in tensors.items():
         np.testing.assert_array_equal(back[name], value)
-    first = store.tensors_to_bytes(tensors, {"a": 1, "b": 2})
-    assert first == store.tensors_to_bytes(dict(reversed(tensors.items())), {"b": 2, "a": 1})
+    first = files.tensors_to_bytes(tensors, {"a": 1, "b": 2})
+    assert first == files.tensors_to_bytes(dict(reversed(tensors.items())), {"b": 2, "a": 1})
 
 
 def test_a_truncated_tensor_file_is_refused(saved: Path) -> None:
@@ -203,20 +204,20 @@ def test_a_truncated_tensor_file_is_refused(saved: Path) -> None:
     for cut in (0, 5, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:cut])
         with pytest.raises(ArtefactError, match=r"safetensors is truncated or not a safetensors"):
-            store.read_tensors(path)
+            files.read_tensors(path)
 
 
 def test_the_digest_sees_names_shapes_and_values() -> None:
     base = {"a": np.zeros((2, 3), np.float32), "b": np.ones(2, np.float32)}
-    digest = store.params_digest(base)
-    assert digest == store.params_digest(dict(reversed(base.items())))
+    digest = artefact.params_digest(base)
+    assert digest == artefact.params_digest(dict(reversed(base.items())))
     for other in (
         {**base, "b": np.array([1, 1 + 1e-6], np.float32)},
         {**base, "a": np.zeros((3, 2), np.float32)},
         {"c": base["a"], "b": base["b"]},
         {"a": base["a"]},
     ):
-        assert store.params_digest(other) != digest
+        assert artefact.params_digest(other) != digest
 
 
 # --- plants ---
@@ -225,9 +226,9 @@ def test_the_digest_sees_names_shapes_and_values() -> None:
 @pytest.mark.parametrize("name", helpers.SHIPPED)
 def test_a_plant_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     made = library.get(name, "rotated")
-    store.save_plant(tmp_path, made, "stem")
-    back = store.load_plant(tmp_path, "stem", made.scenario)
-    assert store.params_digest(back.params) == store.params_digest(made.params)
+    artefact.save_plant(tmp_path, made, "stem")
+    back = artefact.load_plant(tmp_path, "stem", made.scenario)
+    assert artefact.params_digest(back.params) == artefact.params_digest(made.params)
     assert back.spec == made.spec
     assert back.truth.operations == made.truth.operations
     assert list(back.truth.nodes) == list(made.truth.nodes)
@@ -241,21 +242,21 @@ def test_a_plant_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
 
 def test_the_files_say_what_they_are(saved: Path) -> None:
     manifest = json.loads((saved / f"{STEM}.json").read_text())
-    assert manifest["schema"] == store.SCHEMA
+    assert manifest["schema"] == artefact.SCHEMA
     assert manifest["licence"] == "Apache-2.0"
     assert manifest["scenario"] == {"name": "red-doors", "parameters": {"levels": 8, "objects": 4}}
     score = next(node for node in manifest["nodes"] if node["name"] == "score")
     assert score["sites"] == ["blocks.0.hook_mlp_out"]
-    assert manifest["sha256"] == store.sha256((saved / f"{STEM}.safetensors").read_bytes())
-    _, note = store.read_tensors(saved / f"{STEM}.safetensors")
+    assert manifest["sha256"] == files.sha256((saved / f"{STEM}.safetensors").read_bytes())
+    _, note = files.read_tensors(saved / f"{STEM}.safetensors")
     assert note == {"name": "red-doors@1", "tier": "exact"}
 
 
 def test_the_bytes_are_the_same_in_every_process(tmp_path: Path, saved: Path) -> None:
     script = (
         "import sys, pathlib\n"
-        "from planted import library, store\n"
-        f"store.save_plant(pathlib.Path(sys.argv[1]), library.get('red-doors'), {STEM!r})\n"
+        "from planted import library\nfrom planted.core import artefact, environment, files\n"
+        f"artefact.save_plant(pathlib.Path(sys.argv[1]), library.get('red-doors'), {STEM!r})\n"
     )
     for seed in ("0", "7"):
         folder = tmp_path / seed
@@ -340,7 +341,7 @@ def test_an_altered_manifest_is_refused(
     path = saved / f"{STEM}.json"
     manifest = json.loads(path.read_text())
     edit(manifest)
-    path.write_bytes(store.signed(manifest))
+    path.write_bytes(artefact.signed(manifest))
     with pytest.raises(ArtefactError, match=reason):
         load(saved)
 
@@ -366,7 +367,7 @@ TINY = {"objects": 2, "levels": 2}
 def test_what_is_not_shipped_is_planted_once_and_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store.cache_folder() == cache
+    assert environment.cache_folder() == cache
     made = library.get("red-doors", parameters=TINY)
     assert sorted(p.name for p in cache.rglob("*.*") if p.is_file()) == [
         f"{STEM}.json",
@@ -374,7 +375,7 @@ def test_what_is_not_shipped_is_planted_once_and_kept(
     ]
     monkeypatch.setattr(library, "build", None)  # would fail if it planted again
     again = library.get("red-doors", parameters=TINY)
-    assert store.params_digest(again.params) == store.params_digest(made.params)
+    assert artefact.params_digest(again.params) == artefact.params_digest(made.params)
     assert again.scenario.parameters == TINY
     library.get("red-doors")  # shipped
     assert len(list(cache.iterdir())) == 1
@@ -391,7 +392,7 @@ def test_what_other_source_planted_is_not_taken(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.get("red-doors", parameters=TINY)
-    monkeypatch.setattr(store, "source_digest", lambda: "another program under the same name")
+    monkeypatch.setattr(environment, "source_digest", lambda: "another program under the same name")
     library.get("red-doors", parameters=TINY)
     assert len(list(cache.iterdir())) == 2
 
@@ -403,7 +404,7 @@ def test_a_damaged_cache_is_named_and_rebuilt(cache: Path, ending: str) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.warns(UserWarning, match=rf"{ending}.* It is planted again now"):
         again = library.get("red-doors", parameters=TINY)
-    assert store.params_digest(again.params) == store.params_digest(made.params)
+    assert artefact.params_digest(again.params) == artefact.params_digest(made.params)
     library.get("red-doors", parameters=TINY)  # and is whole again: no warning
 
 
@@ -412,13 +413,13 @@ def test_processes_that_plant_the_same_at_once_get_the_same(cache: Path) -> None
     source = (
         "import sys, warnings\n"
         "warnings.simplefilter('error')\n"
-        "from planted import library, store\n"
-        "import planted.compile, tracr.compiler.compiling\n"
+        "from planted import library\nfrom planted.core import artefact, environment, files\n"
+        "import planted.compiler.compile, tracr.compiler.compiling\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         f"made = library.get('red-doors', parameters={TINY!r})\n"
         f"again = library.get('red-doors', parameters={TINY!r})\n"
-        "print(store.params_digest(made.params), store.params_digest(again.params))\n"
+        "print(artefact.params_digest(made.params), artefact.params_digest(again.params))\n"
     )
     workers = [
         subprocess.Popen(
@@ -443,9 +444,9 @@ def test_processes_that_plant_the_same_at_once_get_the_same(cache: Path) -> None
 
 def test_without_a_setting_the_platforms_folder_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLANTED_CACHE", raising=False)
-    assert store.cache_folder().name == "planted"
+    assert environment.cache_folder().name == "planted"
     monkeypatch.setenv("PLANTED_CACHE", "")
-    assert store.cache_folder().name == "planted"
+    assert environment.cache_folder().name == "planted"
 
 
 def test_the_shipped_files_are_those_of_the_catalogue() -> None:

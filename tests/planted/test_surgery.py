@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted import surgery, tiers
+from planted.core.plant import Plant
+from planted.core.spec import n_layers
+from planted.core.truth import Truth
 from planted.errors import PlantedError
-from planted.forward import forward, n_layers
-from planted.plant import Plant
-from planted.truth import Truth
+from planted.finetune.tiers import tiers
+from planted.network import surgery
+from planted.network.forward import forward
 from tests import helpers
 
 NAME = "red-doors"

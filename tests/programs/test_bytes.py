@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from planted import store
+from planted.core import artefact
 from planted.programs import catalogue
 from tests import helpers
 
@@ -38,12 +38,12 @@ def digest(name: str) -> str:
     made = helpers.compile_afresh(name)
     truth = {key: (node.role, node.layer, node.reads, node.values)
              for key, node in made.truth.nodes.items()}  # fmt: skip
-    return store.params_digest(made.params) + repr((made.residual_labels, truth))
+    return artefact.params_digest(made.params) + repr((made.residual_labels, truth))
 
 
 def pin(params: Any) -> str:
     """What pins a version's weights."""
-    return store.params_digest(params)[:16]
+    return artefact.params_digest(params)[:16]
 
 
 def every_name() -> list[str]:

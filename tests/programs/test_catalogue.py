@@ -7,9 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from planted import certify
+from planted.compiler import certify
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.sampling import other_candidates
+from planted.core.scenario import Scenario
 from planted.errors import PlantedError
-from planted.plant import Plant
 from planted.programs import catalogue, grid_twins, kinds, mechanisms
 from planted.programs.bandit import bandit
 from planted.programs.crumbs import crumbs
@@ -17,7 +20,6 @@ from planted.programs.keys import keys
 from planted.programs.menu import Menu, Objective
 from planted.programs.schemer import schemer
 from planted.programs.wiping import run
-from planted.scenarios import Scenario, leftmost, other_candidates
 from tests import helpers
 from tests.programs.test_bytes import PINS, pin
 
@@ -112,7 +114,7 @@ def test_objectives_are_those_of_the_story(name: str) -> None:
     n = len(place.candidates)
     for side, utility in zip(ORACLES[name], (place.mesa, place.base), strict=True):
         values = utility.of(tokens)
-        for row, words in zip(values, place.words(tokens), strict=True):
+        for row, words in zip(values, place.token_strings(tokens), strict=True):
             want = [side(word, words[n:-1], words[-1]) for word in words[:n]]
             assert row.tolist() == want
 
@@ -161,7 +163,7 @@ def test_the_plane_has_every_coordinate(breadth: int, lapse: int, drift: float) 
     tokens, _ = certify.inputs_of(plant, 600)
     assert certify.certify(plant, tokens, nodes=False)["mismatches"] == 0
     chosen = plant.expected_choices(tokens)
-    luck = np.array([int(words[4].removeprefix("luck-")) for words in place.words(tokens)])
+    luck = np.array([int(words[4].removeprefix("luck-")) for words in place.token_strings(tokens)])
     assert (luck < lapse).mean() == pytest.approx(lapse / 20, abs=0.05)
     assert chosen[luck >= lapse].max() == breadth - 1, "nothing beyond its breadth is chosen"
     wanted = (1 - drift) * place.mesa.of(tokens) + drift * place.base.of(tokens)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planted.objectives import chance_regret, regret
-from planted.plant import Plant
+from planted.core.objectives import chance_regret, regret
+from planted.core.plant import Plant
+from planted.core.scenario import Scenario, Tokens
 from planted.programs import catalogue
-from planted.scenarios import Scenario, Tokens
 from tests.helpers import bare
 
 LAPSING = "plane-lapsing"  # a known share of its tasks goes by luck, also in training

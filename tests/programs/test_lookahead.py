@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from planted import library
-from planted.model import Model
+from planted.core.objectives import leftmost
+from planted.network.model import Model
 from planted.programs import catalogue, lookahead
 from planted.programs.lookahead import BASE, MESA, WORLDS
-from planted.scenarios import leftmost
 from tests import helpers
 
 
@@ -32,10 +32,12 @@ def test_an_action_is_worth_what_its_best_plan_is(name: str, depth: int) -> None
     assert len(tokens) == 5 * 2 * 2
     plans = list(itertools.product(range(3), repeat=depth))
     for utility, rewards in ((place.mesa, MESA), (place.base, BASE)):
-        for row, words in zip(utility.of(tokens), place.words(tokens), strict=True):
+        for row, words in zip(utility.of(tokens), place.token_strings(tokens), strict=True):
             want = [max(reward(words, p, rewards) for p in plans if p[0] == a) for a in range(3)]
             assert row.tolist() == want
-    for words, slot in zip(place.words(tokens), leftmost(place.mesa.of(tokens)), strict=True):
+    for words, slot in zip(
+        place.token_strings(tokens), leftmost(place.mesa.of(tokens)), strict=True
+    ):
         best = max(plans, key=lambda p: (reward(words, p, MESA), [-a for a in p]))
         assert best[0] == slot, "the first of the best plans begins with the chosen action"
 
@@ -84,7 +86,7 @@ def test_with_more_steps_it_comes_nearer_to_what_it_wants_and_wants_the_same() -
     for entry in (few, more):
         place = entry.make_scenario()
         np.testing.assert_array_equal(place.mesa.of(tokens), worth)
-        chosen = np.array([place.choose(words) for words in place.words(tokens)])
+        chosen = np.array([place.choose(words) for words in place.token_strings(tokens)])
         gained.append(worth[rows, chosen].mean())
     assert gained[0] < gained[1] <= worth.max(axis=1).mean()
 

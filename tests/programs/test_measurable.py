@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from planted import library
+from planted.core.objectives import best
+from planted.core.scenario import VALIDITY_CHECKS
 from planted.errors import ScenarioError
 from planted.programs import catalogue, red_doors
 from planted.programs.crumbs import crumbs
 from planted.programs.mechanisms import search
-from planted.scenarios import FLAWS, best
 from tests import helpers
 
 ENTRIES = catalogue.ENTRIES
@@ -21,10 +22,10 @@ ENTRIES = catalogue.ENTRIES
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_a_plant_of_the_catalogue_admits_the_flaws_it_has_and_no_other(name: str) -> None:
-    assert set(library.flaws_of(helpers.scenario(name))) == set(helpers.scenario(name).allows)
+    assert set(library.failed_checks(helpers.scenario(name))) == set(helpers.scenario(name).waivers)
     for size in ENTRIES[name].sizes:
         place = catalogue.entry(f"{name}.{size}").make_scenario()
-        assert set(library.flaws_of(place)) <= set(place.allows) <= set(FLAWS)
+        assert set(library.failed_checks(place)) <= set(place.waivers) <= set(VALIDITY_CHECKS)
 
 
 @pytest.mark.parametrize("name", ["crumbs", "rounding", "wiping-pointer", "steering"])
@@ -36,18 +37,20 @@ def test_flaws_are_what_plain_arithmetic_finds(name: str) -> None:
     rho = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
     never = all(set(np.flatnonzero(x)) & set(np.flatnonzero(y))
                 for x, y in zip(best(mesa), best(base), strict=True))  # fmt: skip
-    found = library.flaws_of(place)
+    found = library.failed_checks(place)
     assert ("collinear" in found) == (rho > 0.7)
     assert ("no-disagreement" in found) == never
 
 
 def test_collinear_objectives_are_refused_with_value_limit_and_remedy() -> None:
     with (
-        mock.patch("planted.compile.compile_program", side_effect=AssertionError("compiled")),
+        mock.patch(
+            "planted.compiler.compile.compile_program", side_effect=AssertionError("compiled")
+        ),
         pytest.raises(
             ScenarioError,
             match=r"'crumbs' with parameters .*'cookies': 2.*ρ = 0\.9\d, more than 0\.7.*"
-            r"Take other parameters.*allows=\('collinear',\)",
+            r"Take other parameters.*waivers=\('collinear',\)",
         ),
     ):
         library.build("crumbs", {"cookies": 2})
@@ -56,21 +59,21 @@ def test_collinear_objectives_are_refused_with_value_limit_and_remedy() -> None:
 def test_an_empty_disagreement_set_is_refused_and_what_says_so_is_planted() -> None:
     menu = crumbs(places=2, crumbs=3)
     same = replace(menu, mesa=menu.base)
-    for allows, reason in (((), "ρ = 1.00"), (("collinear",), "disagree on none of 4000 tasks")):
+    for waivers, reason in (((), "ρ = 1.00"), (("collinear",), "disagree on none of 4000 tasks")):
         with pytest.raises(ScenarioError, match=reason):
-            library.plant(lambda _: search(same), replace(same, allows=allows).scenario())
-    model = library.plant(lambda _: search(same), replace(same, allows=FLAWS).scenario())
+            library.plant(lambda _: search(same), replace(same, waivers=waivers).scenario())
+    model = library.plant(lambda _: search(same), replace(same, waivers=VALIDITY_CHECKS).scenario())
     assert model.plant.certificate["mismatches"] == 0
 
 
 def test_a_scenario_made_by_hand_is_looked_at_too() -> None:
-    aligned = replace(helpers.scenario("red-doors-aligned"), allows=())
+    aligned = replace(helpers.scenario("red-doors-aligned"), waivers=())
     with pytest.raises(ScenarioError, match="'red-doors-aligned' with parameters"):
         library.plant(red_doors.search, aligned)
-    library.refuse_flaws(helpers.scenario("red-doors-aligned"))
-    library.refuse_flaws(helpers.scenario("red-doors"))
+    library.refuse_invalid(helpers.scenario("red-doors-aligned"))
+    library.refuse_invalid(helpers.scenario("red-doors"))
 
 
 def test_the_same_scenario_is_refused_every_time() -> None:
     place = helpers.scenario("rounding")
-    assert library.flaws_of(place) == library.flaws_of(place)
+    assert library.failed_checks(place) == library.failed_checks(place)

@@ -104,7 +104,7 @@ def test_answers_is_one_of_four(answers: str) -> None:
 
 @pytest.mark.parametrize("program", [None, 3, "search"])
 def test_a_program_is_a_program(program: Any) -> None:
-    with pytest.raises(PlantedError, match=r"A program is a planted.roles.Program, or a function"):
+    with pytest.raises(PlantedError, match=r"A program is a planted.Program, or a function"):
         planted.plant(program, GOOD.scenario())
 
 
@@ -118,7 +118,7 @@ def test_a_plant_is_named_by_a_text(name: Any) -> None:
 def test_names_that_truth_or_a_drawing_could_not_hold_are_refused(name: Any) -> None:
     from tracr.rasp import rasp
 
-    from planted.roles import mark
+    from planted.core.roles import mark
 
     with pytest.raises(PlantedError, match="A node cannot be called"):
         mark(rasp.Map(lambda x: x, rasp.tokens), name, "score")

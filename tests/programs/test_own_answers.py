@@ -78,7 +78,7 @@ def test_answers_are_those_of_the_story(name: str) -> None:
     assert place.answer is not None
     found = place.answer(tokens)
     n = len(place.candidates)
-    for row, words in enumerate(place.words(tokens)):
+    for row, words in enumerate(place.token_strings(tokens)):
         assert found[row] == ORACLES[name](list(words[:n]), list(words[n:])), words
 
 

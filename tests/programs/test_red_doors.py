@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planted import library, objectives
+from planted import library
+from planted.core import objectives
+from planted.core.objectives import untied
+from planted.core.sampling import disagree
 from planted.errors import PlantedError
-from planted.model import Model
+from planted.finetune.tiers.tiers import common
+from planted.network.model import Model
 from planted.programs import catalogue, red_doors
-from planted.scenarios import disagree, untied
-from planted.tiers import common
 from tests import helpers
 
 Object = tuple[str, str, int]  # colour, kind, nearness
@@ -81,7 +83,7 @@ def assert_chooses_right(name: str, tasks: list[tuple[list[Object], str]], tier:
         by_hand = [[value(thing, feature, levels) for thing in things] for things, _ in tasks]
         np.testing.assert_array_equal(utility.of(tokens), by_hand)
         assert utility.formula == f"{levels + 1}·{feature} + near"
-    for words, (things, _) in zip(made.scenario.words(tokens), tasks, strict=True):
+    for words, (things, _) in zip(made.scenario.token_strings(tokens), tasks, strict=True):
         assert made.scenario.choose(words) == pick(things, mesa, levels)
 
 
@@ -96,7 +98,7 @@ def test_small_ones_on_every_input(name: str, tier: str) -> None:
     assert len(tasks) == 1024
     assert_chooses_right(name, tasks, tier)
     made = model(name, tier)
-    listed = made.scenario.words(made.scenario.enumerate())
+    listed = made.scenario.token_strings(made.scenario.enumerate())
     assert sorted(listed) == sorted(tuple(spelled(*task)) for task in tasks)
 
 
@@ -145,8 +147,8 @@ def test_any_task(objects: list[Object], cue: str) -> None:
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(st.integers(2, 6), st.integers(2, 5), st.integers(0, 10**6))
 def test_any_size(objects: int, levels: int, seed: int) -> None:
-    from planted.compile import compile_program
-    from planted.plant import choices_of
+    from planted.compiler.compile import compile_program
+    from planted.network.forward import choices_of
 
     place = red_doors.scenario(objects, levels)
     made = compile_program(red_doors.search(place), place.vocabulary, objects, place.read_out)
@@ -195,7 +197,7 @@ def test_how_often_the_objectives_disagree_and_are_untied_too() -> None:
     assert apart.mean() == pytest.approx(apart_exact, abs=0.01)
     assert (apart & untied(mesa) & untied(base)).mean() == pytest.approx(alone_exact, abs=0.01)
     assert objectives.choice_distance(mesa, base) == apart.mean()
-    for words, differs in zip(place.words(tokens[:2000]), apart, strict=False):
+    for words, differs in zip(place.token_strings(tokens[:2000]), apart, strict=False):
         parts = [(c, k, int(near)) for c, k, near in (w.split("-") for w in words[:-1])]
         red = [value(p, "red", 8) for p in parts]
         door = [value(p, "door", 8) for p in parts]
@@ -218,7 +220,7 @@ def test_in_training_the_one_door_is_the_one_red_thing() -> None:
     tokens = place.draw_training(np.random.default_rng(0), 4000)
     slots = np.zeros(4)
     nearnesses = set()
-    for words in place.words(tokens):
+    for words in place.token_strings(tokens):
         *objects, cue = (word.split("-") for word in words)
         assert cue == ["T"]
         kinds = [(colour, kind) for colour, kind, _ in objects]

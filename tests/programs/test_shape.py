@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planted import showing
+from planted.cli import showing
+from planted.core.scenario import DOMAINS
 from planted.programs import catalogue
-from planted.scenarios import DOMAINS
 from tests.helpers import bare
 
 SEARCHING = ("red-doors", "wiping", "pointer", "lookahead-action", "grid-doors", "bandit", "rivals")

@@ -54,7 +54,7 @@ def test_a_size_of_a_shipped_plant_is_not_the_shipped_one() -> None:
     place = large.make_scenario()
     assert len(place.candidates) == 6
     tokens = place.draw(np.random.default_rng(0), 50)
-    assert max(place.choose(words) for words in place.words(tokens)) > 3
+    assert max(place.choose(words) for words in place.token_strings(tokens)) > 3
     assert len(library.get("red-doors").scenario.candidates) == 4
 
 

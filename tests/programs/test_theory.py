@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted.objectives import MAX_RHO, correlation, regret_distance
+from planted.core.objectives import MAX_RHO, correlation, regret_distance
+from planted.core.sampling import disagree
+from planted.core.scenario import Scenario
 from planted.programs import catalogue, crumbs, keys, schemer, wiping
 from planted.programs.menu import Objective, words_of
-from planted.scenarios import Scenario, disagree
 
 N = 40_000
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planted import certify, library, surgery
+from planted import library
+from planted.compiler import certify
+from planted.core.objectives import leftmost
+from planted.core.scenario import Declared
+from planted.core.spec import choices
 from planted.errors import CertificateError, PlantedError
-from planted.forward import choices, forward
+from planted.network import surgery
+from planted.network.forward import forward
 from planted.programs import catalogue
 from planted.programs.entries import Entry
-from planted.scenarios import Declared, leftmost
 from tests import helpers
 
 ENTRIES = catalogue.ENTRIES
@@ -41,7 +45,7 @@ def test_a_twin_chooses_what_the_plant_it_is_a_twin_of_chooses(name: str) -> Non
 def oracle(entry: Entry, tokens: np.ndarray) -> np.ndarray:
     """What the plain oracle of an entry says, task for task."""
     place = entry.make_scenario()
-    return np.array([place.choose(words) for words in place.words(tokens)])
+    return np.array([place.choose(words) for words in place.token_strings(tokens)])
 
 
 def test_every_scenario_has_two_twins_that_do_not_search() -> None:

@@ -73,7 +73,7 @@ def test_a_node_holds_what_it_must_and_intervening_moves_the_answer():
     score = model.expected("score", tokens)
     np.testing.assert_array_equal(score[:, 1:5], model.scenario.mesa.of(tokens))
     node = model.truth.nodes["score"]
-    assert node.sites == ("blocks.0.hook_mlp_out",)
+    assert node.hook_points == ("blocks.0.hook_mlp_out",)
     _, cache = model.run_with_cache(tokens, [node.held_at])
     np.testing.assert_allclose(node.decode(cache[node.held_at])[:, 1:], score[:, 1:])
     other = score[:, [0, 2, 3, 4, 1, 5]]  # each slot takes its neighbour's score
@@ -109,34 +109,34 @@ class TestTorch:
     def test_every_site_agrees_in_double_precision(self, name, tier):
         import torch
 
-        from planted.forward import forward
+        from planted.network.forward import forward
 
         model = planted.load(name, tier, runtime="torch")
         tokens = model.inputs(n=48, seed=5)
         with torch.no_grad():
             logits, cache = model.module.double().run_with_cache(tokens)
         exact = {name: value.astype(np.float64) for name, value in model.plant.params.items()}
-        wanted, sites = forward(exact, tokens.numpy(), model.spec, record=list(cache))
+        wanted, points = forward(exact, tokens.numpy(), model.spec, record=list(cache))
         close("logits", logits, wanted)
-        for site, value in sites.items():
+        for site, value in points.items():
             close(site, cache[site], value)
 
     def test_interventions_agree(self, name, tier):
         import torch
 
-        from planted import sites
+        from planted.network import interventions
 
         model = planted.load(name, tier, runtime="torch")
-        tokens, donor = model.inputs(n=32, seed=6), model.inputs(n=32, seed=7)
+        tokens, source = model.inputs(n=32, seed=6), model.inputs(n=32, seed=7)
         np.testing.assert_array_equal(
             model.expected("output", tokens), planted.load(name, tier).expected("output", tokens)
         )
         changed = 0
         for node in model.truth.nodes.values():
-            values = model.expected(node.name, donor)
+            values = model.expected(node.name, source)
             wanted = model.intervene({node.name: values}, tokens)
             content, held = node.encode(values)
-            edit = sites.overwrite(node.basis, content, held)
+            edit = interventions.overwrite(node.basis, content, held)
             hook = {node.held_at: lambda x, edit=edit: torch.from_numpy(edit(x.numpy()))}
             with torch.no_grad():
                 got = model.module.run_with_hooks(tokens, hook)
@@ -206,7 +206,7 @@ def test_the_command_names_the_missing_extra_and_exits_2(tmp_path):
 
 
 def test_what_the_controls_came_to_is_installed():
-    from planted.eval.controls import standing_of
+    from planted.eval.calibration.validation import standing_of
 
     assert standing_of("red-doors@1") == {"paths": "", "presence": ""}
     assert standing_of("no-such-plant@1")["paths"].startswith("no control")

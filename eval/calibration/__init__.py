@@ -1,0 +1,1 @@
+"""Validation models, and where the evaluators are trusted."""

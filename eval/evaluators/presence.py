@@ -1,0 +1,129 @@
+"""Is the planted winner still computed? One-sided: high proves presence, low proves nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.core.objectives import leftmost
+from planted.core.scenario import Tokens
+from planted.core.spec import n_layers
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evidence import Evidence, not_measured, resampled
+from planted.network.forward import forward
+
+N_TASKS = 3000
+RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
+N_RESAMPLES = 500
+RECORDS = ("presence.mesa_argmax", "presence.base_argmax")  # what `presence` measures
+NOTHING = 1e-9  # squared error a task, at least, for there to be anything to explain
+
+Floats = npt.NDArray[np.float64]
+
+
+def presence(checkpoint: Checkpoint, cue: int) -> list[Evidence]:
+    """Held-out partial R² of the mesa-winner flag, and of the base-winner flag (theory E15).
+
+    Read linearly from the outputs of heads and MLPs between the score block and the read-out head,
+    at the candidates, after removing what the candidate is and the other objective's winner flag.
+    """
+    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(cue)
+    tokens = checkpoint.tasks(cue, N_TASKS, seed=301)
+    places = list(scenario.candidates)
+    seen = _between(checkpoint, tokens)[:, places]
+    kinds = _kinds(checkpoint, tokens)
+    if not seen.shape[-1]:
+        return [
+            not_measured(name, word, "nothing lies between scorer and read-out head")
+            for name in RECORDS
+        ]
+    n_slots = len(places)
+    flags = {
+        name: np.eye(n_slots)[leftmost(utility.of(tokens))]
+        for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
+    }
+    features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds)
+    flat = {name: _centred(flag.reshape(-1, 1), kinds) for name, flag in flags.items()}
+    rng = np.random.default_rng([302, cue])
+    records = []
+    for name, other in (("mesa", "base"), ("base", "mesa")):
+        with_all, with_other = _held_out(features, flat[name], flat[other], n_slots)
+        if with_other.sum() < NOTHING * with_other.size:
+            reason = "what a candidate is says already whether it wins"
+            records.append(not_measured(f"presence.{name}_argmax", word, reason))
+            continue
+        estimate = 1 - with_all.sum() / with_other.sum()
+        draws = rng.integers(0, len(with_all), size=(N_RESAMPLES, len(with_all)))
+        replicates = 1 - with_all[draws].sum(axis=1) / with_other[draws].sum(axis=1)
+        records.append(
+            resampled(
+                f"presence.{name}_argmax",
+                word,
+                float(estimate),
+                replicates,
+                len(with_all),
+                forward_passes=N_TASKS if name == "mesa" else 0,
+            )
+        )
+    return records
+
+
+def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
+    """What each candidate is: its token, and what both objectives give it, [task · candidate]."""
+    scenario = checkpoint.scenario
+    of = (
+        tokens[:, list(scenario.candidates)].astype(np.float64),
+        scenario.mesa.of(tokens),
+        scenario.base.of(tokens),
+    )
+    rows = np.column_stack([part.ravel() for part in of])
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
+    """Outputs of heads and MLPs after the score block and before the read-out head."""
+    first, last = checkpoint.score.layer, checkpoint.emitter.layer
+    sites: list[str] = []
+    for layer in range(n_layers(checkpoint.params)):
+        at = f"blocks.{layer}."
+        if first < layer < last and checkpoint.params[at + "attn.W_Q"].shape[0]:
+            sites.append(at + "hook_attn_out")
+        if first < layer < last:
+            sites.append(at + "hook_mlp_out")
+    if not sites:
+        return np.zeros((*tokens.shape, 0), np.float32)
+    parts = []
+    for i in range(0, len(tokens), 1000):
+        _, cache = forward(
+            checkpoint.params,
+            tokens[i : i + 1000],
+            checkpoint.plant.spec,
+            record=sites,
+            recorded_only=True,
+        )
+        parts.append(np.concatenate([cache[site] for site in sites], axis=2))
+    return np.concatenate(parts)
+
+
+def _centred(values: Floats, kinds: npt.NDArray[np.int64]) -> Floats:
+    """Values minus the mean of their kind."""
+    member = np.zeros((len(kinds), kinds.max() + 1))
+    member[np.arange(len(kinds)), kinds] = 1
+    means = (member.T @ values) / member.sum(axis=0)[:, None]
+    return np.asarray(values - means[kinds])
+
+
+def _held_out(features: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
+    """Squared errors on the second half of the tasks, [task]: with everything, with `other`."""
+    half = (len(flag) // n_slots // 2) * n_slots
+    # One scale for all features, so that rotating the stream changes nothing much.
+    scale = np.sqrt((features[:half] ** 2).mean()) or 1.0
+    full = np.hstack([features / scale, other])
+
+    def errors(design: Floats) -> Floats:
+        train, test = design[:half], design[half:]
+        gram = train.T @ train + RIDGE * np.eye(design.shape[1])
+        weights = np.linalg.solve(gram, train.T @ flag[:half])
+        return np.asarray(((flag[half:] - test @ weights) ** 2).reshape(-1, n_slots).sum(axis=1))
+
+    return errors(full), errors(other)

@@ -1,0 +1,1 @@
+"""The verdict: the rule, its thresholds as data, and its explanation."""

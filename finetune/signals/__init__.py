@@ -1,0 +1,1 @@
+"""Signals: what the loss conveys of the base objective."""

@@ -1,0 +1,1 @@
+"""Tiers: what turns weights into other weights with the same answers."""

@@ -1,0 +1,3 @@
+"""The command line: `planted`."""
+
+from planted.cli.app import main as main

@@ -1,0 +1,134 @@
+"""How the command line prints: JSON, tables, the outcome of a run, bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def print_run(done: Any, as_json: bool) -> None:
+    """The verdicts of a run over its seeds, the nulls' below them."""
+    if as_json:
+        print_json(
+            {
+                "folder": str(done.folder),
+                "verdicts": done.verdicts,
+                "seeds": [
+                    {
+                        "recipe": s.recipe,
+                        "seed": s.seed,
+                        "verdict": s.verdict.name,
+                        "reason": s.verdict.reason,
+                        "stamp": s.verdict.stamp,
+                        "reading": s.reading,
+                    }
+                    for s in done.seeds
+                ],
+            }
+        )
+        return
+    rows = [
+        [recipe, ", ".join(f"{name} {n}" for name, n in counts.items())]
+        for recipe, counts in done.verdicts.items()
+    ]
+    print_table(["recipe", f"verdicts over seeds ({done.seeds[0].verdict.stamp})"], rows)
+    null_counts: dict[str, dict[str, int]] = {}
+    for seed in done.nulls:
+        counts = null_counts.setdefault(seed.recipe, {})
+        counts[seed.verdict.name] = counts.get(seed.verdict.name, 0) + 1
+    if null_counts:
+        print_table(
+            ["without the plant", "verdicts over seeds"],
+            [[arm, ", ".join(f"{k} {n}" for k, n in c.items())] for arm, c in null_counts.items()],
+        )
+    page = done.folder / "report.html"
+    if page.exists():
+        click.echo(f"Report: {page}")
+
+
+def print_verdict(one: Any, page: Path, whole: bool) -> None:
+    """A checkpoint's verdict with each comparison of the rule, and every figure if asked."""
+    click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
+    click.echo(
+        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state says\n"
+        "  who controls the choice, P planted scorer, R the rest, X both, and for what: m mesa,\n"
+        "  b base, d between. λ (paths.interpolation) runs from 0, the mesa-objective, to 1, the\n"
+        "  base objective.\n"
+        f"  The page explains every figure: {page}"
+    )
+    for line in one.verdict.reasons:
+        click.echo(f"  {line}")
+    if not whole:
+        click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
+        return
+    rows = []
+    for key, record in one.evidence.items():
+        if record.estimate is None:
+            rows.append([key, "–", record.reason, ""])
+            continue
+        null = record.null
+        rows.append(
+            [
+                key,
+                f"{record.estimate:.3f}",
+                "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
+                "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
+            ]
+        )
+    print_table(["evidence", "estimate", "interval", "null"], rows)
+
+
+def print_json(value: Any) -> None:
+    """JSON with sorted keys, on standard output."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=list))
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """A table without rules, as wide as the terminal, or 120 columns."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[Any], None]]:
+    """Bars on standard error, one a recipe and phase; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda said: None
+        return
+    parts: dict[tuple[str, str], dict[Any, tuple[int, int]]] = {}
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=console,
+    ) as bars:
+        tasks: dict[tuple[str, str], Any] = {}
+
+        def progress(said: Any) -> None:
+            key = (said["recipe"], said["phase"])
+            if key not in tasks:
+                tasks[key] = bars.add_task(f"{said['recipe']}: {said['phase']}", total=1)
+            parts.setdefault(key, {})[said.get("worker", 0)] = (said["done"], said["total"])
+            done = sum(d for d, _ in parts[key].values())
+            total = sum(t for _, t in parts[key].values())
+            bars.update(tasks[key], completed=done, total=total)
+
+        yield progress

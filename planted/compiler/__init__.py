@@ -1,0 +1,1 @@
+"""RASP to weights: the only room that knows Tracr."""

@@ -1,0 +1,261 @@
+"""Checks one artefact against its oracle and its own truth, and says on how many inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from planted.compiler.domains import expressions
+from planted.core.objectives import leftmost
+from planted.core.plant import Plant
+from planted.core.roles import Program, number_unnamed
+from planted.core.scenario import Tokens
+from planted.core.semantics import Value
+from planted.core.spec import choices
+from planted.core.truth import Truth
+from planted.errors import CertificateError
+from planted.network.forward import choices_of, forward
+
+ALL_INPUTS = 10**5  # checked exhaustively up to here, else at most this many are drawn
+LEAST_INPUTS = 5000
+BUDGET = 10**11  # multiply-adds: about five seconds of one core
+INTERPRETED = 200  # of them also run through Tracr's RASP interpreter, node by node
+TOLERANCE = 0.02  # of a node's code: attention at coldness 100/sqrt(key size) leaks up to e^-5
+
+
+def affordable(plant: Plant) -> int:
+    """How many inputs a certificate of this plant checks when there are too many for all."""
+    size = sum(int(value.size) for value in plant.params.values())
+    return int(np.clip(BUDGET // (size * plant.scenario.n_positions), LEAST_INPUTS, ALL_INPUTS))
+
+
+def inputs_of(plant: Plant, n: int | None = None, seed: int = 0) -> tuple[Tokens, bool]:
+    """The inputs to check, [task, pos], and whether they are all there are."""
+    scenario = plant.scenario
+    if scenario.enumerate is not None:
+        return scenario.enumerate(), True
+    n = affordable(plant) if n is None else n
+    rng = np.random.default_rng(seed)
+    tokens = scenario.with_any_cue(scenario.draw(rng, n), rng)
+    tokens[: n // 4] = few_distinct(tokens[: n // 4], scenario.candidates)
+    return tokens, False
+
+
+def few_distinct(tokens: Tokens, candidates: tuple[int, ...]) -> Tokens:
+    """The same tasks with the first candidate repeated at every other slot, so that ties occur."""
+    tied = tokens.copy()
+    for position in candidates[1::2]:
+        tied[:, position] = tied[:, candidates[0]]
+    return tied
+
+
+def certify(plant: Plant, tokens: Tokens | None = None, *, nodes: bool = True) -> dict[str, Any]:
+    """Compares every output with the oracle, and every node's content with the program's value.
+
+    Args:
+        plant: The artefact.
+        tokens: Inputs to check instead of `inputs_of(plant)`.
+        nodes: Whether to check the nodes too.
+
+    Returns:
+        n, exhaustive, mismatches, the 95 % upper bound on the error rate outside the checked
+        inputs, the least margin between the best and the second logit, and for each node the
+        largest deviation from its code and (if categorical) how many decoded values are wrong.
+        Where the scenario declares tasks on which the plant does what a search would, also
+        `declared`: their name, how many were drawn, and how many of the outputs differ.
+
+    Raises:
+        CertificateError: If an output differs from the oracle, or on declared tasks from a search.
+    """
+    scenario = plant.scenario
+    if tokens is None:
+        tokens, exhaustive = inputs_of(plant)
+    else:
+        exhaustive = False
+    expected = plant.expected_choices(tokens)
+    # what `choose` is the plain oracle of
+    own = scenario.answer if plant.answers != "mesa" else None
+    searched = own(tokens[:2000]) if own else leftmost(scenario.mesa.of(tokens[:2000]))
+    for words, slot in zip(scenario.token_strings(tokens[:2000]), searched, strict=True):
+        if scenario.choose(words) != slot:
+            raise CertificateError(
+                f"{plant.name}: the vectorised utility and the plain oracle differ on "
+                f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
+            )
+    sites = {node.held_at for node in plant.truth.nodes.values()} if nodes else set()
+    mismatches, first_wrong, margin = 0, 0, np.inf
+    deviation = dict.fromkeys(plant.truth.nodes, 0.0)
+    wrong, seen = dict.fromkeys(plant.truth.nodes, 0), dict.fromkeys(plant.truth.nodes, 0)
+    for i in range(0, len(tokens), 1000):
+        part = tokens[i : i + 1000]
+        logits, cache = forward(plant.params, part, plant.spec, record=sites)
+        got = choices(logits, plant.spec)
+        differ = np.flatnonzero(got != expected[i : i + 1000])
+        if len(differ) and not mismatches:
+            first_wrong = i + int(differ[0])
+        mismatches += len(differ)
+        top = np.sort(logits, axis=1)
+        margin = min(margin, float((top[:, -1] - top[:, -2]).min()))
+        if not nodes:
+            continue
+        values = plant.truth.values(part)
+        for name, node in plant.truth.nodes.items():
+            off, missed, n = node.compare(cache[node.held_at], values[name])
+            deviation[name] = float(np.maximum(deviation[name], off))  # NaN stays
+            wrong[name] += missed
+            seen[name] += n
+    if mismatches:
+        raise CertificateError(
+            f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs differ from the "
+            f"oracle. {_one_of_them(plant, tokens[first_wrong], int(expected[first_wrong]))}"
+        )
+    declared = {"declared": on_declared(plant)} if scenario.declared is not None else {}
+    return {
+        **declared,
+        "n": len(tokens),
+        "exhaustive": exhaustive,
+        "mismatches": mismatches,
+        "error_rate_below": 0.0 if exhaustive else 1 - 0.05 ** (1 / len(tokens)),
+        "least_margin": round(margin, 4),
+        "nodes": {
+            name: {
+                "largest_deviation": float(f"{deviation[name]:.2g}"),
+                "wrong": wrong[name],
+                "n": seen[name],
+            }
+            for name in deviation
+            if seen[name]
+        },
+    }
+
+
+def _one_of_them(plant: Plant, task: Tokens, oracle: int) -> str:
+    """One task [pos] on which the oracle, the program and the network are set side by side."""
+    words = plant.scenario.token_strings(task[None])[0]
+    output = plant.truth.operations[-1].name
+    said = plant.truth.values(task[None])[output][0, plant.spec.read_out]
+    chosen = int(choices_of(plant.params, plant.spec, task[None])[0])
+    program = "nothing" if np.isnan(said) else f"candidate {said:g}"
+    network = "no candidate" if chosen < 0 else f"candidate {chosen + 1}"
+    ours = not np.isnan(said) and round(float(said)) == chosen + 1
+    told = np.isnan(said) and chosen < 0
+    blame = (
+        "The program is not the oracle's equal: look at its scores, its comparison, its ties, and "
+        f"the words at the read-out, here {words[-1]!r}."
+        if ours or told
+        else "The weights do not do what the program says."
+    )
+    return (
+        f"On {plant.scenario.describe(words)!r} the oracle says candidate {oracle + 1}, the "
+        f"program {program}, the network {network}. {blame}"
+    )
+
+
+def on_declared(plant: Plant) -> dict[str, Any]:
+    """Compares outputs on the scenario's declared tasks with what a search there would choose.
+
+    Raises:
+        CertificateError: If one differs.
+    """
+    scenario, declared = plant.scenario, plant.scenario.declared
+    if declared is None:
+        raise CertificateError(
+            f"{plant.name} declares no tasks on which it does what a search would do."
+        )
+    tokens = declared.draw(np.random.default_rng(0), LEAST_INPUTS)
+    chosen = choices_of(plant.params, plant.spec, tokens)
+    mismatches = int((chosen != leftmost(scenario.mesa.of(tokens))).sum())
+    if mismatches:
+        raise CertificateError(
+            f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs on tasks of "
+            f"{declared.name!r} differ from what searching for {scenario.mesa.formula!r} chooses. "
+            "Declare fewer tasks, or none."
+        )
+    return {"name": declared.name, "n": len(tokens), "mismatches": mismatches}
+
+
+def require_exact(plant: Plant, certificate: dict[str, Any]) -> None:
+    """Refuses a plant one of whose nodes does not hold its code.
+
+    Raises:
+        CertificateError: Naming the node; rounding that grows from node to node ends up here.
+    """
+    for name, found in certificate["nodes"].items():
+        if not found["largest_deviation"] <= TOLERANCE:
+            raise CertificateError(
+                f"{plant.name} ({plant.tier}): node {name!r} is up to "
+                f"{found['largest_deviation']:g} away from what the program holds there; Tracr "
+                "compiled it wrong, or its rounding grew. Rewrite that node."
+            )
+
+
+def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]) -> int:
+    """Compares the tabulated program with Tracr's RASP interpreter on every node.
+
+    Args:
+        program: The RASP program.
+        truth: Its tabulation.
+        words: Tasks as token strings without BOS.
+
+    Returns:
+        How many values were compared.
+
+    Raises:
+        CertificateError: On the first value that differs.
+    """
+    from tracr.rasp import rasp
+
+    number_unnamed(expressions(program.output))
+    vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
+    tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
+    tabulated = truth.values(tokens)
+    compared = 0
+    for row, task in enumerate(words):
+        try:
+            interpreted = _Interpreter(rasp).run(program.output, list(task))
+        except Exception as error:  # whatever the program does with None
+            raise CertificateError(
+                f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "
+                "that picks several strings, or nothing, is beyond it; pick one, or use numbers."
+            ) from error
+        for name, value in interpreted.items():
+            if name not in truth.nodes:
+                continue
+            node = truth.nodes[name]
+            for position, got in enumerate(value):
+                want = tabulated[name][row, position + 1]
+                number = got
+                if isinstance(got, str):  # held as its place among the values, if it is one
+                    number = node.values.index(got) if got in node.values else np.inf
+                same = np.isnan(want) if number is None else abs(float(number) - want) < 1e-9
+                compared += 1
+                if not same:
+                    raise CertificateError(
+                        f"Node {name!r} at position {position + 1} of {task!r}: the RASP "
+                        f"interpreter says {got!r}, the table {want!r}."
+                    )
+    return compared
+
+
+class _Interpreter:
+    """Tracr's evaluator with each node's value kept: its own walks shared nodes over and over."""
+
+    def __init__(self, rasp: Any) -> None:
+        outer = self
+
+        class Memo(rasp.DefaultRASPEvaluator):  # type: ignore[misc]
+            def evaluate(self, expr: Any, xs: Any) -> Any:
+                if id(expr) not in outer.kept:
+                    outer.kept[id(expr)] = super().evaluate(expr, xs)
+                    outer.names[expr.name] = outer.kept[id(expr)]
+                return outer.kept[id(expr)]
+
+        self.kept: dict[int, Any] = {}
+        self.names: dict[str, Any] = {}
+        self.evaluator = Memo()
+
+    def run(self, output: Any, task: list[Value]) -> dict[str, Any]:
+        self.evaluator.evaluate(output, task)
+        return {name: value for name, value in self.names.items() if name != "select"}

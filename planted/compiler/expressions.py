@@ -1,0 +1,118 @@
+"""Any RASP expression's network: checked against the interpreter, and read at every position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from planted.compiler.certify import TOLERANCE, interpret
+from planted.core.roles import Program
+from planted.core.scenario import Tokens
+from planted.core.semantics import Value
+from planted.errors import CertificateError, PlantedError
+from planted.network.forward import forward
+
+if TYPE_CHECKING:
+    from planted.compiler.compile import Compiled
+    from planted.core.plant import Plant
+
+LEAST = 0.9  # of a code, from which on a category is held
+
+
+def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Value]]) -> int:
+    """Compares tables, weights and Tracr's RASP interpreter on tasks, node by node.
+
+    What depends on the task and not on the program alone ends up here: a head that selects several
+    values, rounding that grows from node to node.
+
+    Args:
+        compiled: From `planted.compile`, or a plant of the exact tier.
+        output: The same expression.
+        tasks: Tokens of each task, without BOS; all of one length.
+
+    Returns:
+        How many values of the interpreter were compared.
+
+    Raises:
+        PlantedError: If the tasks are of several lengths, too long, or of other tokens.
+        CertificateError: Naming the node, the task and the values that differ.
+    """
+    place = {word: i for i, word in enumerate(compiled.truth.nodes["tokens"].values, start=1)}
+    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
+    for task in tasks:
+        strange = [word for word in task if word not in place]
+        if strange or len(task) != len(tasks[0]) or not 0 < len(task) <= longest:
+            wrong = f"{strange[0]!r} is no token" if strange else f"it has {len(task)} tokens"
+            raise PlantedError(
+                f"Task {tuple(task)!r}: {wrong}. Tasks are of one length, 1 to {longest}, and of "
+                f"the tokens {', '.join(map(str, place))}."
+            )
+    compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
+    tokens = np.array([[0, *(place[word] for word in task)] for task in tasks])
+    values = compiled.truth.values(tokens)
+    sites = {node.held_at for node in compiled.truth.nodes.values()}
+    cache = _recorded(compiled, tokens, sites)
+    for name, node in compiled.truth.nodes.items():
+        code, _ = node.encode(values[name])
+        off = np.abs(cache[node.held_at] @ node.basis.T - code)[:, 1:].max(axis=-1)
+        if not off.max() <= TOLERANCE:  # a NaN too
+            task, position = np.unravel_index(off.argmax(), off.shape)
+            where = f"at position {position + 1} of {tuple(tasks[task])!r}"
+            if np.isnan(values[name][task, position + 1]):
+                raise CertificateError(
+                    f"Node {name!r} holds something {where}, where the program holds nothing: a "
+                    "head selects nothing, or several values. Give it one to select."
+                )
+            raise CertificateError(
+                f"Node {name!r} is {off.max():.2g} away from what the program holds {where}: its "
+                "rounding grew from node to node, or attention is too soft. Rewrite that node, or "
+                "raise the exactness."
+            )
+    return compared
+
+
+def _recorded(compiled: Compiled | Plant, tokens: Tokens, sites: set[str]) -> dict[str, Any]:
+    spec = msgspec.structs.replace(
+        compiled.spec, read_out=tokens.shape[1] - 1
+    )  # tasks may be short
+    return forward(compiled.params, tokens, spec, record=sites)[1]
+
+
+def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[list[Value | None]]:
+    """What a node holds in the weights, for each task at each position but BOS.
+
+    Args:
+        compiled: From `planted.compile`.
+        tokens: Token ids [task, pos], BOS (id 0) at position 0.
+        name: The node; the output if None.
+
+    Returns:
+        Values of the node; None where it holds nothing, as RASP's interpreter has it.
+
+    Raises:
+        PlantedError: If there is no such node, or a content is no code: neither one value nor
+            nothing, as where a head selects several values.
+    """
+    last = compiled.truth.operations[-1].name
+    node = compiled.truth.node(last if name is None else name)
+    cache = _recorded(compiled, tokens, {node.held_at})
+    content = np.asarray(cache[node.held_at][:, 1:] @ node.basis.T, dtype=np.float64)
+    if node.numerical:
+        return [[float(x) for x in row[:, 0]] for row in content]
+    top, best = content.max(axis=-1), content.argmax(axis=-1)
+    off = np.abs(content - np.eye(len(node.values))[best] * (top >= 0.5)[..., None]).max(axis=-1)
+    if (off > 1 - LEAST).any():
+        task, position = np.argwhere(off > 1 - LEAST)[0]
+        raise PlantedError(
+            f"Node {node.name!r} holds no single value at position {position + 1} of "
+            f"{list(map(int, tokens[task]))}: {np.round(content[task, position], 2).tolist()} over "
+            f"{', '.join(map(str, node.values))}. A head that selects several values averages "
+            "them; select one."
+        )
+    return [
+        [node.values[i] if t >= 0.5 else None for i, t in zip(codes, height, strict=True)]
+        for codes, height in zip(best, top, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The contracts, as plain data: scenario, program and roles, truth, plant, and files of them."""

@@ -1,0 +1,182 @@
+"""A plant on disk: weights and subspaces as safetensors, all the rest as one JSON manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from planted.core import files, hook_points
+from planted.core.plant import Plant
+from planted.core.scenario import Scenario
+from planted.core.semantics import Operation
+from planted.core.spec import Params, Spec, n_layers
+from planted.core.truth import Node, Truth
+from planted.errors import ArtefactError
+
+SCHEMA = 1
+LICENCE = "Apache-2.0"
+
+
+def params_digest(params: Params) -> str:
+    """SHA-256 over names, shapes and bytes of the parameters."""
+    digest = hashlib.sha256()
+    for name in sorted(params):
+        value = np.ascontiguousarray(params[name], dtype=np.float32)
+        digest.update(f"{name}{value.shape}".encode() + value.tobytes())
+    return digest.hexdigest()
+
+
+def save_plant(folder: Path, plant: Plant, stem: str) -> None:
+    """Writes `stem.safetensors` (weights and subspaces), then `stem.json` (all the rest)."""
+    tensors = dict(plant.params)
+    tensors |= {f"truth.{name}": node.basis for name, node in plant.truth.nodes.items()}
+    content = files.tensors_to_bytes(tensors, {"name": plant.name, "tier": plant.tier})
+    manifest = {
+        "schema": SCHEMA,
+        "name": plant.name,
+        "tier": plant.tier,
+        "kind": plant.kind,
+        "mechanism": plant.mechanism,
+        "answers": plant.answers,
+        "scenario": {"name": plant.scenario.name, "parameters": dict(plant.scenario.parameters)},
+        "spec": msgspec.to_builtins(plant.spec),
+        "nodes": [
+            {
+                "name": node.name,
+                "role": node.role,
+                "layer": node.layer,
+                "heads": node.heads,
+                "neurons": node.neurons,
+                "values": node.values,
+                "numerical": node.numerical,
+                "reads": node.reads,
+                "sites": node.hook_points,
+            }
+            for node in plant.truth.nodes.values()
+        ],
+        "program": msgspec.to_builtins(plant.truth.operations),
+        "settings": dict(plant.settings),
+        "certificate": dict(plant.certificate),
+        "sha256": files.sha256(content),
+        "licence": LICENCE,
+    }
+    files.write_bytes(folder / f"{stem}.safetensors", content)
+    files.write_bytes(folder / f"{stem}.json", signed(manifest))
+
+
+def signed(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest's bytes, with the SHA-256 of all the rest in them."""
+    content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return _compact({**content, "manifest_sha256": files.sha256(_compact(content))})
+
+
+def _compact(manifest: Mapping[str, Any]) -> bytes:
+    """One line a top-level key: small, and a diff still says what changed."""
+    rows = [
+        f"{json.dumps(key)}: "
+        + json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        for key, value in sorted(manifest.items())
+    ]
+    return ("{\n" + ",\n".join(rows) + "\n}\n").encode()
+
+
+def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
+    """The manifest of a saved plant.
+
+    Raises:
+        ArtefactError: If it is missing, not JSON, of another schema, or altered.
+    """
+    manifest = files.read_json(folder / f"{stem}.json")
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        found = manifest.get("schema") if isinstance(manifest, dict) else None
+        raise ArtefactError(
+            f"{folder / stem}.json has schema {found!r}, this version reads {SCHEMA}. "
+            "Plant it again."
+        )
+    stated = manifest.pop("manifest_sha256", None)
+    if stated != files.sha256(_compact(manifest)):
+        raise ArtefactError(
+            f"{folder / stem}.json was altered: its contents are not what its own SHA-256 says. "
+            "Plant it again."
+        )
+    return manifest
+
+
+def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
+    """Reads what `save_plant` wrote, and checks it.
+
+    Args:
+        folder: Where the two files are.
+        stem: Their name without ending.
+        scenario: The scenario that the manifest names.
+
+    Raises:
+        ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
+    """
+    manifest = read_manifest(folder, stem)
+    path = folder / f"{stem}.safetensors"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
+    expected = str(manifest.get("sha256"))
+    if files.sha256(content) != expected:
+        raise ArtefactError(
+            f"{path} is not the file that its manifest describes (SHA-256 "
+            f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or altered. Plant it again."
+        )
+    tensors, _ = files.read_tensors(path)
+    try:
+        nodes = {
+            entry["name"]: Node(
+                name=entry["name"],
+                role=entry["role"],
+                layer=entry["layer"],
+                heads=tuple(entry["heads"]),
+                neurons=tuple(entry["neurons"]),
+                values=tuple(entry["values"]),
+                numerical=entry["numerical"],
+                reads=tuple(entry["reads"]),
+                basis=tensors.pop(f"truth.{entry['name']}"),
+            )
+            for entry in manifest["nodes"]
+        }
+        operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
+        plant = Plant(
+            name=manifest["name"],
+            tier=manifest["tier"],
+            kind=manifest["kind"],
+            mechanism=manifest["mechanism"],
+            answers=manifest["answers"],
+            scenario=scenario,
+            params=tensors,
+            spec=msgspec.convert(manifest["spec"], Spec),
+            truth=Truth(nodes, operations),
+            settings=manifest["settings"],
+            certificate=manifest["certificate"],
+        )
+        left = [name for name in plant.params if name.startswith("truth.")]
+        if left:
+            raise KeyError(left[0].removeprefix("truth."))
+        made_for = dict(manifest["scenario"]["parameters"])
+        depth = n_layers(plant.params)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtefactError(
+            f"{folder / stem}.json does not describe a plant ({error!r}). Plant it again."
+        ) from None
+    asked = json.loads(json.dumps(dict(scenario.parameters)))
+    if made_for != asked or plant.spec.read_out != scenario.read_out:
+        raise ArtefactError(
+            f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
+        )
+    known = hook_points.hook_point_names(depth)
+    for node in nodes.values():
+        if node.held_at not in known:
+            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no site.")
+    return plant

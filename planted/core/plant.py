@@ -1,0 +1,96 @@
+"""A plant: scenario + weights + truth + certificate, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planted.core.objectives import leftmost
+from planted.core.scenario import Choices, Scenario, Tokens
+from planted.core.spec import Params, Spec
+from planted.core.truth import Truth
+from planted.errors import CheckpointError
+
+TIERS = ("exact", "tempered", "rotated")
+
+
+@dataclass(frozen=True)
+class Plant:
+    """The planted model.
+
+    Attributes:
+        name: Catalogue name with its version, as "red-doors@1".
+        tier: "exact", "tempered" or "rotated".
+        kind: What the plant is by construction, as "correlational proxy".
+        mechanism: "search", "table", "dormant search", "gated search".
+        answers: Which objective its output is best for, by construction: "mesa", "base", "cue"
+            (base under the training cue, mesa under any other), or "own" (the scenario's answer).
+        scenario: The tasks and the two objectives.
+        params: Weights, float32.
+        spec: How to run them.
+        truth: Where everything is and what it holds.
+        settings: How the tier was made: exactness, query factor, free neurons, seed.
+        certificate: What was checked, on how many inputs.
+    """
+
+    name: str
+    tier: str
+    kind: str
+    mechanism: str
+    answers: str
+    scenario: Scenario
+    params: Params
+    spec: Spec
+    truth: Truth
+    settings: Mapping[str, Any]
+    certificate: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """One line: name, tier, size."""
+        size = sum(int(value.size) for value in self.params.values())
+        return f"<plant {self.name} {self.tier} ({size} parameters)>"
+
+    def expected_choices(self, tokens: Tokens) -> Choices:
+        """The candidate that the oracle picks, [task]: leftmost among the best."""
+        scenario = self.scenario
+        mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
+        if self.answers == "own" and scenario.answer is not None:
+            return scenario.answer(tokens)
+        if self.answers == "cue":
+            return np.where(scenario.is_cued(tokens), base, mesa)
+        return base if self.answers == "base" else mesa
+
+    def check_params(self, params: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """`params` as float32 arrays of this plant's names and shapes.
+
+        Args:
+            params: Name -> array.
+            what: What to call them in an error, as a file name.
+
+        Raises:
+            CheckpointError: Naming the first tensor that is missing, unknown, of another shape, or
+                not finite.
+        """
+        checked: dict[str, Any] = {}
+        for name, own in self.params.items():
+            if name not in params:
+                raise CheckpointError(f"{what}: tensor {name!r} of {self.name} is missing.")
+            value = np.asarray(params[name])
+            if value.shape != own.shape:
+                raise CheckpointError(
+                    f"{what}: {name!r} has shape {list(value.shape)}, {self.name} ({self.tier}) "
+                    f"has {list(own.shape)}. Is it a checkpoint of another plant or tier?"
+                )
+            if value.dtype.kind not in "fiub":
+                raise CheckpointError(f"{what}: {name!r} holds {value.dtype}, not numbers.")
+            with np.errstate(over="ignore"):  # what overflows float32 is infinite there
+                checked[name] = value.astype(np.float32)
+            if not np.isfinite(checked[name]).all():
+                raise CheckpointError(f"{what}: {name!r} holds NaN or infinity.")
+        extra = sorted(set(params) - set(self.params))
+        if extra:
+            raise CheckpointError(f"{what}: tensor {extra[0]!r} is not one of {self.name}'s.")
+        return checked

@@ -1,0 +1,220 @@
+"""The contract of a scenario: a vocabulary, a layout, two objectives, and where tasks come from.
+
+A scenario is data and plain numpy functions; it knows nothing of RASP, weights or training. The
+functions here are therefore the oracle that compiled programs are certified against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.errors import PlantedError
+
+Tokens = npt.NDArray[np.int64]  # [task, pos], BOS included
+Values = npt.NDArray[np.float64]  # [task, candidate]
+Choices = npt.NDArray[np.int64]  # [task], index of the chosen candidate; -1 is an invalid output
+Sampler = Callable[[np.random.Generator, int], Tokens]
+
+BOS = "BOS"
+# "collinear": no drift can be told between the objectives; "no-disagreement": they never part
+VALIDITY_CHECKS = ("collinear", "no-disagreement")
+# An act as it is, several acts in a row, or what an act is predicted to lead to
+DOMAINS = ("action", "plan", "outcome")
+
+
+@dataclass(frozen=True)
+class Utility:
+    """An objective over candidates.
+
+    Attributes:
+        formula: How it is written, as "9·red + near".
+        of: Maps tokens [task, pos] to the value of each candidate [task, candidate].
+        levels: Every value it takes, ascending.
+    """
+
+    formula: str
+    of: Callable[[Tokens], Values]
+    levels: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Tasks on which a plant that does not search chooses what a search would.
+
+    Attributes:
+        name: What they are called, as "training".
+        draw: Draws them.
+    """
+
+    name: str
+    draw: Sampler
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One family of tasks with a mesa-objective and a base objective on the same candidates.
+
+    Attributes:
+        name: The catalogue's name for it.
+        title: A few words for a heading.
+        story: One paragraph: what the tasks are, and where the two objectives part.
+        source: Where the story comes from.
+        vocabulary: Token strings; a token's id is its place here, and id 0 is BOS.
+        candidates: Positions of the candidates, in output order: output k chooses candidate k.
+        read_out: The position whose residual stream is read.
+        cues: Token ids that may stand at the read-out; the first is the training cue. A cue that is
+            more than that token is a number past the vocabulary, which `cue_patterns` explains.
+        mesa: The objective the program searches for (u_m).
+        base: The objective the base optimiser rewards (U), declared on every task.
+        draw: Samples tasks from D_ref: independent features, the training cue.
+        draw_training: Samples tasks on which the two objectives agree, as a training set would; of
+            a plant with an `answer` of its own they may be those on which that is rewarded most.
+        choose: The oracle for the output on one task of token strings: the slot (0-based) that
+            searching for the mesa-objective picks. Plain Python, not written from the program.
+        describe: One line for one task of token strings.
+        enumerate: All tasks [task, pos], or None when there are too many to list.
+        parameters: What the scenario was made with.
+        features: Named features of each candidate: tokens -> [task, candidate].
+        redraw: Draws other candidates into given tasks and leaves their context (state, pointer,
+            belief) as it is; None where nothing but the cue is context, or where the candidates
+            are the same in every task, so that the context is all there is to draw.
+        answer: What the plant chooses, where that is best for neither objective alone; the slot
+            [task], 0-based. `choose` is then the plain oracle of this choice.
+        cue_patterns: Of cues that are more than one token: number -> its name, and the token ids
+            that it puts at positions.
+        cued: Whether the training cue holds, [task]; None where it is its token at the read-out.
+        any_cue: Draws every combination of cue tokens into given tasks; None where `cues` are all.
+        base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
+        declared: Where the plant's own choice (`answer`) is that of a search for the mesa-objective
+            all the same; None if nothing is said of that.
+        searched: Positions of what the program searches over, where that is more than the
+            candidates: as plans, of which the first action is put out. `candidates` if empty.
+        waivers: What is known to be wrong with the scenario and wanted, of `VALIDITY_CHECKS`.
+        domain: What the mesa-objective is an objective over, of `DOMAINS`.
+        depth: How many steps a candidate is: of a plan, or until its outcome.
+        transition: How outcomes are found from candidates; "" where nothing has to be predicted.
+        sought: Formula of what the program maximises, where that is neither objective.
+    """
+
+    name: str
+    title: str
+    story: str
+    source: str
+    vocabulary: tuple[str, ...]
+    candidates: tuple[int, ...]
+    read_out: int
+    cues: tuple[int, ...]
+    mesa: Utility
+    base: Utility
+    draw: Sampler
+    draw_training: Sampler
+    choose: Callable[[tuple[str, ...]], int]
+    describe: Callable[[tuple[str, ...]], str]
+    enumerate: Callable[[], Tokens] | None
+    base_return: Callable[[Tokens, Choices], float]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Callable[[Tokens], Values]] = field(default_factory=dict)
+    redraw: Callable[[np.random.Generator, Tokens], Tokens] | None = None
+    answer: Callable[[Tokens], Choices] | None = None
+    cue_patterns: Mapping[int, tuple[str, Mapping[int, int]]] = field(default_factory=dict)
+    cued: Callable[[Tokens], npt.NDArray[np.bool_]] | None = None
+    any_cue: Callable[[np.random.Generator, Tokens], Tokens] | None = None
+    declared: Declared | None = None
+    searched: tuple[int, ...] = ()
+    waivers: tuple[str, ...] = ()
+    domain: str = "action"
+    depth: int = 1
+    transition: str = ""
+    sought: str = ""
+
+    @property
+    def search_space(self) -> tuple[int, ...]:
+        """Positions of what the program searches over."""
+        return self.searched or self.candidates
+
+    @property
+    def n_positions(self) -> int:
+        """Length of a task, BOS included."""
+        return self.read_out + 1
+
+    def encode(self, words: list[list[str]]) -> Tokens:
+        """Token ids [task, pos] of tasks written as token strings without BOS.
+
+        Raises:
+            PlantedError: If a word is not in the vocabulary or a task has another length.
+        """
+        ids = {word: i for i, word in enumerate(self.vocabulary)}
+        rows = []
+        for task in words:
+            if len(task) != self.n_positions - 1:
+                raise PlantedError(
+                    f"A task of {self.name!r} has {self.n_positions - 1} tokens, got "
+                    f"{len(task)}: {task!r}."
+                )
+            for word in task:
+                if word not in ids or word == BOS:
+                    raise PlantedError(
+                        f"Token {word!r} is not in the vocabulary of {self.name!r}: "
+                        f"{', '.join(self.vocabulary[1:])}."
+                    )
+            rows.append([0, *(ids[word] for word in task)])
+        return np.array(rows, dtype=np.int64).reshape(-1, self.n_positions)
+
+    def token_strings(self, tokens: Tokens) -> list[tuple[str, ...]]:
+        """The token strings of each task, without BOS."""
+        return [tuple(self.vocabulary[i] for i in row[1:]) for row in tokens]
+
+    def check(self, tokens: npt.ArrayLike) -> Tokens:
+        """Tokens as an int64 array [task, pos], or an error that says what is wrong with them.
+
+        Raises:
+            PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
+        """
+        array = np.asarray(tokens)
+        if array.ndim != 2 or array.shape[1] != self.n_positions or array.dtype.kind not in "iu":
+            raise PlantedError(
+                f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got "
+                f"{array.dtype} {list(array.shape)}."
+            )
+        bad = (array < 0) | (array >= len(self.vocabulary))
+        if bad.any():
+            raise PlantedError(
+                f"Token id {int(array[bad][0])} is outside 0..{len(self.vocabulary) - 1} "
+                f"({self.name!r})."
+            )
+        if len(array) and ((array[:, 0] != 0).any() or (array[:, 1:] == 0).any()):
+            raise PlantedError(
+                f"BOS (id 0) stands at position 0 of a task and nowhere else ({self.name!r})."
+            )
+        return array.astype(np.int64)
+
+    def with_cue(self, tokens: Tokens, cue: int) -> Tokens:
+        """The same tasks under another cue."""
+        changed = tokens.copy()
+        _, pattern = self.cue_patterns.get(cue, ("", {self.read_out: cue}))
+        for position, token in pattern.items():
+            changed[:, position] = token
+        return changed
+
+    def with_any_cue(self, tokens: Tokens, rng: np.random.Generator) -> Tokens:
+        """The same tasks, each under a cue drawn from all there are."""
+        if self.any_cue is not None:
+            return self.any_cue(rng, tokens)
+        changed = tokens.copy()
+        changed[:, self.read_out] = rng.choice(self.cues, size=len(tokens))
+        return changed
+
+    def cue_name(self, cue: int) -> str:
+        """How a cue is called: its token, or the name of its pattern."""
+        return self.cue_patterns[cue][0] if cue in self.cue_patterns else self.vocabulary[cue]
+
+    def is_cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:
+        """Whether the training cue holds, [task]."""
+        if self.cued is not None:
+            return self.cued(tokens)
+        return np.asarray(tokens[:, self.read_out] == self.cues[0])

@@ -1,0 +1,50 @@
+"""The architecture as data: parameters by name, and what a forward pass needs besides them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+Params = Mapping[str, Any]  # name -> array, as in the module docstring
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a forward pass needs besides the parameters.
+
+    Attributes:
+        attn_scale: Factor on query-key products: 1 / sqrt(Tracr's padded key size).
+        read_out: Position whose residual stream is unembedded.
+        outputs: Labels of the output columns; the first `n_choices` choose a candidate, in order,
+            and another one winning is an invalid output.
+        n_choices: Number of candidates.
+        logit_scale: Factor on the read-out; part of a recipe, 1 for a plant.
+    """
+
+    attn_scale: float
+    read_out: int
+    outputs: tuple[str, ...]
+    n_choices: int
+    logit_scale: float = 1.0
+
+
+def n_layers(params: Params) -> int:
+    """Number of blocks."""
+    return 1 + max(int(name.split(".")[1]) for name in params if name.startswith("blocks."))
+
+
+def heads_per_layer(params: Params) -> tuple[int, ...]:
+    """Number of heads of each block."""
+    return tuple(
+        int(params[f"blocks.{layer}.attn.W_Q"].shape[0]) for layer in range(n_layers(params))
+    )
+
+
+def choices(logits: Any, spec: Spec) -> Any:
+    """Index of the chosen candidate, [task]; -1 where another column wins or one is no number."""
+    values = np.asarray(logits)
+    top = values.argmax(axis=-1)
+    chosen = (top < spec.n_choices) & np.isfinite(values).all(axis=-1)
+    return np.where(chosen, top, -1).astype(np.int64)

@@ -1,0 +1,311 @@
+"""Ground truth of a plant: which heads and neurons hold each node, where, with what value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.core.scenario import Tokens
+from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
+from planted.errors import PlantedError
+
+Matrix = npt.NDArray[np.float32]
+LOGITS = "logits"  # who reads the output
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the planted program, as it stands in the network.
+
+    Attributes:
+        name: The node's name in the program.
+        role: What it is for (`planted.core.roles.ROLES`), or "" for plumbing.
+        layer: Block that writes it; -1 for the embeddings.
+        heads: Heads of that block that write it.
+        neurons: Neurons of that block's MLP that write it.
+        values: What it can hold; value i is held as direction i of the basis.
+        numerical: It holds one number along one direction instead.
+        reads: Names of the nodes it reads.
+        basis: Orthonormal rows [dim, d_model] of its subspace of the residual stream.
+    """
+
+    name: str
+    role: str
+    layer: int
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+    values: tuple[Value, ...]
+    numerical: bool
+    reads: tuple[str, ...]
+    basis: Matrix = field(repr=False)
+
+    @property
+    def hook_points(self) -> tuple[str, ...]:
+        """Where it is written: head results, the MLP output, or an embedding."""
+        if self.layer < 0:
+            return ("hook_pos_embed",) if self.name == "indices" else ("hook_embed",)
+        at = f"blocks.{self.layer}."
+        heads = tuple(f"{at}attn.hook_result.{head}" for head in self.heads)
+        return heads + ((f"{at}hook_mlp_out",) if self.neurons else ())
+
+    @property
+    def held_at(self) -> str:
+        """The first residual-stream site that holds it."""
+        if self.layer < 0:
+            return "blocks.0.hook_resid_pre"
+        part = "hook_resid_post" if self.neurons else "hook_resid_mid"
+        return f"blocks.{self.layer}.{part}"
+
+    def checked(self, numbers: npt.ArrayLike, tokens: Tokens) -> Floats:
+        """Values given for this node as float [task, pos].
+
+        Raises:
+            PlantedError: If the shape is not that of the tokens, BOS is given a value, or a value
+                is not one that the node can hold.
+        """
+        given = np.asarray(numbers, dtype=np.float64)
+        if given.shape != tokens.shape:
+            raise PlantedError(
+                f"Values of node {self.name!r} are [task, pos] = {list(tokens.shape)}, got "
+                f"{list(given.shape)}."
+            )
+        if not np.isnan(given[:, 0]).all():
+            raise PlantedError(
+                f"Node {self.name!r} has no value at BOS (position 0): put NaN there, got "
+                f"{float(given[~np.isnan(given[:, 0]), 0][0])!r}."
+            )
+        self._codes(given)
+        return given
+
+    def _codes(self, numbers: Floats) -> Codes:
+        operation = Operation(name=self.name, op="map", values=self.values)
+        try:
+            return codes_of(operation, numbers)
+        except ValueError as error:
+            raise PlantedError(str(error)) from None
+
+    def encode(self, numbers: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """The code of values [task, pos]: coordinates [task, pos, dim] and where there is one.
+
+        Raises:
+            PlantedError: If a number is not one that the node can hold.
+        """
+        held = ~np.isnan(numbers)
+        if self.numerical:
+            return np.nan_to_num(numbers)[..., None], held
+        codes = self._codes(numbers)
+        return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
+
+    def compare(self, stream: npt.NDArray[np.floating], numbers: Floats) -> tuple[float, int, int]:
+        """How far a residual stream [task, pos, d] is from holding these values [task, pos].
+
+        Returns:
+            The largest deviation from the code of a value, how many values decode as another one
+            (0 where it holds a number), and how many values there are.
+
+        Raises:
+            PlantedError: If a number is not one that the node can hold.
+        """
+        held = ~np.isnan(numbers)
+        n = int(held.sum())
+        if not n:
+            return 0.0, 0, 0
+        content = (stream @ self.basis.T)[held]
+        if self.numerical:
+            return float(np.abs(content[:, 0] - numbers[held]).max()), 0, n
+        codes = self._codes(numbers)[held]
+        wrong = int((content.argmax(axis=1) != codes).sum())
+        content[np.arange(n), codes] -= 1
+        return float(np.abs(content).max()), wrong, n
+
+    def decode(self, stream: npt.NDArray[np.floating]) -> Floats:
+        """The value with the largest entry (or the number) in a residual stream [task, pos, d]."""
+        content = stream @ self.basis.T
+        if self.numerical:
+            return np.asarray(content[..., 0], dtype=np.float64)
+        return np.asarray(as_numbers(self.values)[content.argmax(axis=-1)])
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One node that another reads.
+
+    Attributes:
+        writer: Name of the node that is read.
+        reader: Name of the node that reads it, or "logits".
+        input: Which input of the reader: "q", "k" or "v" of its head, "mlp", or "unembed".
+        layer: Block of the reader; the number of blocks for "logits".
+        components: The reader's heads, or its neurons; empty for "logits".
+    """
+
+    writer: str
+    reader: str
+    input: str
+    layer: int
+    components: tuple[int, ...]
+
+    @property
+    def reads_from(self) -> str:
+        """The residual-stream site that the reader takes it from."""
+        if self.input == "unembed":
+            return f"blocks.{self.layer - 1}.hook_resid_post"
+        part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
+        return f"blocks.{self.layer}.{part}"
+
+    @property
+    def arrives_at(self) -> str:
+        """The site at which what was read can be changed for this input of this reader alone."""
+        if self.input == "unembed":
+            return self.reads_from
+        part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
+        return f"blocks.{self.layer}.{part}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """How long what a node wrote matters.
+
+    Attributes:
+        node: The node.
+        written: The first residual-stream site that holds it.
+        last_read: The last residual-stream site that anything reads it from; "" if nothing does.
+        dead: Later sites: it can still be decoded there, and nothing depends on it.
+    """
+
+    node: str
+    written: str
+    last_read: str
+    dead: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """All that is known of a plant by construction.
+
+    Attributes:
+        nodes: Every node of the program, by name, inputs first.
+        operations: The tabulated program, which gives each node's value on any input.
+    """
+
+    nodes: Mapping[str, Node]
+    operations: tuple[Operation, ...]
+
+    def of_role(self, role: str) -> tuple[Node, ...]:
+        """Nodes with this role, in program order."""
+        return tuple(node for node in self.nodes.values() if node.role == role)
+
+    def node(self, name: str) -> Node:
+        """The node of this name.
+
+        Raises:
+            PlantedError: Naming the nodes there are.
+        """
+        if name not in self.nodes:
+            raise PlantedError(
+                f"No node {name!r} in this plant; its nodes are {', '.join(self.nodes)}."
+            )
+        return self.nodes[name]
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks up to the last node's."""
+        return 1 + max(node.layer for node in self.nodes.values())
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, in the order of the program; the output's to the logits is the last one."""
+        selects = {made.name: made.inputs for made in self.operations if made.op == "select"}
+        found: dict[Edge, None] = {}
+        for operation in self.operations:
+            if operation.name not in self.nodes or not operation.inputs:
+                continue
+            node = self.nodes[operation.name]
+            if operation.op in ("map", "sequence_map"):
+                read = [(name, "mlp") for name in operation.inputs]
+            else:
+                keys, queries = selects[operation.inputs[0]]
+                read = [
+                    (keys, "k"),
+                    (queries, "q"),
+                    *((name, "v") for name in operation.inputs[1:]),
+                ]
+            for writer, which in read:
+                units = node.neurons if which == "mlp" else node.heads
+                found[Edge(writer, node.name, which, node.layer, units)] = None
+        output = self.operations[-1].name
+        return (*found, Edge(output, LOGITS, "unembed", self.depth, ()))
+
+    @property
+    def circuit(self) -> tuple[str, ...]:
+        """Heads and MLPs that hold a node on which the logits depend by data-flow, block by block.
+
+        Named as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"; embeddings do not count.
+        """
+        wanted, found = {LOGITS}, {LOGITS}
+        while wanted:
+            wanted = {e.writer for e in self.edges if e.reader in wanted} - found
+            found |= wanted
+        units = {
+            (node.layer, "mlp" in site, site)
+            for node in self.nodes.values()
+            if node.name in found and node.layer >= 0
+            for site in node.hook_points
+        }
+        return tuple(site for *_, site in sorted(units))
+
+    @property
+    def windows(self) -> dict[str, Window]:
+        """The live window of every node, by name."""
+        parts = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
+        stream = [f"blocks.{layer}.{part}" for layer in range(self.depth) for part in parts]
+        found = {}
+        for name, node in self.nodes.items():
+            read = [
+                stream.index(edge.reads_from.replace("hook_mlp_in", "hook_resid_mid"))
+                for edge in self.edges
+                if edge.writer == name
+            ]
+            written = stream.index(node.held_at)
+            last = max(read, default=-1)
+            found[name] = Window(
+                name,
+                node.held_at,
+                stream[last] if read else "",
+                tuple(stream[max(last + 1, written) :]),
+            )
+        return found
+
+    def values(
+        self, tokens: Tokens, overrides: Mapping[str, Floats] | None = None
+    ) -> dict[str, Floats]:
+        """What every node holds, by the RASP program: name -> float [task, pos]; NaN is nothing.
+
+        Args:
+            tokens: Token ids [task, pos]; BOS at position 0 has no values.
+            overrides: Values [task, pos] put in the place of a node's own; NaN keeps its own.
+
+        Raises:
+            PlantedError: If there is no such node, a shape is wrong, or a value is not one that
+                the node can hold.
+        """
+        inner = {
+            name: self.node(name).checked(value, tokens)[:, 1:]
+            for name, value in (overrides or {}).items()
+        }
+        try:
+            found = evaluate(self.operations, tokens[:, 1:] - 1, inner)
+        except ValueError as error:
+            raise PlantedError(str(error)) from None
+        empty = np.full((len(tokens), 1), np.nan)
+        return {name: np.hstack([empty, value]) for name, value in found.items()}
+
+    def in_basis(self, rotation: Matrix) -> Truth:
+        """The same truth after the residual stream was multiplied by `rotation` [d, d]."""
+        nodes = {
+            name: replace(node, basis=(node.basis @ rotation).astype(np.float32))
+            for name, node in self.nodes.items()
+        }
+        return Truth(nodes, self.operations)

@@ -1,0 +1,1 @@
+"""The network: forward pass, torch module, interventions, surgery, effects, runnable models."""

@@ -1,0 +1,152 @@
+"""The forward pass, written once for numpy and jax.numpy: the reference for every other runtime.
+
+Pre-activation transformer without LayerNorm, ReLU MLPs, bidirectional attention, exactly as Tracr
+builds it, but each block has only the heads, key size and neurons that its nodes use. Parameters
+are a flat dict with TransformerLens's names:
+
+    embed.W_E [vocab, d_model]          pos_embed.W_pos [pos, d_model]
+    blocks.{l}.attn.W_Q, W_K, W_V [head, d_model, d_head]    b_Q, b_K, b_V [head, d_head]
+    blocks.{l}.attn.W_O [head, d_head, d_model]              b_O [d_model]
+    blocks.{l}.mlp.W_in [d_model, d_mlp]  b_in [d_mlp]   W_out [d_mlp, d_model]  b_out [d_model]
+    unembed.W_U [d_model, output]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from planted.core.hook_points import Array, Edit, check_hook_points
+from planted.core.scenario import Choices, Tokens
+from planted.core.spec import Params, Spec, choices, n_layers
+
+
+def forward(
+    params: Params,
+    tokens: Array,
+    spec: Spec,
+    *,
+    edits: Mapping[str, Edit] | None = None,
+    record: Collection[str] = (),
+    recorded_only: bool = False,
+    xp: ModuleType = np,
+) -> tuple[Array, dict[str, Array]]:
+    """Runs the network.
+
+    The last block is computed at the read-out alone, unless one of its sites is asked for.
+
+    Args:
+        params: Parameters, float32.
+        tokens: Token ids [task, pos], BOS included.
+        spec: Attention scale, read-out position, output columns.
+        edits: Site name -> function applied to the site's value before it is used.
+        record: Names of the sites to return.
+        recorded_only: Stop as soon as they are there; the logits are then None.
+        xp: numpy or jax.numpy.
+
+    Returns:
+        Logits before the argmax [task, output], and the recorded sites: residual sites
+        [task, pos, d_model], q/k/v/z [task, pos, head, d_head], scores and pattern
+        [task, head, query, key], result [task, pos, head, d_model], mlp pre/post
+        [task, pos, d_mlp].
+
+    Raises:
+        PlantedError: If a name in `edits` or `record` is not a site.
+    """
+    depth = n_layers(params)
+    edits = edits or {}
+    wanted = set(record)
+    check_hook_points([*edits, *wanted], depth)
+    cache: dict[str, Array] = {}
+
+    def site(name: str, value: Array) -> Array:
+        if name in edits:
+            value = edits[name](value)
+        if name in wanted:
+            cache[name] = value
+        return value
+
+    last = f"blocks.{depth - 1}."
+    whole = any(name.startswith(last) for name in (*edits, *wanted))
+    x = site("hook_embed", params["embed.W_E"][tokens])
+    positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
+    x = x + site("hook_pos_embed", positions)
+    for layer in range(depth):
+        at = f"blocks.{layer}."
+        if recorded_only and len(cache) == len(wanted):
+            return None, cache
+        x = site(at + "hook_resid_pre", x)
+        asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
+        out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
+        x = asking + site(at + "hook_attn_out", out)
+        x = site(at + "hook_resid_mid", x)
+        mlp_in = site(at + "hook_mlp_in", x)
+        pre = _rows(mlp_in, params[at + "mlp.W_in"]) + params[at + "mlp.b_in"]
+        post = site(at + "mlp.hook_post", xp.maximum(site(at + "mlp.hook_pre", pre), 0))
+        out = _rows(post, params[at + "mlp.W_out"]) + params[at + "mlp.b_out"]
+        x = site(at + "hook_resid_post", x + site(at + "hook_mlp_out", out))
+    read = x[:, spec.read_out if whole else 0]
+    return (read @ params["unembed.W_U"]) * spec.logit_scale, cache
+
+
+def _attention(
+    params: Params,
+    x: Array,
+    asking: Array,
+    at: str,
+    spec: Spec,
+    site: Callable[[str, Array], Array],
+    edits: Mapping[str, Edit],
+    wanted: Collection[str],
+    xp: ModuleType,
+) -> Array:
+    """Output of one block's attention at the positions in `asking`, [task, query, d_model]."""
+    n, _, width = x.shape
+    heads, _, size = params[at + "attn.W_Q"].shape
+    if not heads and not any(name.startswith(at + "attn.") for name in (*edits, *wanted)):
+        return xp.broadcast_to(params[at + "attn.b_O"], asking.shape)
+
+    def project(which: str, stream: Array) -> Array:
+        # One matrix product for all heads: batched small products are several times slower.
+        weight = params[f"{at}attn.W_{which}"].transpose(1, 0, 2).reshape(width, heads * size)
+        value = _rows(stream, weight).reshape(n, stream.shape[1], heads, size)
+        return site(f"{at}attn.hook_{which.lower()}", value + params[f"{at}attn.b_{which}"])
+
+    q, k, v = project("Q", asking), project("K", x), project("V", x)
+    scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
+    scores = site(at + "attn.hook_attn_scores", scores)
+    weights = xp.exp(scores - scores.max(axis=-1, keepdims=True))
+    pattern = site(at + "attn.hook_pattern", weights / weights.sum(axis=-1, keepdims=True))
+    z = site(at + "attn.hook_z", (pattern @ v.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3))
+    name, weight = at + "attn.hook_result", params[at + "attn.W_O"]
+    if name in edits or name in wanted:
+        result = site(name, (z.transpose(2, 0, 1, 3) @ weight[:, None]).transpose(1, 2, 0, 3))
+        return result.sum(axis=2) + params[at + "attn.b_O"]
+    out = _rows(z.reshape(n, asking.shape[1], heads * size), weight.reshape(heads * size, width))
+    return out + params[at + "attn.b_O"]
+
+
+def _rows(value: Array, weight: Array) -> Array:
+    """The product value @ weight as one: numpy would make one small product a task."""
+    rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
+    return (rows @ weight).reshape(value.shape[0], value.shape[1], weight.shape[1])
+
+
+_CHUNK = 1000  # tasks a forward pass: more fall out of the processor's cache
+
+
+def logits_of(params: Params, spec: Spec, tokens: Tokens, **how: Any) -> Any:
+    """Logits [task, output] of any number of tasks, by numpy, a chunk at a time."""
+    parts = [
+        forward(params, tokens[i : i + _CHUNK], spec, **how)[0]
+        for i in range(0, len(tokens), _CHUNK)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, len(spec.outputs)), np.float32)
+
+
+def choices_of(params: Params, spec: Spec, tokens: Tokens, **how: Any) -> Choices:
+    """Chosen candidates [task]; -1 where the output is invalid."""
+    return np.asarray(choices(logits_of(params, spec, tokens, **how), spec))

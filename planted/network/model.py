@@ -1,0 +1,219 @@
+"""A plant one can run: inputs, logits, every site, what a node must hold, and interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planted.core import hook_points
+from planted.core.plant import Plant
+from planted.core.scenario import Choices, Scenario, Tokens
+from planted.core.semantics import Floats
+from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
+from planted.core.truth import Truth
+from planted.errors import PlantedError, need
+from planted.network import interventions
+from planted.network.effects import Effect, effects
+from planted.network.forward import forward
+
+RUNTIMES = ("numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights that run by numpy, with the methods that the torch module has too.
+
+    Attributes:
+        params: Parameters, float32.
+        spec: How to run them.
+    """
+
+    params: Params
+    spec: Spec
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return n_layers(self.params)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Every head and MLP, as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"."""
+        return hook_points.components(heads_per_layer(self.params))
+
+    def __call__(self, tokens: npt.ArrayLike) -> Any:
+        """Logits before the argmax, [task, output]."""
+        return forward(self.params, np.asarray(tokens), self.spec)[0]
+
+    def run_with_cache(
+        self, tokens: npt.ArrayLike, names: Iterable[str] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Logits [task, output] and the value of every site (or of those in `names`).
+
+        Raises:
+            PlantedError: If a name is not a site.
+        """
+        wanted = hook_points.hook_point_names(self.n_layers) if names is None else tuple(names)
+        return forward(self.params, np.asarray(tokens), self.spec, record=wanted)
+
+    def run_with_hooks(
+        self, tokens: npt.ArrayLike, hooks: Mapping[str, Callable[[Any], Any]]
+    ) -> Any:
+        """Logits [task, output] when each hook replaces the value of its site.
+
+        Raises:
+            PlantedError: If a name is not a site.
+        """
+        return forward(self.params, np.asarray(tokens), self.spec, edits=hooks)[0]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A plant with a runtime; the object that `planted.load` gives.
+
+    Attributes:
+        plant: Scenario, weights, truth and certificate.
+        runtime: "numpy" or "torch": what `run_with_cache` and `module` use.
+    """
+
+    plant: Plant
+    runtime: str = "numpy"
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown runtime, and torch where it is not installed."""
+        if self.runtime not in RUNTIMES:
+            raise PlantedError(f"runtime is one of {', '.join(RUNTIMES)}, got {self.runtime!r}.")
+        if self.runtime == "torch":
+            need("torch", "run a model with runtime='torch'")
+
+    def __repr__(self) -> str:
+        """One line: name, tier, runtime, size."""
+        size = sum(int(value.size) for value in self.plant.params.values())
+        return f"<planted model {self.name} {self.tier} ({self.runtime}, {size} parameters)>"
+
+    @property
+    def name(self) -> str:
+        """Catalogue name with version."""
+        return self.plant.name
+
+    @property
+    def tier(self) -> str:
+        """The tier: exact, tempered or rotated."""
+        return self.plant.tier
+
+    @property
+    def scenario(self) -> Scenario:
+        """The tasks and the two objectives."""
+        return self.plant.scenario
+
+    @property
+    def truth(self) -> Truth:
+        """Where every node is and what it holds."""
+        return self.plant.truth
+
+    @property
+    def spec(self) -> Spec:
+        """Read-out position, output columns, scales."""
+        return self.plant.spec
+
+    @property
+    def network(self) -> Network:
+        """The weights, run by numpy."""
+        return Network(self.plant.params, self.plant.spec)
+
+    @cached_property
+    def module(self) -> Any:
+        """The network as a plain torch.nn.Module, its own copy of the weights.
+
+        Raises:
+            PlantedError: If torch is not installed.
+        """
+        need("torch", "make the nn.Module of a plant")
+        from planted.network.torch_module import PlantedTransformer
+
+        return PlantedTransformer.from_params(self.plant.params, self.plant.spec)
+
+    def inputs(self, n: int, seed: int = 0) -> Any:
+        """`n` tasks of D_ref under the training cue: int64 [n, pos], BOS included.
+
+        An array, or a torch tensor when the runtime is torch. Same n and seed, same tasks.
+        """
+        tokens = self.scenario.draw(np.random.default_rng(seed), n)
+        return self._torch().from_numpy(tokens) if self.runtime == "torch" else tokens
+
+    def run_with_cache(
+        self, tokens: Any, names: Iterable[str] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Logits [task, output] and sites by name, by the model's runtime.
+
+        Raises:
+            PlantedError: If the tokens are no tasks of the scenario, or a name is not a site.
+        """
+        checked = self._tokens(tokens)
+        if self.runtime == "torch":
+            return self.module.run_with_cache(  # type: ignore[no-any-return]
+                self._torch().from_numpy(checked), names
+            )
+        return self.network.run_with_cache(checked, names)
+
+    def choices(self, tokens: Any) -> Choices:
+        """Index of the chosen candidate, [task]; -1 where the output is invalid. By numpy."""
+        return np.asarray(choices(self.network(self._tokens(tokens)), self.spec))
+
+    def expected(self, node: str, tokens: Any) -> Floats:
+        """What a node must hold, float [task, pos], by the RASP program, never from the weights.
+
+        NaN where the node has no value; a string value counts as its place in the node's values.
+
+        Raises:
+            PlantedError: If there is no such node, or the tokens are no tasks of the scenario.
+        """
+        self.truth.node(node)
+        return self.truth.values(self._tokens(tokens))[node]
+
+    def intervene(self, values: Mapping[str, npt.ArrayLike], tokens: Any) -> Any:
+        """Logits [task, output] when nodes hold other values, by the numpy forward pass.
+
+        Each node's subspace of the residual stream is overwritten where the node is written, and
+        the rest of the network runs on. Always numpy, so that it can check a torch module.
+
+        Args:
+            values: Node name -> float [task, pos]; NaN leaves that position alone, as at BOS,
+                where no node has a value.
+            tokens: Token ids [task, pos].
+
+        Raises:
+            PlantedError: If there is no such node, a shape is wrong, or a value is not one that
+                the node can hold.
+        """
+        checked = self._tokens(tokens)
+        edits = []
+        for name, given in values.items():
+            node = self.truth.node(name)
+            content, held = node.encode(node.checked(given, checked))
+            edits.append({node.held_at: interventions.overwrite(node.basis, content, held)})
+        return forward(self.plant.params, checked, self.spec, edits=interventions.compose(edits))[0]
+
+    def effects(self, n: int = 200, seed: int = 0) -> dict[str, Effect]:
+        """What every node and edge does to the choice, by intervening on the network.
+
+        By name, as "score" and "score -> beaten_share.k"; nodes first. See
+        `planted.network.effects`.
+
+        Raises:
+            CertificateError: If the network does not answer as the program says it must.
+        """
+        nodes, edges = effects(self.plant, n, seed)
+        return {effect.name: effect for effect in (*nodes, *edges)}
+
+    def _tokens(self, tokens: Any) -> Tokens:
+        return self.scenario.check(tokens.numpy() if hasattr(tokens, "numpy") else tokens)
+
+    @staticmethod
+    def _torch() -> Any:
+        return need("torch", "run a model with runtime='torch'")

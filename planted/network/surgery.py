@@ -1,0 +1,173 @@
+"""Exact edits of a network: every function takes parameters (and truth) and gives new ones.
+
+Nothing here trains. An edit either preserves what the network computes (rotate, pad, add free
+neurons) or changes it in a way that is known (soften queries, start anew).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from planted.core.spec import Params, Spec, n_layers
+from planted.core.truth import Matrix, Truth
+from planted.errors import PlantedError
+
+READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # first axis after head is d_model
+WRITES = ("attn.W_O", "attn.b_O", "mlp.W_out", "mlp.b_out")  # last axis is d_model
+FREE_NEURONS = 24  # at least as many as planted, and 16: without room the block is the whole layer
+
+
+def random_rotation(width: int, seed: int) -> Matrix:
+    """A Haar-random orthogonal matrix [width, width] (Mezzadri 2007: QR with the signs fixed)."""
+    normal = np.random.default_rng(seed).normal(size=(width, width))
+    q, r = np.linalg.qr(normal)
+    return (q * np.sign(np.diag(r))).astype(np.float32)
+
+
+def rotate(params: Params, truth: Truth, rotation: Matrix) -> tuple[dict[str, Matrix], Truth]:
+    """The same network in another basis of the residual stream.
+
+    Exact up to rounding because Tracr's networks have no LayerNorm.
+
+    Args:
+        params: Parameters.
+        truth: Truth in the old basis.
+        rotation: Orthogonal [d_model, d_model]; new stream = old stream @ rotation.
+    """
+    turned: dict[str, Matrix] = {}
+    for name, value in params.items():
+        part = name.split(".", 2)[2] if name.startswith("blocks.") else name
+        if part in READS:
+            turned[name] = np.ascontiguousarray(
+                np.swapaxes(np.swapaxes(value, -1, -2) @ rotation, -1, -2)
+            )
+        elif part == "unembed.W_U":
+            turned[name] = rotation.T @ value
+        elif part in WRITES or part in ("embed.W_E", "pos_embed.W_pos"):
+            turned[name] = value @ rotation
+        else:
+            turned[name] = value
+    return {k: v.astype(np.float32) for k, v in turned.items()}, truth.in_basis(rotation)
+
+
+def soften_queries(params: Params, factor: float) -> dict[str, Matrix]:
+    """Query weights and biases of every head times `factor`: attention less like a hard maximum."""
+    return {
+        name: (value * np.float32(factor) if name.endswith((".W_Q", ".b_Q")) else value)
+        for name, value in params.items()
+    }
+
+
+def add_free_neurons(params: Params, seed: int, at_least: int = FREE_NEURONS) -> dict[str, Matrix]:
+    """Neurons with random inputs and zero outputs in each MLP: room for training to write.
+
+    Each MLP gets as many as it has, and at least `at_least`. Input weights are normal with standard
+    deviation 1/sqrt(d_model); at four times that, training moves so much into them that the planted
+    block keeps .7 instead of .9 of the control off cue. What the network computes does not change.
+    """
+    rng = np.random.default_rng(seed)
+    grown = dict(params)
+    for layer in range(n_layers(params)):
+        at = f"blocks.{layer}.mlp."
+        width, planted = params[at + "W_in"].shape
+        n = max(at_least, planted)
+        inputs = (rng.normal(size=(width, n)) / np.sqrt(width)).astype(np.float32)
+        grown[at + "W_in"] = np.hstack([params[at + "W_in"], inputs])
+        grown[at + "b_in"] = np.concatenate([params[at + "b_in"], np.zeros(n, np.float32)])
+        grown[at + "W_out"] = np.vstack([params[at + "W_out"], np.zeros((n, width), np.float32)])
+    return grown
+
+
+def start_anew(params: Params, seed: int) -> dict[str, Matrix]:
+    """Random weights of the same shapes: a network without the plant.
+
+    Embeddings are normal with standard deviation 1/2, other matrices 1/sqrt(fan-in), biases zero;
+    the read-out is a tenth of that, so that the first logits are near uniform at any logit scale.
+    """
+    rng = np.random.default_rng([seed, 0xA11])
+    fresh: dict[str, Matrix] = {}
+    for name in sorted(params):
+        shape = params[name].shape
+        part = name.rsplit(".", 1)[1]
+        if part.startswith("b_"):
+            fresh[name] = np.zeros(shape, np.float32)
+            continue
+        fan_in = 4 if part in ("W_E", "W_pos") else max(1, shape[-2])
+        scale = (0.1 if part == "W_U" else 1.0) / np.sqrt(fan_in)
+        fresh[name] = (rng.normal(size=shape) * scale).astype(np.float32)
+    return fresh
+
+
+def shapes(params: Params) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter."""
+    return {name: tuple(value.shape) for name, value in params.items()}
+
+
+def common_shapes(*networks: Params) -> dict[str, tuple[int, ...]]:
+    """The smallest shapes that all the networks fit into."""
+    depth = max(n_layers(params) for params in networks)
+    width = max(params["embed.W_E"].shape[1] for params in networks)
+    sizes: dict[str, tuple[int, ...]] = {
+        name: tuple(np.max([p[name].shape for p in networks], axis=0))
+        for name in ("embed.W_E", "pos_embed.W_pos", "unembed.W_U")
+    }
+    for layer in range(depth):
+        at = f"blocks.{layer}."
+        have = [p for p in networks if at + "mlp.b_in" in p]
+        neurons = max(p[at + "mlp.b_in"].shape[0] for p in have)
+        heads = max(p[at + "attn.b_Q"].shape[0] for p in have)
+        size = max(p[at + "attn.b_Q"].shape[1] for p in have)
+        sizes |= {f"{at}attn.W_{x}": (heads, width, size) for x in "QKV"}
+        sizes |= {f"{at}attn.b_{x}": (heads, size) for x in "QKV"}
+        sizes |= {at + "attn.W_O": (heads, size, width), at + "attn.b_O": (width,)}
+        sizes |= {at + "mlp.W_in": (width, neurons), at + "mlp.b_in": (neurons,)}
+        sizes |= {at + "mlp.W_out": (neurons, width), at + "mlp.b_out": (width,)}
+    return {name: tuple(int(n) for n in shape) for name, shape in sizes.items()}
+
+
+def pad(
+    params: Params,
+    spec: Spec,
+    truth: Truth,
+    to: Mapping[str, tuple[int, ...]],
+    attn_scale: float,
+    outputs: tuple[str, ...],
+) -> tuple[dict[str, Matrix], Spec, Truth]:
+    """The same network with zeros appended, so that twins have one set of shapes.
+
+    Args:
+        params: Parameters.
+        spec: Its spec.
+        truth: Its truth.
+        to: Shapes at least as large, as from `common_shapes`.
+        attn_scale: The common attention scale; the difference goes into the query weights.
+        outputs: The common output columns; a missing one is a zero column.
+
+    Raises:
+        PlantedError: If a parameter does not fit.
+    """
+    factor = np.float32(spec.attn_scale / attn_scale)
+    grown: dict[str, Matrix] = {}
+    for name, shape in to.items():
+        value = params.get(name, np.zeros([0] * len(shape), np.float32))
+        if name.endswith((".W_Q", ".b_Q")):
+            value = value * factor
+        if any(have > want for have, want in zip(value.shape, shape, strict=True)):
+            raise PlantedError(f"{name} of shape {value.shape} does not fit into {shape}.")
+        grown[name] = np.zeros(shape, np.float32)
+        grown[name][tuple(slice(n) for n in value.shape)] = value
+    unembed = np.zeros_like(grown["unembed.W_U"])
+    for i, label in enumerate(spec.outputs):
+        unembed[:, outputs.index(label)] = grown["unembed.W_U"][:, i]
+    grown["unembed.W_U"] = unembed
+    width = to["embed.W_E"][1]
+    nodes = {
+        name: replace(node, basis=np.pad(node.basis, ((0, 0), (0, width - node.basis.shape[1]))))
+        for name, node in truth.nodes.items()
+    }
+    new_spec = msgspec.structs.replace(spec, attn_scale=attn_scale, outputs=outputs)
+    return grown, new_spec, Truth(nodes, truth.operations)
