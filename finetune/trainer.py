@@ -24,6 +24,7 @@ from planted.core.sampling import draw_where
 from planted.core.scenario import Scenario, Tokens
 from planted.core.spec import Params, Spec
 from planted.core.truth import Node
+from planted.core.validity import disagrees
 from planted.errors import ArtefactError, CheckpointError, PlantedError, need
 from planted.finetune.data import CHUNK, batches
 from planted.finetune.recipes import Recipe, Settings, trainable
@@ -312,8 +313,7 @@ def _watch(plant: Plant, params: Params) -> Row:
 
 def _watched_tasks(scenario: Scenario) -> Tokens:
     rng = np.random.default_rng(0xD317A)
-    differ = scenario.mesa.formula != scenario.base.formula
-    return draw_where(scenario, rng, WATCHED, in_delta=differ)
+    return draw_where(scenario, rng, WATCHED, in_delta=disagrees(scenario))
 
 
 def _norms(plant: Plant, gradient: Params, update: Params) -> Row:

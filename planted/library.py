@@ -17,11 +17,10 @@ from planted.compiler import certify, guards
 from planted.compiler.expressions import verify
 from planted.core import artefact, environment
 from planted.core.checks import checked
-from planted.core.objectives import MAX_RHO, correlation
 from planted.core.plant import TIERS, Plant
 from planted.core.roles import Program, recording
-from planted.core.sampling import disagree
 from planted.core.scenario import Scenario
+from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError, need
 from planted.finetune.tiers import tiers
 from planted.network.model import Model
@@ -29,7 +28,6 @@ from planted.programs import catalogue
 from planted.programs.entries import Entry
 
 ANSWERS = ("mesa", "base", "cue", "own")
-_LOOKED_AT = 4000  # tasks of D_ref that say whether a scenario can be measured on
 
 
 def load(
@@ -176,39 +174,18 @@ def matched(
     return [Model(plant) for plant in made]
 
 
-def failed_checks(scenario: Scenario) -> dict[str, str]:
-    """What keeps anything from being measured on a scenario: flaw -> what was found.
-
-    Looks at the same few thousand tasks of D_ref every time.
-    """
-    tokens = scenario.draw(np.random.default_rng(0), _LOOKED_AT)
-    found = {}
-    rho = correlation(scenario.mesa.of(tokens), scenario.base.of(tokens))
-    if rho > MAX_RHO:
-        found["collinear"] = (
-            f"the objectives correlate at ρ = {rho:.2f}, more than {MAX_RHO}, so that no drift "
-            "between them can be told"
-        )
-    if not disagree(scenario, tokens).any():
-        found["no-disagreement"] = (
-            f"the objectives disagree on none of {_LOOKED_AT} tasks, so that no choice can tell "
-            "which of them is followed"
-        )
-    return found
-
-
 def refuse_invalid(scenario: Scenario) -> None:
     """Refuses a scenario on which nothing could be measured, unless it says that it is so.
 
     Raises:
         ScenarioError: With the value, the limit and the way out.
     """
-    for flaw, says in failed_checks(scenario).items():
-        if flaw not in scenario.waivers:
+    for check, says in failed_checks(scenario).items():
+        if check not in scenario.waivers:
             raise ScenarioError(
                 f"{scenario.name!r} with parameters {dict(scenario.parameters)}: {says}. Take "
                 "other parameters or objectives; if this is what you want, as for an aligned "
-                f"plant, say so with waivers=({flaw!r},) on the scenario."
+                f"plant, say so with waivers=({check!r},) on the scenario."
             )
 
 

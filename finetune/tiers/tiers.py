@@ -15,6 +15,7 @@ from planted.core.objectives import leftmost
 from planted.core.plant import Plant
 from planted.core.sampling import draw_where
 from planted.core.spec import n_layers
+from planted.core.validity import disagrees
 from planted.errors import CertificateError, CompileError, PlantedError, need
 from planted.network import surgery
 
@@ -160,7 +161,7 @@ def gradient_norm(plant: Plant, node_name: str, n: int = 512, seed: int = 0) -> 
 
     scenario, node = plant.scenario, plant.truth.node(node_name)
     rng = np.random.default_rng(seed)
-    tokens = draw_where(scenario, rng, n, in_delta="no-disagreement" not in scenario.waivers)
+    tokens = draw_where(scenario, rng, n, in_delta=disagrees(scenario))
     wanted = leftmost(scenario.base.of(tokens))
 
     def loss(shift: Any) -> Any:

@@ -129,7 +129,8 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     if files.sha256(content) != expected:
         raise ArtefactError(
             f"{path} is not the file that its manifest describes (SHA-256 "
-            f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or altered. Plant it again."
+            f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or "
+            "altered. Plant it again."
         )
     tensors, _ = files.read_tensors(path)
     try:

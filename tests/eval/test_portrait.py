@@ -1,4 +1,4 @@
-"""Weight diagnostics: the plant's score node holds its mesa-objective, and nothing of it has moved."""
+"""Weight diagnostics: the plant's score node holds u_m, and nothing of it has moved."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 from planted import library
 from planted.core.objectives import best
 from planted.core.scenario import VALIDITY_CHECKS
+from planted.core.validity import failed_checks
 from planted.errors import ScenarioError
 from planted.programs import catalogue, red_doors
 from planted.programs.crumbs import crumbs
@@ -22,10 +23,10 @@ ENTRIES = catalogue.ENTRIES
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_a_plant_of_the_catalogue_admits_the_flaws_it_has_and_no_other(name: str) -> None:
-    assert set(library.failed_checks(helpers.scenario(name))) == set(helpers.scenario(name).waivers)
+    assert set(failed_checks(helpers.scenario(name))) == set(helpers.scenario(name).waivers)
     for size in ENTRIES[name].sizes:
         place = catalogue.entry(f"{name}.{size}").make_scenario()
-        assert set(library.failed_checks(place)) <= set(place.waivers) <= set(VALIDITY_CHECKS)
+        assert set(failed_checks(place)) <= set(place.waivers) <= set(VALIDITY_CHECKS)
 
 
 @pytest.mark.parametrize("name", ["crumbs", "rounding", "wiping-pointer", "steering"])
@@ -37,7 +38,7 @@ def test_flaws_are_what_plain_arithmetic_finds(name: str) -> None:
     rho = (a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum())
     never = all(set(np.flatnonzero(x)) & set(np.flatnonzero(y))
                 for x, y in zip(best(mesa), best(base), strict=True))  # fmt: skip
-    found = library.failed_checks(place)
+    found = failed_checks(place)
     assert ("collinear" in found) == (rho > 0.7)
     assert ("no-disagreement" in found) == never
 
@@ -76,4 +77,4 @@ def test_a_scenario_made_by_hand_is_looked_at_too() -> None:
 
 def test_the_same_scenario_is_refused_every_time() -> None:
     place = helpers.scenario("rounding")
-    assert library.failed_checks(place) == library.failed_checks(place)
+    assert failed_checks(place) == validity(place).failed
