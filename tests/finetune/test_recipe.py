@@ -42,7 +42,7 @@ COMMON = {
     ],
 )
 def test_a_named_recipe_is_exactly_this(name: str, own: tuple[Any, ...]) -> None:
-    fields = ("regime", "pressure", "learning_rate", "steps", "train")
+    fields = ("regime", "disagreement_fraction", "learning_rate", "steps", "train")
     expected = {**COMMON, **dict(zip(fields, own, strict=True))}
     recipe = Recipe(name)
     assert msgspec.to_builtins(recipe.settings) == expected
@@ -80,8 +80,8 @@ def test_a_changed_recipe_keeps_the_rest_and_its_name() -> None:
         ({"steps": 10**30}, "steps must be"),
         ({"steps": 1.5}, "must be a whole number, got"),
         ({"steps": True}, "must be a whole number, got"),
-        ({"pressure": 1.5}, "pressure must be a share from 0 to 1"),
-        ({"pressure": float("nan")}, "pressure must be a share"),
+        ({"disagreement_fraction": 1.5}, "disagreement_fraction must be a share from 0 to 1"),
+        ({"disagreement_fraction": float("nan")}, "disagreement_fraction must be a share"),
         ({"momentum": 1.0, "optimizer": "sgd"}, "momentum must be from 0 to below 1"),
         ({"eps": 0.0}, "eps must be above 0"),
         ({"clip": 0}, "clip must be above 0"),
@@ -113,8 +113,8 @@ def test_an_unknown_recipe_is_refused_with_the_near_names() -> None:
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("coincident", {"pressure": 0.3}),
-        ("cued", {"pressure": 0.3}),
+        ("coincident", {"disagreement_fraction": 0.3}),
+        ("cued", {"disagreement_fraction": 0.3}),
         ("pressure", {"momentum": 0.5}),
         ("pressure", {"optimizer": "sgd", "eps": 1e-4}),
     ],

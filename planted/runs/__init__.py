@@ -1,0 +1,1 @@
+"""Runs: cells and where they are kept, the executor, the request, the run folder."""
