@@ -122,7 +122,7 @@ def test_a_stream_depends_on_seed_and_chunk_alone(name: str) -> None:
 def test_kinds_of_tasks_are_mixed_within_a_chunk(name: str) -> None:
     # sorted by kind, a step would see one kind only, and the first ones the easy one
     tokens, _ = batches(SCENARIO, NAMED[name], 0, 0)
-    words = [SCENARIO.words(step) for step in tokens]
+    words = [SCENARIO.token_strings(step) for step in tokens]
     hard = [sum(in_delta(list(w[:-1])) for w in step) / len(step) for step in words]
     first, last = np.mean(hard[: CHUNK // 2]), np.mean(hard[CHUNK // 2 :])
     assert abs(first - last) < 0.08
