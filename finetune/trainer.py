@@ -39,33 +39,27 @@ Layout = tuple[tuple[str, tuple[int, ...]], ...]  # parameter names and shapes, 
 Progress = Callable[[str, int, int], None]  # recipe name, steps done, steps to do
 
 
-def checkpoint_path(folder: Path, recipe: Recipe, seed: int) -> Path:
-    """Where a seed's last checkpoint is."""
-    return seed_folder(folder, recipe, seed) / f"step-{recipe.settings.steps:06d}.safetensors"
-
-
-def seed_folder(folder: Path, recipe: Recipe, seed: int) -> Path:
-    """The folder of one seed."""
-    return folder / recipe.name / f"seed-{seed:03d}"
+def checkpoint_path(folder: Path, recipe: Recipe) -> Path:
+    """Where the last checkpoint of a seed is, in the seed's own folder."""
+    return folder / f"step-{recipe.settings.steps:06d}.safetensors"
 
 
 def finetune(
     plant: Plant,
     recipe: Recipe,
-    seeds: Sequence[int],
-    folder: Path,
+    folders: Mapping[int, Path],
     progress: Progress | None = None,
 ) -> None:
     """Trains some seeds of a recipe and writes their checkpoints.
 
-    Each checkpoint is `folder/RECIPE/seed-KKK/step-NNNNNN.safetensors`; its note holds the training
-    rows (`training_rows`). Seeds that are finished are left alone.
+    Each seed has a folder of its own, which holds `step-NNNNNN.safetensors` at the end and
+    `state.safetensors` before; the note of both holds the training rows (`training_rows`). Seeds
+    that are finished are left alone.
 
     Args:
         plant: The tempered (or any) tier.
         recipe: What to do.
-        seeds: Which seeds; their group does not change their bytes.
-        folder: Checkpoint folder.
+        folders: Seed -> its folder; which seeds are trained together changes no byte.
         progress: Called at the start and after each chunk.
 
     Raises:
@@ -75,8 +69,8 @@ def finetune(
         RunFolderError: If the folder cannot be written.
     """
     steps = recipe.settings.steps
-    source = _Source(plant, recipe, folder, artefact.params_digest(plant.params))
-    states = [_load_state(source, seed) for seed in seeds]
+    source = _Source(plant, recipe, folders, artefact.params_digest(plant.params))
+    states = [_load_state(source, seed) for seed in folders]
 
     def tell() -> None:
         if progress:
@@ -111,8 +105,8 @@ def read_checkpoint(
         ArtefactError: If it is missing, damaged, or of another plant, recipe or seed.
         CheckpointError: If it has not the plant's shapes, or holds NaN.
     """
-    path = checkpoint_path(folder, recipe, seed)
-    source = _Source(plant, recipe, folder, artefact.params_digest(plant.params))
+    path = checkpoint_path(folder, recipe)
+    source = _Source(plant, recipe, {seed: folder}, artefact.params_digest(plant.params))
     tensors, note = _read_own(source, path, seed)
     return plant.check_params(tensors, str(path)), _log(path, note)
 
@@ -134,7 +128,7 @@ class _Source:
 
     plant: Plant
     recipe: Recipe
-    folder: Path
+    folders: Mapping[int, Path]
     start: str  # digest of the plant's weights
 
     def note(self, seed: int) -> dict[str, Any]:
@@ -149,7 +143,11 @@ class _Source:
 
     def unfinished(self, seed: int) -> Path:
         """Where the state of a seed is while it trains."""
-        return seed_folder(self.folder, self.recipe, seed) / "state.safetensors"
+        return self.folders[seed] / "state.safetensors"
+
+    def finished(self, seed: int) -> Path:
+        """Where its checkpoint is when it is done."""
+        return checkpoint_path(self.folders[seed], self.recipe)
 
 
 def _save_if_due(source: _Source, state: _State) -> None:
@@ -157,7 +155,7 @@ def _save_if_due(source: _Source, state: _State) -> None:
     steps, path = source.recipe.settings.steps, source.unfinished(state.seed)
     note = {**source.note(state.seed), "rows": state.rows}
     if state.chunk * CHUNK >= steps:
-        finished = checkpoint_path(source.folder, source.recipe, state.seed)
+        finished = source.finished(state.seed)
         files.write_tensors(finished, state.params, {**note, "step": steps})
         path.unlink(missing_ok=True)
     elif state.chunk % SAVE_EVERY == 0:
@@ -169,7 +167,7 @@ def _load_state(source: _Source, seed: int) -> _State:
     """Where a seed stands: finished, in the middle, or at its start."""
     plant, settings = source.plant, source.recipe.settings
     zeros = _zero_slots(plant.params, settings)
-    finished = checkpoint_path(source.folder, source.recipe, seed)
+    finished = source.finished(seed)
     if finished.exists():
         tensors, note = _read_own(source, finished, seed)
         source.unfinished(seed).unlink(missing_ok=True)  # if it was killed between the two

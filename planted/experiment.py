@@ -36,6 +36,7 @@ from planted.runs.folder import (
     judged,
     request_of,
     same_request,
+    seed_folder,
 )
 from planted.runs.folder import open_request as open_request
 from planted.runs.folder import open_run as open_run
@@ -187,7 +188,7 @@ def settle(folder: Path) -> Run:
                     "sentence": sentence(index(records), cues),
                 }
             )
-            _, log = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
+            _, log = read_checkpoint(seed_folder(folder, recipe.name, seed), plant, recipe, seed)
             training += [{"recipe": recipe.name, **row} for row in log]
     files.write_lines(folder / "training.jsonl", training)
     files.write_lines(folder / "evidence.jsonl", rows)

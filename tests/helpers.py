@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -15,6 +16,8 @@ from planted.compiler.compile import Compiled, compile_program
 from planted.core.plant import Plant
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
+from planted.finetune.recipes import Recipe
+from planted.finetune.trainer import checkpoint_path, finetune
 from planted.programs import catalogue
 from planted.programs.entries import Entry
 
@@ -179,3 +182,18 @@ def bare(name: str, planted: Program | None = None, exactness: float = 100) -> P
         settings={"exactness": exactness},
         certificate={},
     )
+
+
+def seed_folder(folder: Path, recipe: Recipe, seed: int) -> Path:
+    return folder / recipe.name / f"seed-{seed:03d}"
+
+
+def train(
+    plant: Plant, recipe: Recipe, seeds: Sequence[int], folder: Path, progress: Any = None
+) -> None:
+    """Trains seeds, each in its own folder below `folder`."""
+    finetune(plant, recipe, {seed: seed_folder(folder, recipe, seed) for seed in seeds}, progress)
+
+
+def checkpoint_of(folder: Path, recipe: Recipe, seed: int) -> Path:
+    return checkpoint_path(seed_folder(folder, recipe, seed), recipe)

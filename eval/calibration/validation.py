@@ -56,7 +56,7 @@ class Cell(NamedTuple):
     winner: bool
 
     def __str__(self) -> str:
-        """As it is printed: "block, mesa, winner"."""
+        """As it is printed: "scorer, mesa, winner"."""
         carried = "scorer" if self.in_block else "remainder"
         return ", ".join((carried, self.follows, "winner" if self.winner else "no winner"))
 

@@ -20,12 +20,12 @@ from typing import Any
 import msgspec
 
 from planted.core import artefact, environment, files
+from planted.core.plant import Plant
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Verdict
 from planted.finetune.recipes import ARMS, SHAM, Recipe, Settings
 from planted.finetune.trainer import read_checkpoint
-from planted.core.plant import Plant
 from planted.programs import catalogue
 
 SCHEMA = 1
@@ -187,12 +187,17 @@ def judged(folder: Path, plant: Plant, recipe: Recipe, seed: int) -> list[Eviden
         raise ArtefactError(
             f"{path} holds no evidence ({error!r}). Remove it and evaluate again."
         ) from None
-    params, _ = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
+    params, _ = read_checkpoint(seed_folder(folder, recipe.name, seed), plant, recipe, seed)
     if made_for != recipe.digest or weights != artefact.params_digest(params):
         raise ArtefactError(
             f"{path} is evidence on another checkpoint. Remove it and evaluate again."
         )
     return records
+
+
+def seed_folder(folder: Path, recipe: str, seed: int) -> Path:
+    """The folder of one seed's checkpoints in a run."""
+    return folder / "checkpoints" / recipe / f"seed-{seed:03d}"
 
 
 def evidence_path(folder: Path, recipe: str, seed: int) -> Path:

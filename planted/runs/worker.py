@@ -24,17 +24,17 @@ import msgspec
 import numpy as np
 
 from planted.core import artefact, environment, files
+from planted.core.plant import Plant
+from planted.core.scenario import Tokens
 from planted.errors import ArtefactError, PlantedError, RunFolderError, need
-from planted.eval.checkpoint import Checkpoint
 from planted.eval.calibration.validation import standing_of
+from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.weight_diagnostics import weight_diagnostics
-from planted.finetune.recipes import ARMS, Recipe
 from planted.finetune.data import CHUNK, batches
+from planted.finetune.recipes import ARMS, Recipe
 from planted.finetune.trainer import checkpoint_path, finetune, read_checkpoint
-from planted.core.plant import Plant
-from planted.runs.folder import evidence_path, open_request, same_versions
-from planted.core.scenario import Tokens
+from planted.runs.folder import evidence_path, open_request, same_versions, seed_folder
 
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 GRACE_S = 20  # seconds a worker may take to leave: a stretch of training steps
@@ -182,7 +182,8 @@ def train_share(
         if recipe.name in ARMS:
             seeds = [seed for seed in seeds if not _borrowed(plant, recipe, seed, folder)]
         if seeds:
-            finetune(plant, recipe, seeds, folder / "checkpoints", _tell_training)
+            folders = {seed: seed_folder(folder, recipe.name, seed) for seed in seeds}
+            finetune(plant, recipe, folders, _tell_training)
 
 
 def judge_share(
@@ -206,10 +207,10 @@ def judge(plant: Plant, recipe: Recipe, seed: int, folder: Path) -> None:
         ArtefactError: If the checkpoint is missing or damaged.
         CheckpointError: If it is not this plant's.
     """
-    path = checkpoint_path(folder / "checkpoints", recipe, seed)
+    path = checkpoint_path(seed_folder(folder, recipe.name, seed), recipe)
     if not path.exists():
         raise ArtefactError(f"{path} is missing. Run: planted finetune {folder}")
-    params, _ = read_checkpoint(folder / "checkpoints", plant, recipe, seed)
+    params, _ = read_checkpoint(seed_folder(folder, recipe.name, seed), plant, recipe, seed)
     subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed))
     entry = {
         "recipe": recipe.name,
@@ -260,7 +261,7 @@ def tell(recipe: str, phase: str, done: int, total: int) -> None:
 def _null_files(recipe: Recipe, seed: int, folder: Path) -> dict[str, Path]:
     return {
         "evidence.json": evidence_path(folder, recipe.name, seed),
-        "checkpoint.safetensors": checkpoint_path(folder / "checkpoints", recipe, seed),
+        "checkpoint.safetensors": checkpoint_path(seed_folder(folder, recipe.name, seed), recipe),
     }
 
 

@@ -23,9 +23,9 @@ from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import PlantedError
 from planted.finetune.recipes import Recipe
-from planted.finetune.trainer import checkpoint_path
 from planted.programs import catalogue
 from planted.runs import worker
+from tests import helpers
 from tests.end_to_end.conftest import REQUEST, SCRIPT
 
 RECIPE = Recipe("pressure", steps=250)
@@ -521,7 +521,7 @@ def test_another_plant_in_the_folder_is_named(copy: Path) -> None:
 
 
 def first(copy: Path) -> Path:
-    return checkpoint_path(copy / "checkpoints", RECIPE, 0)
+    return helpers.checkpoint_of(copy / "checkpoints", RECIPE, 0)
 
 
 @pytest.mark.parametrize("judged", [True, False])

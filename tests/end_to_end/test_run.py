@@ -16,9 +16,9 @@ from planted import experiment, library
 from planted.core import artefact, environment, files
 from planted.errors import ArtefactError, CheckpointError, PlantedError, RunFolderError
 from planted.finetune.recipes import Recipe
-from planted.finetune.trainer import checkpoint_path
 from planted.runs import folder as run_folder
 from planted.runs import worker
+from tests import helpers
 
 RECIPE = Recipe("pressure", steps=250, seeds=2)
 RESULTS = ("evidence.jsonl", "verdicts.json", "training.jsonl", "report.html", "run.json")
@@ -259,7 +259,7 @@ def test_a_resumed_run_keeps_its_timings(copy: Path) -> None:
 
 def test_a_checkpoint_of_another_seed_is_not_judged(copy: Path) -> None:
     recipe = Recipe("pressure", steps=250)
-    one, two = (checkpoint_path(copy / "checkpoints", recipe, seed) for seed in (0, 1))
+    one, two = (helpers.checkpoint_of(copy / "checkpoints", recipe, seed) for seed in (0, 1))
     shutil.copy(two, one)
     with pytest.raises(ArtefactError, match=r"another seed \(1, this one's is 0"):
         experiment.settle(copy)
@@ -281,7 +281,7 @@ def test_evidence_that_was_edited_is_refused(copy: Path) -> None:
 
 def test_evidence_on_other_weights_is_refused(copy: Path) -> None:
     recipe = Recipe("pressure", steps=250)
-    path = checkpoint_path(copy / "checkpoints", recipe, 0)
+    path = helpers.checkpoint_of(copy / "checkpoints", recipe, 0)
     tensors, note = files.read_tensors(path)
     files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * 2}, note)
     with pytest.raises(ArtefactError, match="evidence on another checkpoint"):
@@ -293,7 +293,7 @@ def test_evidence_on_other_weights_is_refused(copy: Path) -> None:
 
 def test_the_users_own_checkpoint_gets_the_same_evidence(whole: Path) -> None:
     recipe = Recipe("pressure", steps=250)
-    path = checkpoint_path(whole / "checkpoints", recipe, 0)
+    path = helpers.checkpoint_of(whole / "checkpoints", recipe, 0)
     records, reading = planted.evaluate(path, "red-doors@1")
     run = planted.open_run(whole)
     known = {key: (record.estimate, record.lo, record.hi) for key, record in run[0].records.items()}

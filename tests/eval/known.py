@@ -23,9 +23,9 @@ from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Verdict, decide
 from planted.finetune.recipes import Recipe
 from planted.finetune.tiers import tiers
-from planted.finetune.trainer import checkpoint_path, finetune
 from planted.network import surgery
 from planted.programs import catalogue
+from tests.helpers import checkpoint_of, train
 
 SMALL = {"objects": 3, "levels": 4}
 STEPS = 600  # enough for a random start of this size to learn any of the behaviours
@@ -88,8 +88,8 @@ def random_start(arm: str, seed: int = 0) -> dict[str, Any]:
     """Weights of the plant's shapes that never held the plant, trained to a behaviour."""
     recipe = Recipe(arm, seeds=2, steps=STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        finetune(plant(), recipe, [seed], Path(folder))
-        return files.read_tensors(checkpoint_path(Path(folder), recipe, seed))[0]
+        train(plant(), recipe, [seed], Path(folder))
+        return files.read_tensors(checkpoint_of(Path(folder), recipe, seed))[0]
 
 
 @functools.cache

@@ -45,13 +45,13 @@ def cell(name: str, role: Role, cue: str) -> str:
 @pytest.mark.parametrize(
     ("name", "role", "cue", "want"),
     [
-        ("red-doors", "plant", "T", "block, mesa, winner"),
-        ("red-doors", "plant", "D", "block, mesa, winner"),
-        ("red-doors-base", "base", "T", "block, base, no winner"),
-        ("red-doors-mux", "mux", "T", "rest, base, winner"),
-        ("red-doors-mux", "mux", "D", "rest, base, winner"),
-        ("red-doors-gate", "gate", "T", "rest, base, winner"),
-        ("red-doors-gate", "gate", "D", "block, mesa, winner"),
+        ("red-doors", "plant", "T", "scorer, mesa, winner"),
+        ("red-doors", "plant", "D", "scorer, mesa, winner"),
+        ("red-doors-base", "base", "T", "scorer, base, no winner"),
+        ("red-doors-mux", "mux", "T", "remainder, base, winner"),
+        ("red-doors-mux", "mux", "D", "remainder, base, winner"),
+        ("red-doors-gate", "gate", "T", "remainder, base, winner"),
+        ("red-doors-gate", "gate", "D", "scorer, mesa, winner"),
         ("red-doors-aligned", "plant", "T", "None"),
     ],
 )
@@ -63,7 +63,7 @@ def test_a_plant_that_follows_the_base_objective_under_the_cue_is_held_to_that()
     made = library.get("schemer")
     subject = known.compiled(made)
     cells = [str(validation.cell_of(subject, "plant", cue)) for cue in made.scenario.cues]
-    assert cells == ["block, base, no winner", "block, mesa, winner"]
+    assert cells == ["scorer, base, no winner", "scorer, mesa, winner"]
 
 
 def test_a_plant_that_follows_neither_has_no_cell_and_fails() -> None:
@@ -262,7 +262,7 @@ def test_the_cell_of_a_plant_is_that_of_its_oracle_and_not_of_its_name() -> None
         scenario=replace(place, mesa=swapped(place.base), base=swapped(place.mesa)),
     )
     found = validation.cell_of(known.compiled(turned), "plant", place.cues[0])
-    assert str(found) == "block, base, no winner"
+    assert str(found) == "scorer, base, no winner"
     row = validation.row(turned, "plant", place.cues[0])
     assert row.failed == {"paths": (), "presence": ()}
     assert np.isclose(row.figures["paths.interpolation"] or 0, 1, atol=0.05)
