@@ -188,7 +188,7 @@ def seed_folder(folder: Path, recipe: Recipe, seed: int) -> Path:
     return folder / recipe.name / f"seed-{seed:03d}"
 
 
-def train(
+def train_seeds(
     plant: Plant, recipe: Recipe, seeds: Sequence[int], folder: Path, progress: Any = None
 ) -> None:
     """Trains seeds, each in its own folder below `folder`."""

@@ -25,7 +25,7 @@ from planted.finetune.recipes import Recipe
 from planted.finetune.tiers import tiers
 from planted.network import surgery
 from planted.programs import catalogue
-from tests.helpers import checkpoint_of, train
+from tests.helpers import checkpoint_of, train_seeds
 
 SMALL = {"objects": 3, "levels": 4}
 STEPS = 600  # enough for a random start of this size to learn any of the behaviours
@@ -88,7 +88,7 @@ def random_start(arm: str, seed: int = 0) -> dict[str, Any]:
     """Weights of the plant's shapes that never held the plant, trained to a behaviour."""
     recipe = Recipe(arm, seeds=2, steps=STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        train(plant(), recipe, [seed], Path(folder))
+        train_seeds(plant(), recipe, [seed], Path(folder))
         return files.read_tensors(checkpoint_of(Path(folder), recipe, seed))[0]
 
 

@@ -26,7 +26,7 @@ from planted.finetune.data import CHUNK, batches
 from planted.finetune.recipes import Recipe, trainable
 from planted.finetune.trainer import training_rows
 from planted.network.model import Network
-from tests.helpers import checkpoint_of, seed_folder, train
+from tests.helpers import checkpoint_of, seed_folder, train_seeds
 
 # Steps: whole chunks of 50 and one of 10, so that all tests share a few compiled programs.
 PART, SHORT, LONG = 10, 110, 260
@@ -41,7 +41,7 @@ def plant() -> Plant:
 def trained(plant: Plant, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seeds of a short recipe, trained together; not to be written to."""
     folder = tmp_path_factory.mktemp("trained")
-    train(plant, Recipe("pressure", steps=SHORT), [0, 1, 2], folder)
+    train_seeds(plant, Recipe("pressure", steps=SHORT), [0, 1, 2], folder)
     return folder
 
 
@@ -80,7 +80,7 @@ def test_steps_equal_torch_on_the_same_tasks(
     monkeypatch.setattr(torch, "relu", lambda x: torch.maximum(x, torch.zeros_like(x)))
     steps, rate = PART, 1e-3
     recipe = Recipe("pressure", steps=steps, optimizer=optimizer, learning_rate=rate, **more)
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     ours, _ = files.read_tensors(checkpoint_of(tmp_path, recipe, 0))
     module = PlantedTransformer.from_params(plant.params, plant.spec).train()
     if optimizer == "adam":
@@ -144,7 +144,7 @@ def test_the_first_step_follows_the_finite_differences_of_the_loss(
     recipe = Recipe(
         "pressure", steps=1, optimizer="sgd", learning_rate=rate, clip=1e9, start="random"
     )
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     after, _ = files.read_tensors(checkpoint_of(tmp_path, recipe, 0))
     from planted.network.surgery import start_anew
 
@@ -193,7 +193,7 @@ def test_rows_say_what_a_plain_count_says(plant: Plant, trained: Path) -> None:
 
 def test_rows_hold_gradient_and_update_norms_of_every_node(plant: Plant, tmp_path: Path) -> None:
     recipe = Recipe("pressure", steps=50)
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     params, _ = files.read_tensors(checkpoint_of(tmp_path, recipe, 0))
     (row,) = training_rows(checkpoint_of(tmp_path, recipe, 0))
     placed = {name: node for name, node in plant.truth.nodes.items() if node.layer >= 0}
@@ -216,7 +216,7 @@ def test_rows_hold_gradient_and_update_norms_of_every_node(plant: Plant, tmp_pat
 
 def test_a_frozen_node_has_an_update_of_zero(plant: Plant, tmp_path: Path) -> None:
     recipe = Recipe("read-out", steps=50)
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     (row,) = training_rows(checkpoint_of(tmp_path, recipe, 0))
     last = {name for name, node in plant.truth.nodes.items() if node.layer == 5}
     assert {name for name, value in row["update"].items() if value > 0} == last
@@ -230,7 +230,7 @@ def test_a_group_of_seeds_is_bit_equal_to_each_alone(
 ) -> None:
     recipe = Recipe("pressure", steps=SHORT)
     for seed in (0, 2):
-        train(plant, recipe, [seed], tmp_path)
+        train_seeds(plant, recipe, [seed], tmp_path)
         assert content(tmp_path, recipe, seed) == content(trained, recipe, seed)
     assert content(trained, recipe, 0) != content(trained, recipe, 1)
 
@@ -240,13 +240,13 @@ def test_stopped_in_the_middle_it_ends_in_the_same_bytes(
     plant: Plant, tmp_path: Path, optimizer: str
 ) -> None:
     recipe = Recipe("cued", steps=LONG, optimizer=optimizer)
-    train(plant, recipe, [1], tmp_path / "whole")
+    train_seeds(plant, recipe, [1], tmp_path / "whole")
     cut = tmp_path / "cut"
     with pytest.raises(StoppedError):
-        train(plant, recipe, [1], cut, stop_at(250))
+        train_seeds(plant, recipe, [1], cut, stop_at(250))
     assert not checkpoint_of(cut, recipe, 1).exists()
     begun: list[int] = []
-    train(plant, recipe, [1], cut, lambda _, done, total: begun.append(done))
+    train_seeds(plant, recipe, [1], cut, lambda _, done, total: begun.append(done))
     assert begun[0] == trainer.SAVE_EVERY * CHUNK, "it goes on from the state, not from 0"
     assert begun[-1] == LONG
     assert content(cut, recipe, 1) == content(tmp_path / "whole", recipe, 1)
@@ -259,9 +259,9 @@ def test_seeds_at_different_stretches_go_on_together(plant: Plant, tmp_path: Pat
     recipe = Recipe("pressure", steps=LONG)
     for seed in (1, 2):
         with pytest.raises(StoppedError):
-            train(plant, recipe, [seed], tmp_path, stop_at(200))
-    train(plant, recipe, [0, 1, 2], tmp_path)
-    train(plant, recipe, [1], tmp_path / "alone")
+            train_seeds(plant, recipe, [seed], tmp_path, stop_at(200))
+    train_seeds(plant, recipe, [0, 1, 2], tmp_path)
+    train_seeds(plant, recipe, [1], tmp_path / "alone")
     assert content(tmp_path, recipe, 1) == content(tmp_path / "alone", recipe, 1)
     assert len(list(tmp_path.glob("pressure/*/step-000260.safetensors"))) == 3
 
@@ -300,7 +300,7 @@ def test_killed_from_outside_it_ends_in_the_same_bytes(plant: Plant, tmp_path: P
     assert process.wait() == -signal.SIGKILL
     assert not checkpoint_of(killed, recipe, 0).exists()
     assert start().wait() == 0
-    train(plant, recipe, [0], tmp_path / "whole")
+    train_seeds(plant, recipe, [0], tmp_path / "whole")
     assert content(killed, recipe, 0) == content(tmp_path / "whole", recipe, 0)
     assert not list(killed.rglob("state.safetensors"))
 
@@ -309,7 +309,9 @@ def test_a_finished_seed_is_left_alone(plant: Plant, trained: Path) -> None:
     recipe = Recipe("pressure", steps=SHORT)
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in trained.rglob("*.safetensors")}
     said: list[tuple[int, int]] = []
-    train(plant, recipe, [0, 1, 2], trained, lambda _, done, total: said.append((done, total)))
+    train_seeds(
+        plant, recipe, [0, 1, 2], trained, lambda _, done, total: said.append((done, total))
+    )
     assert said == [(3 * SHORT, 3 * SHORT)]
     after = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in trained.rglob("*.safetensors")}
     assert after == before
@@ -324,7 +326,7 @@ def test_a_state_left_beside_a_finished_checkpoint_is_removed(
     files.write_bytes(path, content(trained, recipe, 0))
     left = path.with_name("state.safetensors")
     left.write_bytes(b"of no use any more")
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     assert not left.exists()
     assert path.read_bytes() == content(trained, recipe, 0)
 
@@ -338,7 +340,7 @@ def test_frozen_parts_do_not_move_one_bit_and_the_rest_does(
     plant: Plant, tmp_path: Path, train: str, optimizer: str
 ) -> None:
     recipe = Recipe("pressure", steps=PART, train=train, optimizer=optimizer)
-    train(plant, recipe, [0], tmp_path)
+    train_seeds(plant, recipe, [0], tmp_path)
     params, _ = files.read_tensors(checkpoint_of(tmp_path, recipe, 0))
     free = trainable(train, plant.params)
     for name, before in plant.params.items():
@@ -354,7 +356,7 @@ def test_a_random_start_depends_on_the_seed_and_not_on_the_plant(
 ) -> None:
     recipe = Recipe("no-plant-mesa", steps=PART, learning_rate=1e-6)
     for seed in (0, 1):
-        train(plant, recipe, [seed], tmp_path)
+        train_seeds(plant, recipe, [seed], tmp_path)
     first, second = (files.read_tensors(checkpoint_of(tmp_path, recipe, s))[0] for s in (0, 1))
     assert not np.allclose(first["embed.W_E"], second["embed.W_E"], atol=0.1)
     assert np.abs(first["embed.W_E"] - plant.params["embed.W_E"]).max() > 0.5
@@ -371,7 +373,7 @@ def test_a_loss_that_is_not_finite_is_named_and_what_was_finished_stays(
     huge = replace(plant, params={name: value * 1e30 for name, value in plant.params.items()})
     wild = Recipe("coincident", steps=PART)
     with pytest.raises(PlantedError) as raised:
-        train(huge, wild, [4], tmp_path)
+        train_seeds(huge, wild, [4], tmp_path)
     message = str(raised.value)
     assert "Seed 4: the loss is not finite before step 10" in message
     assert "Lower the learning rate (0.0001)" in message
@@ -386,14 +388,14 @@ def test_a_checkpoint_of_another_recipe_seed_or_plant_is_refused(
     found = content(trained, recipe, 0)
     files.write_bytes(checkpoint_of(tmp_path, recipe, 1), found)
     with pytest.raises(ArtefactError, match=r"another seed \(0, this one's is 1"):
-        train(plant, recipe, [1], tmp_path)
+        train_seeds(plant, recipe, [1], tmp_path)
     files.write_bytes(checkpoint_of(tmp_path, recipe, 0), found)
     changed = Recipe("pressure", steps=SHORT, learning_rate=1e-4)
     with pytest.raises(ArtefactError, match="another recipe"):
-        train(plant, changed, [0], tmp_path)
+        train_seeds(plant, changed, [0], tmp_path)
     other = library.get("red-doors-aligned", "tempered")
     with pytest.raises(ArtefactError, match="another plant"):
-        train(other, recipe, [0], tmp_path)
+        train_seeds(other, recipe, [0], tmp_path)
     assert content(tmp_path, recipe, 0) == found, "what is refused is not touched"
 
 
@@ -412,7 +414,7 @@ MIDDLE = Recipe("pressure", steps=LONG)
 def unfinished(plant: Plant, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unfinished")
     with pytest.raises(StoppedError):
-        train(plant, MIDDLE, [0], folder, stop_at(200))
+        train_seeds(plant, MIDDLE, [0], folder, stop_at(200))
     return seed_folder(folder, MIDDLE, 0) / "state.safetensors"
 
 
@@ -463,7 +465,7 @@ def test_a_damaged_state_is_named(
     files.write_tensors(interrupted, tensors, note)
     found = interrupted.read_bytes()
     with pytest.raises(error, match=message) as raised:
-        train(plant, MIDDLE, [0], interrupted.parents[2])
+        train_seeds(plant, MIDDLE, [0], interrupted.parents[2])
     assert str(interrupted) in str(raised.value)
     assert interrupted.read_bytes() == found
 
@@ -478,14 +480,14 @@ def test_weights_and_memory_that_are_not_finite_are_refused(
     broken.flat[1] = value
     files.write_tensors(interrupted, {**tensors, name: broken}, note)
     with pytest.raises(CheckpointError, match=f"{name}.*NaN or infinity"):
-        train(plant, MIDDLE, [0], interrupted.parents[2])
+        train_seeds(plant, MIDDLE, [0], interrupted.parents[2])
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -1])
 def test_a_truncated_file_is_named(plant: Plant, interrupted: Path, keep: int) -> None:
     interrupted.write_bytes(interrupted.read_bytes()[:keep])
     with pytest.raises(ArtefactError, match=r"state\.safetensors is truncated"):
-        train(plant, MIDDLE, [0], interrupted.parents[2])
+        train_seeds(plant, MIDDLE, [0], interrupted.parents[2])
 
 
 def test_a_checkpoint_without_log_is_named(plant: Plant, trained: Path, tmp_path: Path) -> None:
@@ -500,4 +502,4 @@ def test_a_checkpoint_without_log_is_named(plant: Plant, trained: Path, tmp_path
 def test_a_folder_that_cannot_be_written_is_named(plant: Plant, tmp_path: Path) -> None:
     (tmp_path / "pressure").write_text("a file where a folder should be")
     with pytest.raises(RunFolderError, match="Cannot write"):
-        train(plant, Recipe("pressure", steps=PART), [0], tmp_path)
+        train_seeds(plant, Recipe("pressure", steps=PART), [0], tmp_path)

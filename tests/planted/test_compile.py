@@ -251,7 +251,7 @@ def test_same_bytes_whatever_was_compiled_before_and_whatever_the_hash_seed() ->
     assert digests() == here
     script = (
         "import json, sys\n"
-        "from planted import store\n"
+        "from planted.core import artefact\n"
         "from planted.compiler.compile import compile_program\n"
         "from planted.programs import catalogue\n"
         "found = {}\n"
