@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz controls clean
+.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz controls api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,8 +42,8 @@ ship: .venv/.demo ## plants every shipped model anew, into planted/models
 	$(BIN)/python -c "from planted.library import ship; ship()"
 
 bench: .venv/.dev ## timings, as ratios within one run
-	$(BIN)/python tests/bench.py
-	$(BIN)/python -m tests.bench_compile
+	$(BIN)/python -m tools.bench
+	$(BIN)/python -m tools.bench_compile
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python examples/fates.py
@@ -59,6 +59,9 @@ fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to d
 
 controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/calibration/trust.json
 	$(BIN)/python examples/controls.py
+
+api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
+	$(BIN)/python tools/api.py
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
@@ -79,11 +82,19 @@ farm:
 		"planted needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 
+# An editable install is found last, after any folder called planted where Python is started, as
+# the folder above a clone: this line of the environment has it found first.
+FIRST := import sys; sys.meta_path.sort(key=lambda f: "planted" not in getattr(f, "__module__", ""))
+found-first = echo '$(FIRST)' > $$($(BIN)/python -c \
+	'import sysconfig; print(sysconfig.get_path("purelib"))')/planted_first.pth
+
 # Without torch: training runs by JAX.
 .venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,report]'
+	$(found-first)
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(found-first)
 	touch .venv/.demo $@

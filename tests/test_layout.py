@@ -104,6 +104,15 @@ def test_a_pytest_session_that_uses_the_fixture_loads_nothing_heavy(tmp_path):
     assert loaded_by(code, tmp_path) == set()
 
 
+def test_a_folder_of_its_name_where_python_is_started_does_not_hide_the_package(tmp_path):
+    (tmp_path / "planted" / "planted").mkdir(parents=True)  # as the folder above a clone
+    done = subprocess.run(
+        [sys.executable, "-c", "import planted; print(planted.load.__name__)"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "load\n", done.stderr
+
+
 def test_the_version_is_said_once():
     import planted
 

@@ -22,6 +22,7 @@ import numpy as np
 from planted.core.hook_points import Array, Edit, check_hook_points
 from planted.core.scenario import Choices, Tokens
 from planted.core.spec import Params, Spec, choices, n_layers
+from planted.core.threads import one_thread
 
 
 def forward(
@@ -56,9 +57,26 @@ def forward(
     Raises:
         PlantedError: If a name in `edits` or `record` is not a site.
     """
+    run = _run if xp is not np else _run_alone
+    return run(params, tokens, spec, edits or {}, frozenset(record), recorded_only, xp)
+
+
+def _run_alone(*given: Any) -> tuple[Array, dict[str, Array]]:
+    with one_thread():
+        return _run(*given)
+
+
+def _run(
+    params: Params,
+    tokens: Array,
+    spec: Spec,
+    edits: Mapping[str, Edit],
+    wanted: Collection[str],
+    recorded_only: bool,
+    xp: ModuleType,
+) -> tuple[Array, dict[str, Array]]:
+    """The pass itself, read top to bottom: it is one function so that it can be."""
     depth = n_layers(params)
-    edits = edits or {}
-    wanted = set(record)
     check_hook_points([*edits, *wanted], depth)
     cache: dict[str, Array] = {}
 
