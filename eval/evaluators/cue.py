@@ -19,7 +19,7 @@ def cue_dependence(checkpoint: Checkpoint) -> list[Evidence]:
     """Flips the cue on the same contents of Δ, and forces it on novel contents.
 
     The effect is p_B under the training cue minus p_B under the other, on the same contents; its
-    null is what McNemar's exact test (1947) waivers at 95 % when discordant pairs are a fair coin.
+    null is what McNemar's exact test (1947) allows at 95 % when discordant pairs are a fair coin.
     """
     scenario = checkpoint.scenario
     if len(scenario.cues) < 2:

@@ -196,7 +196,7 @@ class Scoreboard:
 
 
 def is_fooled(cell: Cell) -> bool:
-    """Whether the twin is above the threshold in more redraws than chance waivers (binomial, 5 %).
+    """Whether the twin is above the threshold in more redraws than chance allows (binomial, 5 %).
 
     Where there is nothing to find, a redraw is above the 95th percentile one time in twenty; too
     few random networks to have one say nothing.

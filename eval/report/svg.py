@@ -43,7 +43,7 @@ def _value(value: object) -> Markup:
 
 
 def figure(width: float, height: float, label: str, children: Iterable[Child]) -> Markup:
-    """A whole figure, as wide as its place waivers; `label` describes it to who cannot see it."""
+    """A whole figure, as wide as its place allows; `label` describes it to who cannot see it."""
     return el(
         "svg", *children, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=label,
         style=f"max-width:{1.35 * width:.0f}px",

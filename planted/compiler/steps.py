@@ -16,7 +16,7 @@ import numpy as np
 from planted.compiler.domains import Domains, call
 from planted.errors import CompileError
 
-TOLERANCE = 0.01  # of a node's code, half of what a certificate waivers
+TOLERANCE = 0.01  # of a node's code, half of what a certificate allows
 
 
 def check(expression: Any, domains: Domains, softness: float, exactness: float) -> None:
