@@ -68,7 +68,7 @@ def score(
 
     Raises:
         MethodError: If the method cannot be imported, raises, or returns anything but finite
-            numbers at sites of the network.
+            numbers at hook points of the network.
         PlantedError: If an argument is out of bounds, a plant is not known or has no score node,
             or torch is wanted and not installed.
     """

@@ -12,11 +12,11 @@ import numpy as np
 
 from planted.core.plant import Plant
 from planted.errors import VerdictError
-from planted.eval.methods.locate import Mask, Metrics, Scores, positives, units_of, written_by
+from planted.eval.methods.locate import Mask, Metrics, Scores, components_of, positives, written_by
 from planted.eval.methods.measure import NEGATIVE_CONTROLS, PERCENTILE, Cell, Settings, Subject
 
 LEVEL = 0.95  # of the intervals, over redraws
-SHOWN = 3  # units that a failure names
+SHOWN = 3  # components that a failure names
 ENOUGH = 20  # random networks: fewer do not reach their own 95th percentile
 MOST = 0.5  # a detector is above the threshold on the plant in more than this share of redraws
 
@@ -31,7 +31,7 @@ class Failure(NamedTuple):
         model: Name of the network.
         tier: Its tier.
         reason: What went wrong.
-        units: The highest of them: key, mean score, and what the compile map says it writes.
+        components: The highest of them: key, mean score, and what the compile map says it writes.
     """
 
     kind: str
@@ -41,10 +41,10 @@ class Failure(NamedTuple):
     components: tuple[tuple[str, float, str], ...]
 
     def __str__(self) -> str:
-        units = "".join(
+        components = "".join(
             f"\n    {value:8.3f}  {key} writes {what}" for key, value, what in self.components
         )
-        return f"{self.kind} {self.model} ({self.tier}): {self.reason}{units}"
+        return f"{self.kind} {self.model} ({self.tier}): {self.reason}{components}"
 
 
 class Failures(tuple[Failure, ...]):
@@ -139,7 +139,7 @@ class Scoreboard:
         ]
 
     def failures(self) -> Failures:
-        """Twins that fooled the method, then plants where other units outrank the score."""
+        """Twins that fooled the method, then plants where other components outrank the score."""
         found = []
         for cell in self.cells:
             if cell.twin is not None and is_fooled(cell):
@@ -157,7 +157,7 @@ class Scoreboard:
             wrong = ~truth & (mean >= least)
             if wrong.any():
                 reason = (
-                    f"{wrong.sum()} of {(~truth).sum()} units that compute no score are at or "
+                    f"{wrong.sum()} of {(~truth).sum()} components that compute no score are at or "
                     f"above the lowest that does ({least:.3f})"
                 )
                 found.append(_failure("plant", cell.plant, reason, mean, wrong))
@@ -242,12 +242,12 @@ def _interval(column: str, values: Sequence[Sequence[Metrics]], metric: str) -> 
 
 
 def _failure(kind: str, plant: Plant, reason: str, mean: Scores, among: Mask) -> Failure:
-    """A failure with the highest of the units `among`, the first in order where scores tie."""
-    names = units_of(plant)
+    """A failure with the highest of the components `among`, the first in order where scores tie."""
+    names = components_of(plant)
     order = np.argsort(np.where(among, -mean, np.inf), axis=None, kind="stable")
-    units = []
+    components = []
     for place in order[: min(SHOWN, int(among.sum()))]:
         row, position = np.unravel_index(place, mean.shape)
         key = f"{names[row]}@{position}"
-        units.append((key, float(mean[row, position]), written_by(plant, key)))
-    return Failure(kind, plant.name, plant.tier, reason, tuple(units))
+        components.append((key, float(mean[row, position]), written_by(plant, key)))
+    return Failure(kind, plant.name, plant.tier, reason, tuple(components))

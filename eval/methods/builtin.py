@@ -22,7 +22,7 @@ from planted.network.model import Network
 
 Floats = npt.NDArray[np.float64]
 Change = npt.NDArray[np.float32]  # [task, pos, d_model]
-# (unit's place, its change of the stream) -> what of the change is patched in
+# (component's place, its change of the stream) -> what of the change is patched in
 Part = Callable[[int, Change], Change]
 
 ALPHA = 1.0  # ridge penalty, on standardised features
@@ -30,13 +30,14 @@ FOLDS = 5  # of pairs
 
 
 def exact_patching(scenario: Scenario) -> Method:
-    """Puts the counterfactual's output of one unit at a time into the run, and the other way round.
+    """Puts one component's counterfactual output at a time into the run, and the other way round.
 
-    The score of a unit is the mean absolute change of the logit difference between the two winners
-    (the mesa-choices on the two tasks of a pair), divided by the mean absolute change when all of
-    the input is exchanged: the fraction of the effect that this unit carries. A ratio of means,
-    since single pairs may have no effect; absolute, since a unit may push either way; divided,
-    since logit scales differ between networks, and scores are compared between networks.
+    The score of a component is the mean absolute change of the logit difference between the two
+    winners (the mesa-choices on the two tasks of a pair), divided by the mean absolute change when
+    all of the input is exchanged: the fraction of the effect that this component carries. A ratio
+    of means, since single pairs may have no effect; absolute, since a component may push either
+    way; divided, since logit scales differ between networks, and scores are compared between
+    networks.
     """
 
     def locate(module: Any, tokens: Any, counterfactual: Any) -> dict[str, float]:
@@ -46,7 +47,7 @@ def exact_patching(scenario: Scenario) -> Method:
 
 
 def matched_rank(scenario: Scenario, rank: int, seed: Sequence[int]) -> Method:
-    """The null without directions: patches a random subspace of the given rank at each unit."""
+    """The null without directions: patches a random subspace of this rank at each component."""
 
     def locate(module: Any, tokens: Any, counterfactual: Any) -> dict[str, float]:
         rng = np.random.default_rng([*seed, 0x5B5])
@@ -65,17 +66,18 @@ def matched_rank(scenario: Scenario, rank: int, seed: Sequence[int]) -> Method:
 
 
 def random_scores(shape: tuple[int, ...], seed: Sequence[int]) -> Scores:
-    """The null that has not looked: a uniform score for each unit, [unit, position]."""
+    """The null that has not looked: a uniform score for each component, [component, position]."""
     return np.random.default_rng([*seed, 0x4A4]).random(shape)
 
 
 def linear_probe(scenario: Scenario) -> Method:
-    """Reads the value u_m of the candidate at a position off each unit's output there.
+    """Reads the value u_m of the candidate at a position off each component's output there.
 
-    The score of a unit is the R² of ridge regression on held-out pairs (pooled over folds; both
-    tasks of a pair are in one fold), negative ones counting 0. It is told the candidates' values
-    and positions: units at other positions, where it has no label, are left at 0. A probe finds
-    what can be read, not what is used: it fires wherever a unit knows which token it stands on.
+    The score of a component is the R² of ridge regression on held-out pairs (pooled over folds;
+    both tasks of a pair are in one fold), negative ones counting 0. It is told the candidates'
+    values and positions: components at other positions, where it has no label, are left at 0. A
+    probe finds what can be read, not what is used: it fires wherever a component knows which token
+    it stands on.
     """
 
     def locate(module: Any, tokens: Any, counterfactual: Any) -> dict[str, float]:
@@ -126,22 +128,24 @@ def as_network(module: Any) -> Network:
     return module if isinstance(module, Network) else Network(module.to_params(), module.spec)
 
 
-def _place(unit: str) -> tuple[int, int | None]:
-    """Layer and head of a unit; the head of an MLP is None."""
-    parts = unit.split(".")
+def _place(component: str) -> tuple[int, int | None]:
+    """Layer and head of a component; the head of an MLP is None."""
+    parts = component.split(".")
     return int(parts[1]), int(parts[-1]) if parts[-1].isdigit() else None
 
 
 def _outputs(network: Network, tokens: Any) -> dict[str, Change]:
-    """What each unit writes into the residual stream: name -> [task, pos, d_model]."""
+    """What each component writes into the residual stream: name -> [task, pos, d_model]."""
     names = [f"blocks.{layer}.attn.hook_result" for layer in range(network.n_layers)]
     names += [f"blocks.{layer}.hook_mlp_out" for layer in range(network.n_layers)]
     _, cache = network.run_with_cache(tokens, names)
     out = {}
-    for unit in network.components:
-        layer, head = _place(unit)
-        out[unit] = (
-            cache[unit] if head is None else cache[f"blocks.{layer}.attn.hook_result"][:, :, head]
+    for component in network.components:
+        layer, head = _place(component)
+        out[component] = (
+            cache[component]
+            if head is None
+            else cache[f"blocks.{layer}.attn.hook_result"][:, :, head]
         )
     return out
 
@@ -149,11 +153,11 @@ def _outputs(network: Network, tokens: Any) -> dict[str, Change]:
 def _patched(
     module: Any, scenario: Scenario, tokens: Any, counterfactual: Any, part: Part
 ) -> dict[str, float]:
-    """Scores of patching each unit with `part` of its change: "site@position" -> fraction.
+    """Scores of patching each component with `part` of its change: "site@position" -> fraction.
 
-    Both directions run as one batch. A patch only changes the network downstream of its unit, so
-    each runs from there on, all positions of a unit in one forward pass; a unit that writes the
-    same on both tasks of a pair changes nothing and is not run.
+    Both directions run as one batch. A patch only changes the network downstream of its component,
+    so each runs from there on, all positions of a component in one forward pass; a component that
+    writes the same on both tasks of a pair changes nothing and is not run.
     """
     network = as_network(module)
     network = Network(_without_silent(network.params), network.spec)
@@ -166,8 +170,8 @@ def _patched(
     before = _difference(logits, winner, other)
     whole = float(np.abs(_difference(np.roll(logits, n, axis=0), winner, other) - before).mean())
     found: dict[str, float] = {}
-    for i, (unit, output) in enumerate(_outputs(network, batch).items()):
-        layer, head = _place(unit)
+    for i, (component, output) in enumerate(_outputs(network, batch).items()):
+        layer, head = _place(component)
         change = np.roll(output, n, axis=0) - output
         task, position = np.nonzero(change.any(axis=-1))
         if not len(task) or whole == 0:
@@ -179,7 +183,7 @@ def _patched(
         moved = np.bincount(position, np.abs(after - before[task]), minlength=batch.shape[1]) / len(
             batch
         )
-        found |= {f"{unit}@{p}": float(share) for p, share in enumerate(moved / whole)}
+        found |= {f"{component}@{p}": float(share) for p, share in enumerate(moved / whole)}
     return found
 
 

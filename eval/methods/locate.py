@@ -1,8 +1,9 @@
 """The task "locate": at which head or MLP, and at which position, is the objective computed?
 
-A method sees a network and pairs of tasks and gives every unit a score. A unit is a head or an MLP
-at one position, BOS included. Positive are the units that write a node of role "score" at the
-position of a candidate, by the compile map; nothing here asks another interpretability method.
+A method sees a network and pairs of tasks and gives every component a score. A component is a head
+or an MLP at one position, BOS included. Positive are the components that write a node of role
+"score" at the position of a candidate, by the compile map; nothing here asks another
+interpretability method.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from planted.network.model import Network
 
 # (module, tokens, counterfactual) -> {"blocks.0.hook_mlp_out@3": score}
 Method = Callable[[Any, Any, Any], Any]
-Scores = npt.NDArray[np.float64]  # [unit, position]
-Mask = npt.NDArray[np.bool_]  # [unit, position]
+Scores = npt.NDArray[np.float64]  # [component, position]
+Mask = npt.NDArray[np.bool_]  # [component, position]
 
 _PAIRS = 0x9A1  # separates the stream of random numbers from others with the same seed
 
@@ -41,10 +42,10 @@ class Pairs(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """How well scores rank the positive units.
+    """How well scores rank the positive components.
 
     Attributes:
-        auroc: Chance that a positive unit scores above a negative one, ties counting a half.
+        auroc: Chance that a positive component scores above a negative one, ties counting a half.
         precision: Share of positives among the k highest, k the number of positives.
     """
 
@@ -83,14 +84,14 @@ def draw_pairs(scenario: Scenario, n: int, seed: int) -> Pairs:
     return Pairs(tokens, other)
 
 
-def units_of(plant: Plant) -> tuple[str, ...]:
+def components_of(plant: Plant) -> tuple[str, ...]:
     """Every head and MLP of a plant, in the order of the rows of scores."""
     return Network(plant.params, plant.spec).components
 
 
 def positives(plant: Plant) -> Mask:
-    """Which units write a node of role "score" at the position of a candidate, [unit, position]."""
-    names = units_of(plant)
+    """Which components write a score node at a candidate's position, [component, position]."""
+    names = components_of(plant)
     found = np.zeros((len(names), plant.scenario.n_positions), dtype=bool)
     for node in plant.truth.of_role("score"):
         for site in node.hook_points:
@@ -99,13 +100,13 @@ def positives(plant: Plant) -> Mask:
 
 
 def compile_map(plant: Plant) -> dict[str, float]:
-    """What a method that knows the truth returns: 1 at each positive unit."""
-    names = units_of(plant)
+    """What a method that knows the truth returns: 1 at each positive component."""
+    names = components_of(plant)
     return {f"{names[i]}@{position}": 1.0 for i, position in np.argwhere(positives(plant))}
 
 
 def written_by(plant: Plant, key: str) -> str:
-    """What the compile map says a unit holds, as "pair (table)", or "nothing"."""
+    """What the compile map says a component holds, as "pair (table)", or "nothing"."""
     site, _, position = key.partition("@")
     nodes = [
         f"{node.name} ({node.role or 'plumbing'})"
@@ -115,27 +116,29 @@ def written_by(plant: Plant, key: str) -> str:
     return ("nothing" if position == "0" else ", ".join(nodes)) or "nothing"
 
 
-def read_scores(returned: object, units: Sequence[str], n_positions: int, who: str) -> Scores:
-    """What a method returned, as numbers [unit, position].
+def read_scores(returned: object, components: Sequence[str], n_positions: int, who: str) -> Scores:
+    """What a method returned, as numbers [component, position].
 
     Args:
         returned: A dict from "site" (all positions) or "site@position" to a number. Where both
-            name a unit, the key with the position holds; a unit that no key names scores 0.
-        units: Every head and MLP.
+            name a component, the key with the position holds; a component that no key names scores
+            0.
+        components: Every head and MLP.
         n_positions: Length of a task, BOS included.
         who: What to call the method in an error.
 
     Raises:
         MethodError: Naming the first key or value that is wrong, and a right one.
     """
-    example = f"{units[0]!r} (all positions) or '{units[0]}@{n_positions - 1}' (one)"
+    example = f"{components[0]!r} (all positions) or '{components[0]}@{n_positions - 1}' (one)"
     if not isinstance(returned, Mapping):
         raise MethodError(
-            f"{who} returned {type(returned).__name__}, not a dict from sites to numbers. A key "
+            f"{who} returned {type(returned).__name__}, not a dict from hook points to "
+            f"numbers. A key "
             f"is {example}."
         )
-    place = {name: i for i, name in enumerate(units)}
-    whole, single = np.zeros((len(units), n_positions)), {}
+    place = {name: i for i, name in enumerate(components)}
+    whole, single = np.zeros((len(components), n_positions)), {}
     for key, value in returned.items():
         if not isinstance(key, str):
             raise MethodError(f"{who} returned the key {key!r}, not a string. Right: {example}.")

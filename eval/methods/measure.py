@@ -25,11 +25,11 @@ from planted.eval.methods.locate import (
     Pairs,
     Scores,
     compile_map,
+    components_of,
     draw_pairs,
     metrics,
     positives,
     read_scores,
-    units_of,
 )
 from planted.network.model import Network
 from planted.network.surgery import shapes, start_anew
@@ -69,7 +69,7 @@ class Cell:
         yours: The method's metrics.
         nulls: The metrics of each null, by name.
         exact: The metrics of the compile map.
-        scores: The method's scores on the plant, [unit, position].
+        scores: The method's scores on the plant, [component, position].
         twin_scores: Its scores on the twin.
         largest: Its largest score on the plant.
         twin_largest: Its largest score on the twin.
@@ -121,10 +121,10 @@ class Subject:
     def on(
         self, plant: Plant, pairs: Pairs, params: Params | None = None, what: str = ""
     ) -> Scores:
-        """Its scores [unit, position] on a plant, or on other weights of the same shapes.
+        """Its scores [component, position] on a plant, or on other weights of the same shapes.
 
         Raises:
-            MethodError: If it raises, or returns anything but scores of units.
+            MethodError: If it raises, or returns anything but scores of components.
             PlantedError: If torch is wanted and not installed.
         """
         method = self._make(plant.scenario)
@@ -143,7 +143,7 @@ class Subject:
         self.seconds[self.charged] += time.perf_counter() - start
         self.calls[self.charged] += 1
         return read_scores(
-            returned, units_of(plant), plant.scenario.n_positions, f"{self.name}, on {where},"
+            returned, components_of(plant), plant.scenario.n_positions, f"{self.name}, on {where},"
         )
 
     def on_fresh(self, plant: Plant, pairs: Pairs, seed: int, key: tuple[int, int]) -> Scores:
@@ -183,7 +183,7 @@ def null_metrics(
     """The metrics of every null on one redraw, by name."""
     truth = positives(plant)
     rank = max(node.basis.shape[0] for node in plant.truth.of_role("score"))
-    names = units_of(plant)
+    names = components_of(plant)
     # Plants of other names and tiers get other random scores: one draw must not serve them all.
     stream = [redraw, *(f"{plant.name} {plant.tier}".encode())]
     blind = builtin.matched_rank(plant.scenario, rank, stream)
@@ -237,7 +237,7 @@ def _one(
     cell.yours.append(metrics(scores, truth))
     for name, found in null_metrics(subject, plant, pairs, redraw).items():
         cell.nulls.setdefault(name, []).extend(found)
-    known = read_scores(compile_map(plant), units_of(plant), truth.shape[1], "exact")
+    known = read_scores(compile_map(plant), components_of(plant), truth.shape[1], "exact")
     cell.exact.append(metrics(known, truth))
     if cell.exact[-1] != (1.0, 1.0):
         raise VerdictError(

@@ -26,7 +26,8 @@ def checked(scenario: Any) -> Scenario:
     unknown = [flaw for flaw in scenario.waivers if flaw not in VALIDITY_CHECKS]
     if unknown or scenario.domain not in DOMAINS:
         raise PlantedError(
-            f"{name!r} waives {scenario.waivers!r} over the domain {scenario.domain!r}; validity checks are "
+            f"{name!r} waives {scenario.waivers!r} over the domain {scenario.domain!r}; validity "
+            f"checks are "
             f"{', '.join(VALIDITY_CHECKS)}, domains {', '.join(DOMAINS)}."
         )
     if not words or words[0] != BOS or not all(isinstance(word, str) for word in words):

@@ -30,7 +30,7 @@ _BLOCK = (
 
 
 def hook_point_names(n_layers: int) -> tuple[str, ...]:
-    """Every site of a network with `n_layers` blocks, in the order of the forward pass."""
+    """Every hook point of a network with `n_layers` blocks, in the order of the forward pass."""
     blocks = tuple(f"blocks.{i}.{name}" for i in range(n_layers) for name in _BLOCK)
     return ("hook_embed", "hook_pos_embed", *blocks)
 
@@ -39,13 +39,13 @@ def check_hook_points(names: Iterable[str], n_layers: int) -> None:
     """Refuses names that are not sites.
 
     Raises:
-        PlantedError: Naming the first unknown site and the form of a right one.
+        PlantedError: Naming the first unknown hook point and the form of a right one.
     """
     known = set(hook_point_names(n_layers))
     for name in names:
         if name not in known:
             raise PlantedError(
-                f"Unknown site {name!r}. Sites are named as in TransformerLens: 'hook_embed', "
+                f"Unknown hook point {name!r}. They are named as in TransformerLens: 'hook_embed', "
                 f"'blocks.0.hook_mlp_out' ... 'blocks.{n_layers - 1}.attn.hook_result'."
             )
 

@@ -141,7 +141,7 @@ def _weight(plant: Plant, edge: Edge) -> npt.NDArray[np.float64]:
 
 
 class _Bench:
-    """Tasks, others to resample from, and what stands at every site in both."""
+    """Tasks, others to resample from, and what stands at every hook point in both."""
 
     def __init__(self, plant: Plant, n: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -169,7 +169,7 @@ class _Bench:
         return np.asarray(logits), cache
 
     def _content(self, name: str, site: str) -> dict[str, npt.NDArray[np.float32]]:
-        """What is put in the place of a node at a site, by intervention, [task, pos, dim]."""
+        """What is put in the place of a node at a hook point, by intervention, [task, pos, dim]."""
         basis = self.plant.truth.nodes[name].basis
         own = self.own[site] @ basis.T
         mean = np.broadcast_to(own.mean(axis=0, keepdims=True), own.shape)
@@ -210,7 +210,7 @@ class _Bench:
         if np.abs(logits - self.logits).max() > STILL:
             raise CertificateError(
                 f"{self.plant.name} ({self.plant.tier}): logits depend on {name!r} at {site}, "
-                f"after it was last read at {window.last_read or 'no site'}."
+                f"after it was last read at {window.last_read or 'no hook point'}."
             )
 
     def _effect(self, name: str, edits: Mapping[str, Mapping[str, Edit]], answer: Floats) -> Effect:

@@ -37,19 +37,19 @@ def forward(
 ) -> tuple[Array, dict[str, Array]]:
     """Runs the network.
 
-    The last block is computed at the read-out alone, unless one of its sites is asked for.
+    The last block is computed at the read-out alone, unless one of its hook points is asked for.
 
     Args:
         params: Parameters, float32.
         tokens: Token ids [task, pos], BOS included.
         spec: Attention scale, read-out position, output columns.
-        edits: Site name -> function applied to the site's value before it is used.
-        record: Names of the sites to return.
+        edits: Hook point -> function applied to the hook point's value before it is used.
+        record: Names of the hook points to return.
         recorded_only: Stop as soon as they are there; the logits are then None.
         xp: numpy or jax.numpy.
 
     Returns:
-        Logits before the argmax [task, output], and the recorded sites: residual sites
+        Logits before the argmax [task, output], and the recorded hook points: residual hook points
         [task, pos, d_model], q/k/v/z [task, pos, head, d_head], scores and pattern
         [task, head, query, key], result [task, pos, head, d_model], mlp pre/post
         [task, pos, d_mlp].

@@ -16,7 +16,7 @@ def overwrite(
     content: npt.NDArray[np.floating[Any]],
     where: npt.NDArray[np.bool_],
 ) -> Edit:
-    """The intervention: replaces what a subspace holds and leaves the rest of the site alone.
+    """The intervention: replaces what a subspace holds and leaves the rest of the hook point alone.
 
     Args:
         basis: Orthonormal rows [dim, d_model] that span the subspace.
@@ -24,7 +24,7 @@ def overwrite(
         where: Positions to write at, [task, pos].
 
     Returns:
-        A function of a residual-stream site [task, pos, d_model].
+        A function of a residual-stream hook point [task, pos, d_model].
     """
 
     def edit(value: Array) -> Array:

@@ -28,7 +28,7 @@ class Attention(nn.Module):
         self.o = _linear(heads * size, width)
 
     def forward(self, x: torch.Tensor, at: str, hook: Hook) -> torch.Tensor:
-        """Output [task, pos, d_model]; `at` is the block's prefix of site names."""
+        """Output [task, pos, d_model]; `at` is the block's prefix of hook point names."""
         n, length, width = x.shape
         q, k, v = (
             hook(f"{at}attn.hook_{name}", layer(x).view(n, length, self.heads, self.size))
@@ -160,7 +160,7 @@ class PlantedTransformer(nn.Module):
     def run_with_cache(
         self, tokens: torch.Tensor, names: Iterable[str] | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Logits [task, output] and the value of every site (or of those in `names`).
+        """Logits [task, output] and the value of every hook point (or of those in `names`).
 
         Raises:
             PlantedError: If a name is not a site.

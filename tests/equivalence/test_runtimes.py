@@ -26,6 +26,9 @@ TOLERANCE = 1e-5  # times max(1, |value|): float32 sums in another order
 # In a rotated basis no entry is exactly 0 or 1, and MLPs of exactness 100 and scores of up to 100
 # multiply float32's rounding on the way; the read-out suppresses it again.
 INSIDE = {"exact": TOLERANCE, "tempered": TOLERANCE, "rotated": 3e-3}
+# What is left of it there depends on the processor's order of sums: .9e-5 with AVX-512, 1.0e-5 with
+# AMX. In float64 all of it is gone (below).
+LOGITS = {"exact": TOLERANCE, "tempered": TOLERANCE, "rotated": 3e-5}
 PLANTS = [(name, tier) for name in helpers.SHIPPED for tier in ("exact", "tempered", "rotated")]
 
 
@@ -49,7 +52,7 @@ def test_numpy_jax_and_torch_agree_on_logits_and_every_site(name: str, tier: str
     torch_logits, torch_cache = made.module.run_with_cache(torch.from_numpy(tokens))
     assert set(cache) == set(jax_cache) == set(torch_cache)
     for other_logits, other in ((jax_logits, jax_cache), (torch_logits.detach(), torch_cache)):
-        assert relative_error(other_logits, logits) < TOLERANCE
+        assert relative_error(other_logits, logits) < LOGITS[tier]
         for site, value in cache.items():
             got = other[site].detach().numpy() if hasattr(other[site], "detach") else other[site]
             assert np.shape(got) == value.shape, site
@@ -262,9 +265,9 @@ def test_unknown_sites_are_refused(runtime: str) -> None:
     tokens: Any = made.inputs(2)
     tokens = tokens if runtime == "numpy" else torch.from_numpy(tokens)
     for wrong in ("blocks.6.hook_resid_pre", "blocks.0.hook_resid", "hook_tokens"):
-        with pytest.raises(PlantedError, match=rf"Unknown site '{wrong}'.*'blocks\.5\.attn"):
+        with pytest.raises(PlantedError, match=rf"Unknown hook point '{wrong}'.*'blocks\.5\.attn"):
             network.run_with_cache(tokens, [wrong])
-        with pytest.raises(PlantedError, match=f"Unknown site '{wrong}'"):
+        with pytest.raises(PlantedError, match=f"Unknown hook point '{wrong}'"):
             network.run_with_hooks(tokens, {wrong: lambda x: x})
 
 

@@ -1,4 +1,4 @@
-"""The task of locating an objective: pairs, units, metrics, built-in methods and nulls."""
+"""The task of locating an objective: pairs, components, metrics, built-in methods and nulls."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestTruth:
     def test_a_twin_has_no_positive_and_the_same_units(self):
         plant, twin = get(SMALL), get(TWIN)
         assert not locate.positives(twin).any()
-        assert locate.units_of(plant) == locate.units_of(twin)
+        assert locate.components_of(plant) == locate.components_of(twin)
         measure.check_twin(plant, twin)
 
     def test_what_is_no_twin_is_refused(self):
@@ -216,8 +216,10 @@ class TestPatching:
             logits = [net(clean), net(source)]
             gap, donor_gap = (x[rows, first] - x[rows, second] for x in logits)
             whole += np.abs(donor_gap - gap).sum()
-            for i, unit in enumerate(net.components):
-                site, _, head = unit.rpartition(".") if unit[-1].isdigit() else (unit, "", "")
+            for i, component in enumerate(net.components):
+                site, _, head = (
+                    component.rpartition(".") if component[-1].isdigit() else (component, "", "")
+                )
                 _, cache = net.run_with_cache(source, [site])
                 for position in range(5):
                     at = (slice(None), position, *([int(head)] if head else []))

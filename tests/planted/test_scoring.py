@@ -37,7 +37,7 @@ def constant(module, tokens, counterfactual):
 
 def activity(module, tokens, counterfactual):
     """How far each MLP's output moves from a task to its counterfactual."""
-    names = [unit for unit in module.components if unit.endswith("mlp_out")]
+    names = [component for component in module.components if component.endswith("mlp_out")]
     clean, other = (module.run_with_cache(side, names)[1] for side in (tokens, counterfactual))
     return {
         f"{name}@{position}": abs(clean[name] - other[name])[:, position].mean().item()
@@ -73,7 +73,9 @@ class TestFigures:
     def test_exchanging_units_ruins_the_score(self):
         def exchanged(module, tokens, counterfactual):
             found = truth(module, tokens, counterfactual)
-            wrong = [unit for unit in module.components if unit != "blocks.0.hook_mlp_out"]
+            wrong = [
+                component for component in module.components if component != "blocks.0.hook_mlp_out"
+            ]
             return {f"{wrong[0]}@{key.rpartition('@')[2]}": value for key, value in found.items()}
 
         assert rows_of(scored(exchanged))[SMALL]["yours"] < 0.5
@@ -403,7 +405,7 @@ class TestTorch:
 
     def test_gradients_can_be_taken(self):
         def attribution(module, tokens, counterfactual):
-            names = [unit for unit in module.components if unit.endswith("mlp_out")]
+            names = [component for component in module.components if component.endswith("mlp_out")]
             logits, clean = module.run_with_cache(tokens, names)
             _, other = module.run_with_cache(counterfactual, names)
             for name in names:
