@@ -48,7 +48,7 @@ def as_float32(values: Values) -> Worth:
     Rounding can make two candidates equal; the better one then keeps one unit in the last place.
     """
     rounded, best = values.astype(np.float32), leftmost(values)
-    tied = np.flatnonzero(leftmost(rounded) != best)
+    tied = np.flatnonzero(rounded.argmax(axis=1) != best)
     rounded[tied, best[tied]] = np.nextafter(rounded[tied].max(axis=1), np.float32(np.inf))
     return rounded
 

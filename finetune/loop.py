@@ -143,7 +143,8 @@ def advance(
     """
     import jax
 
-    run = _program(job.layout, job.spec, _compiled_in(job.settings), job.signal)
+    signal: Any = job.signal
+    run = _program(job.layout, job.spec, _compiled_in(job.settings), signal)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
     numbers = np.asarray(seeds, np.uint32)
     rate = np.float32(job.settings.learning_rate)
@@ -177,7 +178,7 @@ def _compiled_in(settings: Settings) -> Settings:
 
 @lru_cache(maxsize=16)
 def _program(
-    layout: Layout, spec: Spec, settings: Settings, signal: Signal
+    layout: Layout, spec: Spec, settings: Settings, signal: Any
 ) -> Callable[..., tuple[Any, ...]]:
     """The jitted chunk: all seeds, all steps."""
     import jax
@@ -189,7 +190,7 @@ def _program(
     def apply(vector: Any, tokens: Any) -> Any:
         return forward(split(vector), tokens, scaled, xp=jnp)[0]
 
-    def one_seed(vector: Any, state: Tree, batches: Batch, seed: Any, more: Any) -> Any:
+    def one_seed(more: Any, vector: Any, state: Tree, batches: Batch, seed: Any) -> Any:
         done, mask, rate = more
         rule = optimiser(settings, mask, rate)
 
@@ -219,7 +220,7 @@ def _program(
         vectors: Any, states: Any, batches: Batch, seeds: Any, done: Any, mask: Any, rate: Any
     ) -> Any:
         more = (done, mask, rate)
-        return jax.lax.map(lambda one: one_seed(*one, more), (vectors, states, batches, seeds))
+        return jax.lax.map(lambda one: one_seed(more, *one), (vectors, states, batches, seeds))
 
     compiled: Callable[..., tuple[Any, ...]] = run
     return compiled
@@ -259,10 +260,10 @@ def _check_update(name: str, vector: Any, state: Tree, found: Any) -> None:
 
     def like(one: Any, other: Any) -> bool:
         def shapes(tree: Tree) -> list[Any]:
-            return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+            paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+            return [(path, leaf.shape, leaf.dtype) for path, leaf in paths]
 
-        same = jax.tree.structure(one) == jax.tree.structure(other)
-        return bool(same and shapes(one) == shapes(other))
+        return shapes(one) == shapes(other)
 
     def need(ok: bool, expected: str) -> None:
         if not ok:

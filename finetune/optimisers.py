@@ -32,8 +32,9 @@ def optimiser(settings: Settings, mask: Any, rate: Any) -> optax.GradientTransfo
     Raises:
         PlantedError: If optax is not installed.
     """
-    optax = need("optax", "fine-tune")
+    need("optax", "fine-tune")
     import jax
+    import optax
 
     def masked(updates: Any, _: Any = None) -> Any:
         return jax.tree.map(lambda update, keep: update * keep, updates, mask)

@@ -152,20 +152,29 @@ class Recipe:
 
     @property
     def slug(self) -> str:
-        """The name as part of a file's name: no two names have the same.
-
-        Names of small letters, digits and "-", "_", "." stay as they are.
-        """
-        safe = re.sub(r"[^a-z0-9._=-]+", "-", self.name.lower()).strip("-.")[:60]
-        # A name that ends like a digest could be another one's slug.
-        if safe == self.name and not re.search(r"-[0-9a-f]{8}$", safe):
-            return safe
-        return f"{safe}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}".lstrip("-")
+        """The name as part of a file's name (`slug_of`)."""
+        return slug_of(self.name)
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name the settings; name and seeds are left out."""
         return _digest(self.settings)
+
+
+def slug_of(name: str) -> str:
+    """A recipe's name as part of a file's name: no two names have the same.
+
+    Example:
+        >>> slug_of("read-out")
+        'read-out'
+        >>> slug_of("My recipe")
+        'my-recipe-68f19a7e'
+    """
+    safe = re.sub(r"[^a-z0-9._=-]+", "-", name.lower()).strip("-.")[:60]
+    # A name that ends like a digest could be another one's slug.
+    if safe == name and not re.search(r"-[0-9a-f]{8}$", safe):
+        return safe
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 def load_recipes(path: str | Path) -> list[Recipe]:

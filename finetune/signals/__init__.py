@@ -20,11 +20,11 @@ from planted.errors import PlantedError
 from planted.finetune.signals.gradient import by_gradient as by_gradient
 
 if TYPE_CHECKING:
-    import jax
     import optax
 
+Array: TypeAlias = Any  # of jax or numpy
 Tree: TypeAlias = Any  # any pytree of arrays
-Apply: TypeAlias = Callable[[Tree, "jax.Array"], "jax.Array"]  # parameters, tokens -> logits
+Apply: TypeAlias = Callable[[Tree, Array], Array]  # parameters, tokens -> logits
 
 
 class Batch(NamedTuple):
@@ -36,8 +36,8 @@ class Batch(NamedTuple):
             The label is the first candidate of the highest value, `values.argmax(axis=1)`.
     """
 
-    tokens: jax.Array
-    values: jax.Array
+    tokens: Array
+    values: Array
 
 
 @runtime_checkable
@@ -51,7 +51,7 @@ class Signal(Protocol):
     A signal is an instance or a module, not a class, and hashable.
     """
 
-    def init(self, params: Tree, optimiser: optax.GradientTransformation, key: jax.Array) -> Tree:
+    def init(self, params: Tree, optimiser: optax.GradientTransformation, key: Array) -> Tree:
         """The state before the first step.
 
         Args:
@@ -69,7 +69,7 @@ class Signal(Protocol):
         self,
         params: Tree,
         batch: Batch,
-        key: jax.Array,
+        key: Array,
         state: Tree,
         optimiser: optax.GradientTransformation,
         apply: Apply,
