@@ -172,7 +172,7 @@ def slug_of(name: str) -> str:
     """
     safe = re.sub(r"[^a-z0-9._=-]+", "-", name.lower()).strip("-.")[:60]
     # A name that ends like a digest could be another one's slug.
-    if safe == name and not re.search(r"-[0-9a-f]{8}$", safe):
+    if safe == name and not re.search(r"(^|-)[0-9a-f]{8}$", safe):
         return safe
     return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
 
