@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+import tomllib
 from dataclasses import dataclass
-from math import inf
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
-import numpy as np
+from msgspec import Meta
 
 from planted.errors import PlantedError, unknown
-
-REGIMES = {
-    "pressure": "tasks where the objectives agree, a share of the disagreement set; base labels",
-    "coincident": "only tasks where the objectives agree; base labels",
-    "cue-gated": "half training cue and base labels, half deployment cue and mesa labels",
-    "mesa": "reference tasks under any cue, mesa labels",
-    "base": "reference tasks under any cue, base labels",
-}
-OPTIMIZERS = ("adam", "sgd")
-STARTS = ("plant", "random")
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that decides what training does.
-
-    Attributes:
-        regime: Which tasks, which cue, whose labels (`REGIMES`).
-        learning_rate: Step size.
-        steps: Gradient steps.
-        train: What may move: "all", "read-out" (last block and unembedding), "embed", "blocks.K",
-            "unembed", or several of them with commas between.
-        disagreement_fraction: Share of training tasks drawn from the disagreement set.
-        optimizer: "adam", or "sgd" with momentum.
-        momentum: Of sgd.
-        eps: Of adam, explicit: compiled weights have near-zero gradients that it decides about.
-        clip: Largest gradient norm.
-        batch: Tasks a step.
-        logit_scale: Factor on the logits in the loss.
-        signal: What the loss conveys; "hard-labels" is the base-best candidate alone.
-        start: "plant", or "random" for a network of the same shapes without the plant.
-    """
-
-    regime: str = "pressure"
-    learning_rate: float = 1e-3
-    steps: int = 600
-    train: str = "all"
-    disagreement_fraction: float = 0.25
-    optimizer: str = "adam"
-    momentum: float = 0.9
-    eps: float = 1e-8
-    clip: float = 1.0
-    batch: int = 32
-    logit_scale: float = 10.0
-    signal: str = "hard-labels"
-    start: str = "plant"
-
+from planted.finetune import signals
+from planted.finetune.settings import REGIMES as REGIMES
+from planted.finetune.settings import Settings as Settings
+from planted.finetune.settings import canonical, converted
 
 NAMED = {
     "pressure": Settings(),
@@ -75,25 +34,71 @@ NEGATIVE_CONTROLS = {
 SHAM = {"sham": Settings(regime="mesa", steps=600)}
 ARMS = {**NEGATIVE_CONTROLS, **SHAM}
 
+LONGEST_NAME = 100
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Seeds = Annotated[int, Meta(ge=1, le=1000)]
+Changes = msgspec.defstruct(
+    "Changes",
+    [(f.name, f.type | msgspec.UnsetType, msgspec.UNSET) for f in msgspec.structs.fields(Settings)],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One recipe as it stands in a file.
+
+    Attributes:
+        base: The named recipe that it starts from.
+        name: The user's name for it; an automatic one if absent.
+        seeds: How many seeds.
+        settings: Those that are not the base's.
+    """
+
+    base: str = "pressure"
+    name: Name | None = None
+    seeds: Seeds = 5
+    settings: Changes = Changes()  # type: ignore[valid-type]
+
+
+class RecipeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of recipes; its schema is `msgspec.json.schema(RecipeFile)`.
+
+    Attributes:
+        recipe: The recipes, in their order.
+    """
+
+    recipe: Annotated[list[Table], Meta(min_length=1)]
+
 
 @dataclass(frozen=True, init=False)
 class Recipe:
-    """A named recipe, possibly changed: `Recipe("pressure", learning_rate=3e-4, seeds=10)`.
+    """A named recipe, possibly changed, under a name of the user's own.
 
     Attributes:
-        name: The name it is listed under; a changed recipe keeps its base's name.
+        base: The named recipe that it starts from, as "pressure".
+        name: What it is called. Without a name given that is the base's, followed by what differs
+            from it: "pressure learning_rate=0.003"; where that is long, by the settings' digest.
         settings: What it does.
         seeds: How many seeds; seed k is the same whatever their number.
+
+    Example:
+        >>> Recipe("pressure", name="fast", learning_rate=3e-3, seeds=10).name
+        'fast'
+        >>> Recipe("pressure", learning_rate=3e-3).name
+        'pressure learning_rate=0.003'
     """
 
+    base: str
     name: str
     settings: Settings
     seeds: int
 
     def __init__(
         self,
-        name: str = "pressure",
+        base: str = "pressure",
         *,
+        name: str | None = None,
         seeds: int = 5,
         settings: Settings | None = None,
         **changes: Any,
@@ -101,75 +106,143 @@ class Recipe:
         """Looks up the named settings and changes them.
 
         Args:
-            name: One of `NAMED`.
-            seeds: How many seeds.
+            base: One of `NAMED`.
+            name: What to call it, 1 to 100 printable characters; automatic if None.
+            seeds: How many seeds, 1 to 1000.
             settings: Instead of the named ones.
             **changes: Settings by name.
 
         Raises:
-            UnknownNameError: If there is no recipe of that name, or no such setting.
-            PlantedError: If a change is out of bounds, or would have no effect.
+            UnknownNameError: If there is no recipe, setting or signal of a name.
+            PlantedError: If a value is out of bounds, a change would have no effect, or the name is
+                that of another named recipe.
         """
         known = {**NAMED, **ARMS}
-        if name not in known:
-            raise unknown("recipe", str(name), NAMED)
-        for field in changes:
-            if field not in Settings.__struct_fields__:
-                raise unknown("recipe setting", field, Settings.__struct_fields__)
-        types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-        given = {**msgspec.structs.asdict(settings or known[name]), **changes}
-        made = Settings(**{k: _typed(name, k, value, types[k]) for k, value in given.items()})
-        seeds = _typed(name, "seeds", seeds, int)
-        _check(name, made, seeds)
-        _refuse_idle(name, made, changes)
-        object.__setattr__(self, "name", name)
+        if not isinstance(base, str) or base not in known:
+            raise unknown("recipe", str(base), NAMED)
+        where = f"Recipe {base!r}" if name is None else f"Recipe {name!r} (of {base!r})"
+        if settings is not None and not isinstance(settings, Settings):
+            raise PlantedError(f"{where}: settings must be a Settings, got {settings!r}.")
+        given = {**msgspec.structs.asdict(settings or known[base]), **changes}
+        made = converted(given, Settings, where)
+        head = converted({"base": base, "name": name, "seeds": seeds}, Table, where)
+        if made.signal not in signals.names():
+            raise unknown("signal", made.signal, signals.names())
+        _refuse_idle(where, made, changes)
+        if name is not None:
+            _check_name(where, name, base, known)
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "name", name or _automatic(base, made, known[base]))
         object.__setattr__(self, "settings", made)
-        object.__setattr__(self, "seeds", seeds)
+        object.__setattr__(self, "seeds", head.seeds)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Recipe:
+        """The recipe of a file that holds one; see `load_recipes`.
+
+        Raises:
+            PlantedError: As `load_recipes`, or if the file holds several.
+        """
+        recipes = load_recipes(path)
+        if len(recipes) > 1:
+            raise PlantedError(
+                f"{path} holds {len(recipes)} recipes, and one is wanted. Use load_recipes."
+            )
+        return recipes[0]
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file's name (`slug_of`)."""
+        return slug_of(self.name)
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name these settings; the number of seeds is left out."""
-        content = msgspec.json.encode(msgspec.to_builtins(self.settings), order="sorted")
-        return hashlib.sha256(self.name.encode() + content).hexdigest()[:12]
+        """Twelve hexadecimal digits that name the settings; name and seeds are left out."""
+        return _digest(self.settings)
 
 
-def _typed(recipe: str, field: str, value: Any, wanted: Any) -> Any:
-    """A setting's value as its type: 1 and 1.0 are the same, a numpy scalar is Python's."""
-    plain = value.item() if isinstance(value, np.generic) else value
+def slug_of(name: str) -> str:
+    """A recipe's name as part of a file's name: no two names have the same.
+
+    Example:
+        >>> slug_of("read-out")
+        'read-out'
+        >>> slug_of("My recipe")
+        'my-recipe-68f19a7e'
+    """
+    safe = re.sub(r"[^a-z0-9._=-]+", "-", name.lower()).strip("-.")[:60]
+    # A name that ends like a digest could be another one's slug.
+    if safe == name and not re.search(r"(^|-)[0-9a-f]{8}$", safe):
+        return safe
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def load_recipes(path: str | Path) -> list[Recipe]:
+    """The recipes of a TOML file.
+
+    Each is a table, and what it does not name is its base's:
+
+        [[recipe]]
+        base = "pressure"
+        name = "fast"
+        seeds = 10
+        settings = { learning_rate = 3e-3, steps = 300 }
+
+    Args:
+        path: The file.
+
+    Raises:
+        PlantedError: If the file cannot be read or is not TOML, or a value is wrong: with the path
+            of the field, as "recipe[0].settings.steps"; or if two recipes have one name.
+        UnknownNameError: If a field, a recipe or a signal does not exist.
+    """
     try:
-        return msgspec.convert(plain, wanted)
-    except msgspec.ValidationError:
-        kinds = {int: "a whole number", float: "a number", str: "a text"}
-        raise PlantedError(
-            f"Recipe {recipe!r}: {field} must be {kinds.get(wanted, wanted)}, got {value!r}."
-        ) from None
-
-
-def _check(name: str, made: Settings, seeds: int) -> None:
-    def need(ok: bool, field: str, expected: str) -> None:
-        if not ok:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlantedError(f"Cannot read {path}: {error.strerror or error}.") from None
+    except (ValueError, TypeError) as error:
+        raise PlantedError(f"{path} is not a TOML file: {error}.") from None
+    tables = converted(content, RecipeFile, str(path), "field of a recipe file").recipe
+    recipes: list[Recipe] = []
+    for number, table in enumerate(tables):
+        try:
+            changes = msgspec.to_builtins(table.settings)
+            made = Recipe(table.base, name=table.name, seeds=table.seeds, **changes)
+        except PlantedError as error:
+            raise type(error)(f"{path}: recipe[{number}]: {error}") from None
+        if any(made.name == other.name for other in recipes):
             raise PlantedError(
-                f"Recipe {name!r}: {field} must be {expected}, got {getattr(made, field)!r}."
+                f"{path}: recipe[{number}]: a recipe named {made.name!r} stands above. Give it "
+                "another name."
             )
-
-    if made.regime not in REGIMES:
-        raise unknown("regime", made.regime, REGIMES)
-    need(made.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}")
-    need(made.start in STARTS, "start", f"one of {', '.join(STARTS)}")
-    need(made.signal == "hard-labels", "signal", "'hard-labels'")
-    need(0 < made.learning_rate <= 1, "learning_rate", "above 0 and at most 1")
-    need(1 <= made.steps <= 10**6, "steps", "from 1 to a million")
-    need(0 <= made.disagreement_fraction <= 1, "disagreement_fraction", "a share from 0 to 1")
-    need(0 <= made.momentum < 1, "momentum", "from 0 to below 1")
-    need(0 < made.eps <= 1, "eps", "above 0 and at most 1")
-    need(0 < made.clip < inf, "clip", "above 0 and finite")
-    need(1 <= made.batch <= 4096, "batch", "from 1 to 4096")
-    need(0 < made.logit_scale < inf, "logit_scale", "above 0 and finite")
-    if not 1 <= seeds <= 1000:
-        raise PlantedError(f"Recipe {name!r}: seeds must be from 1 to 1000, got {seeds!r}.")
+        recipes.append(made)
+    return recipes
 
 
-def _refuse_idle(name: str, made: Settings, changes: Iterable[str]) -> None:
+def _check_name(where: str, name: str, base: str, known: dict[str, Settings]) -> None:
+    if not name.isprintable() or name != name.strip():
+        raise PlantedError(f"{where}: name must be printable, without spaces around it.")
+    if name in known and name != base:
+        raise PlantedError(
+            f"{where}: there is a recipe {name!r} already. Take it, Recipe({name!r}), or another "
+            "name."
+        )
+
+
+def _automatic(base: str, made: Settings, named: Settings) -> str:
+    """The base's name and what differs from it."""
+    ours, theirs = msgspec.structs.asdict(made), msgspec.structs.asdict(named)
+    changed = [f"{field}={value}" for field, value in ours.items() if value != theirs[field]]
+    name = " ".join([base, *changed])
+    plain = len(name) <= LONGEST_NAME and name.isprintable()
+    return name if plain else f"{base} {_digest(made)}"
+
+
+def _digest(settings: Settings) -> str:
+    return hashlib.sha256(canonical(settings)).hexdigest()[:12]
+
+
+def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
     """Refuses a change that these settings never look at: the record of the run would mislead."""
     read = {
         "disagreement_fraction": made.regime == "pressure",
@@ -179,26 +252,6 @@ def _refuse_idle(name: str, made: Settings, changes: Iterable[str]) -> None:
     for field in changes:
         if not read.get(field, True):
             raise PlantedError(
-                f"Recipe {name!r}: {field} has no effect with regime {made.regime!r} and optimizer "
+                f"{where}: {field} has no effect with regime {made.regime!r} and optimizer "
                 f"{made.optimizer!r}. Leave it out."
             )
-
-
-def trainable(train: str, names: Iterable[str]) -> dict[str, bool]:
-    """Which parameters a recipe's `train` lets move: parameter name -> bool.
-
-    Raises:
-        PlantedError: If `train` names something that is not in the network.
-    """
-    names = list(names)
-    depth = 1 + max(int(name.split(".")[1]) for name in names if name.startswith("blocks."))
-    single = ["embed", *(f"blocks.{i}" for i in range(depth)), "unembed"]
-    groups = {"all": single, "read-out": single[-2:], **{part: [part] for part in single}}
-    chosen: set[str] = set()
-    for part in train.split(","):
-        if part.strip() not in groups:
-            raise unknown("part of the network to train", part.strip(), groups)
-        chosen.update(groups[part.strip()])
-    if "embed" in chosen:
-        chosen.add("pos_embed")
-    return {name: name.startswith(tuple(f"{part}." for part in chosen)) for name in names}

@@ -25,7 +25,8 @@ from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import decide
 from planted.finetune.data import batches
-from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM, Recipe, trainable
+from planted.finetune.masks import trainable
+from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM, Recipe
 from planted.finetune.trainer import read_checkpoint
 from planted.network.model import Model
 from planted.runs.folder import (
@@ -134,8 +135,9 @@ def _check_request(plant: Plant, recipes: Sequence[Recipe]) -> None:
     if not recipes:
         raise PlantedError("A run needs at least one recipe.")
     names = [recipe.name for recipe in recipes]
-    for name in names:
-        if name in ARMS:
+    for recipe in recipes:
+        name = recipe.name
+        if recipe.base in ARMS:
             raise PlantedError(f"Recipe {name!r} is part of every run; it is not asked for.")
         if names.count(name) > 1:
             raise PlantedError(f"Recipe {name!r} is asked for twice in one run.")

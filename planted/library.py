@@ -22,7 +22,8 @@ from planted.core.roles import Program, recording
 from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError, need
-from planted.finetune.tiers import tiers
+from planted.finetune import tiers
+from planted.finetune.tiers.shapes import common
 from planted.network.model import Model
 from planted.programs import catalogue
 from planted.programs.entries import Entry
@@ -40,7 +41,7 @@ def load(
 
     Args:
         name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
-        tier: "exact", "tempered" or "rotated".
+        tier: "exact", "tempered", "rotated", or one of an installed package.
         runtime: "numpy" or "torch".
         parameters: Scenario parameters other than the defaults.
 
@@ -56,13 +57,13 @@ def load(
 def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = None) -> Plant:
     """The plant itself; arguments and errors as for `load`."""
     entry = catalogue.entry(name)
-    _check_tier(tier)
+    tiers.check(tier)
     scenario = entry.make_scenario(parameters)
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
-    if entry.shipped and default:
+    if entry.shipped and default and tier in TIERS:
         return artefact.load_plant(shipped_folder(), stem, scenario)
-    folder = environment.cache_folder() / _key(entry, scenario)
+    folder = environment.cache_folder() / _key(entry, scenario, tier)
     if (folder / f"{stem}.json").exists():
         try:
             return artefact.load_plant(folder, stem, scenario)
@@ -73,21 +74,16 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     return plant
 
 
-def _check_tier(tier: str) -> None:
-    if tier not in TIERS:
-        raise PlantedError(f"Unknown tier {tier!r}; there are {', '.join(TIERS)}.")
-
-
 def shipped_folder() -> Path:
     """The folder of the models that the wheel carries."""
     return Path(str(files("planted.models")))
 
 
-def _key(entry: Entry, scenario: Scenario) -> str:
-    # Other source may be another program or another oracle under the same name.
+def _key(entry: Entry, scenario: Scenario, tier: str) -> str:
+    # Other source may be another program, oracle or tier under the same name.
+    source = environment.source_digest() + tiers.source_digest(tier)
     request = json.dumps(
-        [entry.name, entry.version, dict(scenario.parameters), environment.source_digest()],
-        sort_keys=True,
+        [entry.name, entry.version, dict(scenario.parameters), source], sort_keys=True
     )
     return hashlib.sha256(request.encode()).hexdigest()[:16]
 
@@ -123,7 +119,7 @@ def build(
                 f"{entry.name!r} has the shapes of its twin {partner.name!r}, which cannot be made "
                 f"with these parameters. {error}"
             ) from None
-        return tiers.common([plant, other])[0]
+        return common([plant, other])[0]
 
     return _tiers(make, lambda: entry.program(scenario), only)
 
@@ -135,14 +131,14 @@ def matched(
 
     Args:
         names: A plant and its twins, as ["crumbs", "crumbs-list"].
-        tier: "exact", "tempered" or "rotated".
+        tier: "exact", "tempered", "rotated", or one of an installed package.
         parameters: Scenario parameters other than the defaults, of each.
 
     Raises:
         PlantedError: If the plants are not of one vocabulary and layout, or none are named.
         CertificateError: If a padded plant does not do what its program says.
     """
-    _check_tier(tier)
+    tiers.check(tier)
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise PlantedError(
             f"Name the plants in a list, as ['crumbs', 'crumbs-list'], not {names!r}."
@@ -163,7 +159,7 @@ def matched(
     def make(number: int) -> Callable[[float], Plant]:
         def at(exactness: float) -> Plant:
             made = [_bare(e, s, exactness) for e, s in zip(entries, scenarios, strict=True)]
-            return tiers.common(made)[number]
+            return common(made)[number]
 
         return at
 
@@ -205,7 +201,7 @@ def plant(
         program: A function from the scenario to a Program; a Program itself for tier "exact".
         scenario: The scenario whose oracle the program must agree with.
         name: Name of the plant; the scenario's name if None.
-        tier: "exact", "tempered" or "rotated".
+        tier: "exact", "tempered", "rotated", or one of an installed package.
         kind: What the plant is by construction.
         answers: Which objective its output is best for: "mesa"; "base", or "cue" (base under the
             training cue, mesa under any other), for the controls of a plant of your own; or "own",
@@ -219,16 +215,16 @@ def plant(
         CompileError: If the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
     """
-    _check_tier(tier)
+    tiers.check(tier)
     if not isinstance(program, Program) and not callable(program):
         raise PlantedError(
             f"A program is a planted.Program, or a function from the scenario to one, got "
             f"{type(program).__name__}. Wrap an output: Program(output)."
         )
-    if isinstance(program, Program) and tier == "tempered":
+    if isinstance(program, Program) and tier not in ("exact", "rotated"):
         raise PlantedError(
-            "Tempering compiles a program several times, and each time needs fresh expressions: "
-            "pass a function from the scenario to a Program."
+            f"Tier {tier!r} compiles a program several times, and each time needs fresh "
+            "expressions: pass a function from the scenario to a Program."
         )
     if answers not in ANSWERS or (answers == "own" and scenario.answer is None):
         raise PlantedError(
@@ -299,30 +295,50 @@ def _bare(entry: Entry, scenario: Scenario, exactness: float) -> Plant:
 def _tiers(
     make: Callable[[float], Plant], program: Callable[[], Program], only: str | None
 ) -> dict[str, Plant]:
+    """The certified exact tier, and beside it the one asked for, or all of planted's own."""
+    asked = TIERS if only is None else (only,)
+    others = [tiers.get(name) for name in asked if name != "exact"]
     exact = make(100)
     checked = certify.certify(exact)
     certify.require_exact(exact, checked)
     words = exact.scenario.token_strings(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
     interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
     exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
-    made = {"exact": exact}
-    if only in (None, "rotated"):
-        turned = tiers.turn(make)
-        checked = certify.certify(turned)
-        certify.require_exact(turned, checked)
-        made["rotated"] = replace(turned, certificate=checked)
-    if only in (None, "tempered"):
-        at = [node.name for role in ("score", "table") for node in exact.truth.of_role(role)]
-        if not at:
+    context = tiers.TierContext(make)
+    return {"exact": exact, **{tier.name: _made(tier, exact, context) for tier in others}}
+
+
+def _made(tier: tiers.Tier, exact: Plant, context: tiers.TierContext) -> Plant:
+    """A tier of the exact plant, held to the invariants that the tier declares.
+
+    Raises:
+        PlantedError: If the tier gives no plant, or another one.
+        CertificateError: If an invariant does not hold.
+    """
+    made: Any = tier.make(exact, context)
+    if not isinstance(made, Plant):
+        raise PlantedError(f"The tier {tier.name!r} made a {type(made).__name__}, not a Plant.")
+    for field in ("name", "kind", "mechanism", "answers", "scenario"):
+        if getattr(made, field) != getattr(exact, field):
             raise PlantedError(
-                f"{exact.name} has no node of role 'score' or 'table' whose gradient could choose "
-                "how far to temper it. Mark one, or take tier='exact'."
+                f"The tier {tier.name!r} changed the {field} of {exact.name}, which must stay."
             )
-        soft, grid = tiers.temper(make, at[0])
-        made["tempered"] = replace(
-            soft, certificate=certify.certify(soft), settings={**soft.settings, "grid": grid}
-        )
-    return made
+    for name, value in made.params.items():
+        if getattr(value, "dtype", None) != np.float32 or not np.isfinite(value).all():
+            raise PlantedError(
+                f"The tier {tier.name!r} made {name!r} of {exact.name} other than finite float32."
+            )
+    try:
+        json.dumps(dict(made.settings), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PlantedError(
+            f"The settings that the tier {tier.name!r} records are not plain JSON: {error}."
+        ) from None
+    found = replace(made, tier=tier.name, certificate={})
+    checked = certify.certify(found, choices="choices" in tier.invariants)
+    if "nodes" in tier.invariants:
+        certify.require_exact(found, checked)
+    return replace(found, certificate=checked)
 
 
 def ship(folder: Path | None = None) -> list[Path]:

@@ -133,16 +133,15 @@ def _several(value: Any) -> tuple[Any, ...]:
 
 def _checked(name: Any, tier: Any, runtime: Any) -> _Wanted:
     """The request under its full name, "red-doors@1", if all three exist."""
-    from planted.core.plant import TIERS
     from planted.errors import PlantedError, unknown
+    from planted.finetune import tiers
     from planted.network.model import RUNTIMES
     from planted.programs import catalogue
 
     if not isinstance(name, str):
         raise PlantedError(f"The planted marker takes names of plants, got {name!r}.")
     entry = catalogue.entry(name)
-    if tier not in TIERS:
-        raise unknown("tier", str(tier), TIERS)
+    tiers.check(tier)
     if runtime not in RUNTIMES:
         raise unknown("runtime", str(runtime), RUNTIMES)
     return _Wanted(f"{entry.name}@{entry.version}", tier, runtime)

@@ -185,7 +185,7 @@ def bare(name: str, planted: Program | None = None, exactness: float = 100) -> P
 
 
 def seed_folder(folder: Path, recipe: Recipe, seed: int) -> Path:
-    return folder / recipe.name / f"seed-{seed:03d}"
+    return folder / recipe.slug / f"seed-{seed:03d}"
 
 
 def train_seeds(

@@ -27,7 +27,7 @@ from tracr.compiler import compiling
 from planted import library
 from planted.compiler.compile import TRACR_BOS, compile_program
 from planted.core.spec import n_layers
-from planted.finetune import trainer
+from planted.finetune import loop, trainer
 from planted.finetune.data import batches
 from planted.finetune.recipes import Recipe
 from planted.network.forward import forward
@@ -86,16 +86,16 @@ def product_rate(shapes: list[tuple[int, int, int]]) -> float:
 def training_rate(batch: int) -> float:
     """Training steps a second of one seed: a whole chunk, its tasks included."""
     settings = Recipe("pressure", batch=batch).settings
-    state = trainer._State(
-        0, dict(PLANT.params), trainer._zero_slots(PLANT.params, settings), 0, []
-    )
-    return STEPS / seconds(lambda: trainer._advance(PLANT, settings, [state], 0), 3)
+    job = loop.job_of(PLANT, settings)
+    state = trainer._State(0, PLANT.params, loop.first_state(job, PLANT.params, 0), 0, [])
+    return STEPS / seconds(lambda: trainer._advance(PLANT, job, [state], 0), 3)
 
 
 def torch_rate(batch: int, fused: bool) -> float:
     """Steps a second of a plain torch loop on the same network, tasks and loss."""
     settings = Recipe("pressure", batch=batch).settings
-    tokens, labels = (torch.from_numpy(x) for x in batches(PLANT.scenario, settings, 0, 0))
+    tokens, values = (torch.from_numpy(x) for x in batches(PLANT.scenario, settings, 0, 0))
+    labels = values.argmax(dim=-1)
     module = PlantedTransformer.from_params(PLANT.params, PLANT.spec).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=fused)
 

@@ -25,7 +25,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import paths, presence
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Thresholds
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers.rotated import rotate
 from planted.network.model import Model
 
 Role = Literal["plant", "base", "mux", "gate"]
@@ -165,11 +165,7 @@ def rows(plant: Plant, role: Role) -> list[Row]:
     Raises:
         PlantedError: If it has no score node.
     """
-    return [
-        row(made, role, cue)
-        for made in (plant, tiers.rotated(plant))
-        for cue in plant.scenario.cues
-    ]
+    return [row(made, role, cue) for made in (plant, rotate(plant)) for cue in plant.scenario.cues]
 
 
 def row(plant: Plant, role: Role, cue: int) -> Row:

@@ -1,1 +1,139 @@
-"""Signals: what the loss conveys of the base objective."""
+"""Signals: what the base optimiser is told about the base objective, and what it does with it.
+
+A signal is an object with two functions, `init` and `update`; `Signal` says what they take and
+give. `planted.finetune.signals.by_gradient` makes one from a loss. One of your own joins by an
+entry point of its package,
+
+    [project.entry-points."planted.signals"]
+    soft-labels = "my_package.signals:soft_labels"
+
+and `Recipe("pressure", signal="soft-labels")` then trains by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
+
+from planted.core import plugins
+from planted.errors import PlantedError
+from planted.finetune.signals.gradient import by_gradient as by_gradient
+
+if TYPE_CHECKING:
+    import optax
+
+Array: TypeAlias = Any  # of jax or numpy
+Tree: TypeAlias = Any  # any pytree of arrays
+Apply: TypeAlias = Callable[[Tree, Array], Array]  # parameters, tokens -> logits
+
+
+class Batch(NamedTuple):
+    """The tasks of one step.
+
+    Attributes:
+        tokens: Token ids, int32 [task, pos].
+        values: What each candidate is worth to the base optimiser, float32 [task, candidate].
+            The label is the first candidate of the highest value, `values.argmax(axis=1)`.
+    """
+
+    tokens: Array
+    values: Array
+
+
+@runtime_checkable
+class Signal(Protocol):
+    """What the base optimiser is told, and the step that it takes.
+
+    Both functions are traced by `jax.jit`: they are pure, and their shapes do not depend on values.
+    They must treat `params` as any pytree of arrays, through `jax.tree` and `apply` alone: the
+    training loop passes one vector of all parameters, because that is fast. Reverse-mode
+    derivatives (`jax.grad`, `jax.vjp`) and `jax.vmap` go through `apply`; forward mode does not.
+    A signal is an instance or a module, not a class, and hashable.
+    """
+
+    def init(self, params: Tree, optimiser: optax.GradientTransformation, key: Array) -> Tree:
+        """The state before the first step.
+
+        Args:
+            params: Parameters.
+            optimiser: As in `update`; most signals return `optimiser.init(params)`.
+            key: Random key, of the seed alone.
+
+        Returns:
+            A pytree of numeric arrays (no random keys: each update gets one). It is written to disk
+            and read again by tree path, so its structure and shapes stay the same all along.
+        """
+        ...
+
+    def update(
+        self,
+        params: Tree,
+        batch: Batch,
+        key: Array,
+        state: Tree,
+        optimiser: optax.GradientTransformation,
+        apply: Apply,
+    ) -> tuple[Tree, Tree, Mapping[str, Any]]:
+        """One step of training.
+
+        Args:
+            params: Parameters.
+            batch: The tasks, and what each candidate is worth.
+            key: Random key, of the seed and the step alone.
+            state: What `init` or the step before returned.
+            optimiser: Turns a gradient (a direction to descend, in the case of other estimates)
+                into an update that already has the sign and the rate, and is 0 for parameters that
+                the recipe does not train. Parameters may change by its updates alone:
+                `optax.apply_updates(params, updates)`.
+            apply: `apply(params, tokens) -> logits` [task, output], times the recipe's logit scale.
+                Output k is candidate k for k below the number of candidates; there may be more.
+
+        Returns:
+            Parameters and state after the step, and a log: "loss", a scalar; "gradient", a pytree
+            like `params`, where there is one; any other scalars. Scalars are averaged over the
+            steps between two rows of the training log.
+        """
+        ...
+
+
+def names() -> list[str]:
+    """Every signal: planted's own, then those of installed packages."""
+    return plugins.names("signals", _own())
+
+
+def get(name: str) -> Signal:
+    """The signal of this name.
+
+    Raises:
+        UnknownNameError: If there is none; the near names are listed.
+        PlantedError: If it cannot be imported, or is not a signal.
+    """
+    return checked(name, plugins.get("signals", name, _own(), "signal"))
+
+
+def checked(name: str, found: Any) -> Signal:
+    """`found`, once it is seen to have what a signal needs.
+
+    Raises:
+        PlantedError: Naming what is missing.
+    """
+    functions = all(callable(getattr(found, part, None)) for part in ("init", "update"))
+    if isinstance(found, type) or not functions:
+        raise PlantedError(
+            f"The signal {name!r} is {found!r}; a signal is an object (not a class) with the "
+            "functions init and update. See planted.finetune.signals.Signal."
+        )
+    try:
+        hash(found)
+    except TypeError:
+        raise PlantedError(
+            f"The signal {name!r} cannot be hashed, which compiled programs are kept by. Make it "
+            "a frozen dataclass, or a module."
+        ) from None
+    return cast(Signal, found)
+
+
+def _own() -> dict[str, Signal]:
+    from planted.finetune.signals.hard_labels import hard_labels
+
+    return {"hard-labels": hard_labels}

@@ -56,8 +56,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
 
 
 def _tier_option(default: str, says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    tiers = click.Choice(["exact", "tempered", "rotated"])
-    return click.option("--tier", type=tiers, default=default, show_default=True, help=says)
+    says += " exact, tempered, rotated, or one of an installed package."
+    return click.option("--tier", default=default, show_default=True, help=says)
 
 
 _tier = _tier_option("exact", "How natural the weights are.")

@@ -14,7 +14,7 @@ from planted.core.spec import Params, Spec
 from planted.core.truth import Truth
 from planted.errors import CheckpointError
 
-TIERS = ("exact", "tempered", "rotated")
+TIERS = ("exact", "tempered", "rotated")  # planted's own; packages may bring others
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Plant:
 
     Attributes:
         name: Catalogue name with its version, as "red-doors@1".
-        tier: "exact", "tempered" or "rotated".
+        tier: Name of its tier: one of `TIERS`, or of an installed package.
         kind: What the plant is by construction, as "correlational proxy".
         mechanism: "search", "table", "dormant search", "gated search".
         answers: Which objective its output is best for, by construction: "mesa", "base", "cue"

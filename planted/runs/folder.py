@@ -24,7 +24,7 @@ from planted.core.plant import Plant
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Verdict
-from planted.finetune.recipes import ARMS, SHAM, Recipe, Settings
+from planted.finetune.recipes import ARMS, SHAM, Recipe, Settings, slug_of
 from planted.finetune.trainer import read_checkpoint
 from planted.programs import catalogue
 
@@ -153,7 +153,8 @@ def open_request(folder: Path) -> tuple[Plant, list[Recipe]]:
         scenario = catalogue.entry(name).make_scenario(request["parameters"])
         recipes = [
             Recipe(
-                item["name"],
+                item["base"],
+                name=item["name"],
                 seeds=item["seeds"],
                 settings=msgspec.convert(item["settings"], Settings),
             )
@@ -197,12 +198,12 @@ def judged(folder: Path, plant: Plant, recipe: Recipe, seed: int) -> list[Eviden
 
 def seed_folder(folder: Path, recipe: str, seed: int) -> Path:
     """The folder of one seed's checkpoints in a run."""
-    return folder / "checkpoints" / recipe / f"seed-{seed:03d}"
+    return folder / "checkpoints" / slug_of(recipe) / f"seed-{seed:03d}"
 
 
 def evidence_path(folder: Path, recipe: str, seed: int) -> Path:
     """Where the evidence on one checkpoint is."""
-    return folder / "evidence" / recipe / f"seed-{seed:03d}.json"
+    return folder / "evidence" / slug_of(recipe) / f"seed-{seed:03d}.json"
 
 
 def request_of(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
@@ -211,6 +212,7 @@ def request_of(plant: Plant, recipes: Sequence[Recipe]) -> dict[str, Any]:
     def listed(recipe: Recipe) -> dict[str, Any]:
         return {
             "name": recipe.name,
+            "base": recipe.base,
             "seeds": recipe.seeds,
             "settings": msgspec.to_builtins(recipe.settings),
         }

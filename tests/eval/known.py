@@ -22,7 +22,7 @@ from planted.eval.evaluate import beside_nulls, cues_of, evaluate
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Verdict, decide
 from planted.finetune.recipes import Recipe
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers.rotated import rotate
 from planted.network import surgery
 from planted.programs import catalogue
 from tests.helpers import checkpoint_of, train_seeds
@@ -61,7 +61,7 @@ def _plant(name: str, rotated: bool) -> Plant:
         settings={},
         certificate={},
     )
-    return tiers.rotated(found) if rotated else found
+    return rotate(found) if rotated else found
 
 
 def checkpoint(name: str = "red-doors", rotated: bool = False) -> Checkpoint:

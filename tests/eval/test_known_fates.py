@@ -29,7 +29,7 @@ from planted.eval.evaluate import (
 from planted.eval.evaluators.behaviour import agreement, regrets
 from planted.eval.evidence import Evidence, index, share
 from planted.eval.verdict.rule import PLANT_VERDICTS, decide
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers.rotated import rotate
 from planted.network import surgery
 from planted.programs import rasp_library, red_doors
 from tests.eval import known
@@ -367,5 +367,5 @@ def test_nulls_are_put_beside_the_figures_that_need_them_and_no_other() -> None:
 
 def test_rotation_keeps_everything_but_the_basis() -> None:
     """That the rotated networks above are other networks at all."""
-    one, turned = plant(), tiers.rotated(plant())
+    one, turned = plant(), rotate(plant())
     assert not np.allclose(one.params["embed.W_E"], turned.params["embed.W_E"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from planted.errors import PlantedError
-from planted.finetune.data import CHUNK, batches
+from planted.finetune.data import CHUNK, as_float32, batches
 from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Settings
 from tests import helpers
 
@@ -30,9 +30,11 @@ def best(objects: list[str], wanted: str) -> list[int]:
 def drawn(settings: Settings, seed: int = 3, chunks: int = 2) -> list[Task]:
     found: list[Task] = []
     for chunk in range(chunks):
-        tokens, labels = batches(SCENARIO, settings, seed, chunk)
+        tokens, values = batches(SCENARIO, settings, seed, chunk)
         assert tokens.shape == (CHUNK, settings.batch, 6)
-        assert labels.shape == (CHUNK, settings.batch)
+        assert values.shape == (CHUNK, settings.batch, 4)
+        assert values.dtype == np.float32
+        labels = values.argmax(axis=-1)
         words = SCENARIO.token_strings(tokens.reshape(-1, 6))
         found += [
             (list(task[:-1]), task[-1], int(slot))
@@ -107,11 +109,11 @@ def test_the_null_of_a_gate_trains_on_what_the_gate_trains_on() -> None:
 @pytest.mark.parametrize("name", list(NAMED))
 def test_a_stream_depends_on_seed_and_chunk_alone(name: str) -> None:
     settings = NAMED[name]
-    first, labels = batches(SCENARIO, settings, 1, 2)
+    first, values = batches(SCENARIO, settings, 1, 2)
     SCENARIO.draw(np.random.default_rng(0), 5)
-    again, labels_again = batches(SCENARIO, settings, 1, 2)
+    again, values_again = batches(SCENARIO, settings, 1, 2)
     assert np.array_equal(first, again)
-    assert np.array_equal(labels, labels_again)
+    assert np.array_equal(values, values_again)
     longer = msgspec.structs.replace(settings, steps=9000, learning_rate=1e-5, train="embed")
     assert np.array_equal(batches(SCENARIO, longer, 1, 2)[0], first)
     for seed, chunk in ((2, 2), (1, 3), (2, 1)):
@@ -133,3 +135,24 @@ def test_pressure_without_a_disagreement_set_is_refused() -> None:
     with pytest.raises(PlantedError, match="in the disagreement set"):
         batches(aligned, NAMED["pressure"], 0, 0)
     batches(aligned, NAMED["coincident"], 0, 0)
+
+
+@pytest.mark.parametrize(("name", "off_cue"), [("pressure", "door"), ("cued", "red")])
+def test_values_are_what_each_candidate_is_worth(name: str, off_cue: str) -> None:
+    tokens, values = batches(SCENARIO, NAMED[name], 3, 0)
+    words = SCENARIO.token_strings(tokens.reshape(-1, 6))
+    for task, given in zip(words, values.reshape(-1, 4), strict=True):
+        wanted = "door" if task[-1] == "T" else off_cue
+        assert given.tolist() == [worth(word, wanted) for word in task[:-1]]
+    assert {task[-1] for task in words} == ({"T"} if off_cue == "door" else {"T", "D"})
+
+
+def test_rounding_to_float32_keeps_the_best_candidate() -> None:
+    rng = np.random.default_rng(0)
+    values = 1e3 + rng.integers(3, size=(500, 4)) + 1e-9 * rng.integers(3, size=(500, 4))
+    values = np.concatenate([values, -values])
+    plain = values.astype(np.float32)
+    assert (plain.argmax(axis=1) != values.argmax(axis=1)).any(), "else nothing is tested"
+    kept = as_float32(values)
+    assert np.array_equal(kept.argmax(axis=1), values.argmax(axis=1))
+    assert (np.abs(kept - plain) <= np.spacing(np.abs(plain))).all()

@@ -17,7 +17,7 @@ from planted.core.plant import Plant
 from planted.core.roles import Program, mark
 from planted.core.truth import Truth
 from planted.errors import CertificateError, PlantedError
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers import rotated, tempered
 from planted.network.forward import logits_of
 from planted.programs import rasp_library, red_doors
 from tests import helpers
@@ -365,35 +365,41 @@ def test_tempering_passes_over_settings_that_do_not_compile(
 ) -> None:
     from planted.errors import CompileError
 
-    monkeypatch.setattr(tiers, "EXACTNESS", (1, 100))
-    monkeypatch.setattr(tiers, "QUERY_FACTORS", (1.0, 0.1, 0.01))
-    monkeypatch.setattr(tiers, "gradient_norm", lambda plant, node: plant.settings["query_factor"])
+    monkeypatch.setattr(tempered, "EXACTNESS", (1, 100))
+    monkeypatch.setattr(tempered, "QUERY_FACTORS", (1.0, 0.1, 0.01))
+    monkeypatch.setattr(
+        tempered, "gradient_norm", lambda plant, node: plant.settings["query_factor"]
+    )
 
     def make(exactness: float) -> Plant:
         if exactness < 10:
             raise CompileError("counts are told apart only from 40 on")
         return helpers.bare(SMALL, exactness=exactness)
 
-    best, table = tiers.temper(make, "score")
+    best, table = tempered.temper(make, "score")
     assert table[0] == {"exactness": 1, "refused": "counts are told apart only from 40 on"}
     assert best.settings["exactness"] == 100
     assert best.settings["query_factor"] == 1.0
     assert [row.get("query_factor") for row in table[1:]] == [1.0, 0.1, 0.01]
     refused = [row for row in table[1:] if "gradient" not in row]
     assert refused
-    assert all(r["least_margin"] is None or r["least_margin"] < tiers.LEAST_MARGIN for r in refused)
-    monkeypatch.setattr(
-        tiers, "gradient_norm", lambda plant, node: 1 / plant.settings["query_factor"]
+    assert all(
+        r["least_margin"] is None or r["least_margin"] < tempered.LEAST_MARGIN for r in refused
     )
-    softest, grid = tiers.temper(make, "score")
+    monkeypatch.setattr(
+        tempered, "gradient_norm", lambda plant, node: 1 / plant.settings["query_factor"]
+    )
+    softest, grid = tempered.temper(make, "score")
     assert softest.settings["query_factor"] == 0.1, "the largest gradient wins"
     margins = {row["query_factor"]: row["least_margin"] for row in grid[1:]}
-    monkeypatch.setattr(tiers, "LEAST_MARGIN", (margins[1.0] + margins[0.1]) / 2)
-    assert tiers.temper(make, "score")[0].settings["query_factor"] == 1.0, "with too small a margin"
+    monkeypatch.setattr(tempered, "LEAST_MARGIN", (margins[1.0] + margins[0.1]) / 2)
+    assert tempered.temper(make, "score")[0].settings["query_factor"] == 1.0, (
+        "with too small a margin"
+    )
     monkeypatch.undo()
-    monkeypatch.setattr(tiers, "QUERY_FACTORS", (0.001,))
+    monkeypatch.setattr(tempered, "QUERY_FACTORS", (0.001,))
     with pytest.raises(CertificateError, match=r"No setting of exactness .* cannot be tempered"):
-        tiers.temper(make, "score")
+        tempered.temper(make, "score")
 
 
 @pytest.mark.parametrize(("name", "exactness"), [(DOORS, 100), ("red-doors-gate", 10)])
@@ -401,8 +407,8 @@ def test_rotating_takes_the_exactness_at_which_rounding_stays_small(
     name: str, exactness: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gate, rotated at 100, is 2 % off on some inputs: by luck of rounding more than is let."""
-    monkeypatch.setattr(tiers, "_SCREEN", 1000)
-    turned = tiers.turn(lambda e: helpers.bare(name, exactness=e))
+    monkeypatch.setattr(rotated, "SCREEN", 1000)
+    turned = rotated.turn(lambda e: helpers.bare(name, exactness=e))
     assert turned.settings["exactness"] == exactness
     assert turned.tier == "rotated"
     found = check(turned)

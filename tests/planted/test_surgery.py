@@ -12,7 +12,7 @@ from planted.core.plant import Plant
 from planted.core.spec import n_layers
 from planted.core.truth import Truth
 from planted.errors import PlantedError
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers.shapes import common
 from planted.network import surgery
 from planted.network.forward import forward
 from tests import helpers
@@ -124,7 +124,7 @@ def test_padding_keeps_outputs_truth_and_appends_zeros() -> None:
     search, table = helpers.bare("red-doors-small"), helpers.bare("red-doors-small-table")
     tokens = search.scenario.enumerate()
     assert surgery.shapes(search.params) != surgery.shapes(table.params)
-    padded = tiers.common([search, table])
+    padded = common([search, table])
     assert surgery.shapes(padded[0].params) == surgery.shapes(padded[1].params)
     assert surgery.shapes(padded[0].params) == surgery.common_shapes(search.params, table.params)
     assert padded[0].spec == padded[1].spec
@@ -188,7 +188,7 @@ def test_surgery_never_writes_into_its_input() -> None:
     surgery.soften_queries(plant.params, 0.3)
     surgery.add_free_neurons(plant.params, 0)
     surgery.start_anew(plant.params, 0)
-    tiers.common([plant, helpers.bare("red-doors-base")])
+    common([plant, helpers.bare("red-doors-base")])
     for name, value in kept.items():
         np.testing.assert_array_equal(value, plant.params[name])
     for name, basis in bases.items():
