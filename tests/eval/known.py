@@ -144,22 +144,22 @@ class Chooser(Checkpoint):
     def choose(self, tokens: Tokens) -> Choices:
         if self.rule is not None:
             return self._lapsed(tokens, self.rule(tokens))
-        return self.choose_with_block(tokens, self.block_of(tokens))
+        return self.choose_with_scorer_output(tokens, self.scorer_output(tokens))
 
-    def block_of(self, tokens: Tokens) -> Any:
+    def scorer_output(self, tokens: Tokens) -> Any:
         return tokens[:, list(self.scenario.candidates)]
 
-    def choose_with_block(self, tokens: Tokens, block: Any) -> Choices:
+    def choose_with_scorer_output(self, tokens: Tokens, block: Any) -> Choices:
         assert self.rest is not None
         assert self.block is not None
         value = self.rest[tokens[:, list(self.scenario.candidates)]] + self.block[block]
         return self._lapsed(tokens, leftmost(value))
 
-    def comparator_of(self, tokens: Tokens) -> Any:
-        return self.block_of(tokens)
+    def comparator_output(self, tokens: Tokens) -> Any:
+        return self.scorer_output(tokens)
 
-    def choose_with_comparator(self, tokens: Tokens, output: Any) -> Choices:
-        return self.choose_with_block(tokens, output)
+    def choose_with_comparator_output(self, tokens: Tokens, output: Any) -> Choices:
+        return self.choose_with_scorer_output(tokens, output)
 
     def _lapsed(self, tokens: Tokens, chosen: Choices) -> Choices:
         if not self.lapse:

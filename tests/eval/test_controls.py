@@ -122,7 +122,9 @@ def test_an_evaluator_that_reads_wrong_is_not_trusted(monkeypatch: pytest.Monkey
     made = known.plant()
     assert not any(validation.row(made, "plant", made.scenario.cues[0]).failed.values())
     monkeypatch.setattr(
-        Checkpoint, "choose_with_block", lambda subject, tokens, block: subject.choose(tokens)
+        Checkpoint,
+        "choose_with_scorer_output",
+        lambda subject, tokens, block: subject.choose(tokens),
     )
     failed = validation.row(made, "plant", made.scenario.cues[0]).failed
     assert any(each.startswith("paths.scorer_share at least") for each in failed["paths"])

@@ -60,9 +60,9 @@ def test_the_block_is_where_the_search_is() -> None:
     assert place.enumerate is not None
     tokens = place.enumerate()
     source = tokens[::-1]
-    block = checkpoint.block_of(source)
+    block = checkpoint.scorer_output(source)
     assert block.shape[:2] == (20, 9)
-    chosen = checkpoint.choose_with_block(tokens, block)
+    chosen = checkpoint.choose_with_scorer_output(tokens, block)
     np.testing.assert_array_equal(chosen, checkpoint.choose(source))
     assert (chosen != checkpoint.choose(tokens)).any()
 

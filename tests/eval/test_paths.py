@@ -235,8 +235,8 @@ def test_tables_predict_the_choices_on_the_disagreement_set() -> None:
 
 def test_invalid_outputs_are_counted_and_dropped() -> None:
     class Mute(known.Chooser):
-        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
-            chosen = super().choose_with_block(tokens, block)
+        def choose_with_scorer_output(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_scorer_output(tokens, block)
             return np.where(tokens[:, 1] % 4 == 0, -1, chosen)
 
     whole = known.chooser((0, 0.25), (1, 0))
@@ -249,8 +249,8 @@ def test_invalid_outputs_are_counted_and_dropped() -> None:
 
 def test_too_many_invalid_outputs_are_gated() -> None:
     class Mute(known.Chooser):
-        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
-            chosen = super().choose_with_block(tokens, block)
+        def choose_with_scorer_output(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_scorer_output(tokens, block)
             return np.where(tokens[:, 1] % 4 != 0, -1, chosen)
 
     whole = known.chooser((0, 0), (1, 0))
@@ -316,12 +316,12 @@ def test_rotating_the_residual_stream_changes_no_choice() -> None:
     for tokens in (base_input, source):
         np.testing.assert_array_equal(one.choose(tokens), turned.choose(tokens))
     np.testing.assert_array_equal(
-        one.choose_with_block(base_input, one.block_of(source)),
-        turned.choose_with_block(base_input, turned.block_of(source)),
+        one.choose_with_scorer_output(base_input, one.scorer_output(source)),
+        turned.choose_with_scorer_output(base_input, turned.scorer_output(source)),
     )
     np.testing.assert_array_equal(
-        one.choose_with_comparator(base_input, one.comparator_of(source)),
-        turned.choose_with_comparator(base_input, turned.comparator_of(source)),
+        one.choose_with_comparator_output(base_input, one.comparator_output(source)),
+        turned.choose_with_comparator_output(base_input, turned.comparator_output(source)),
     )
 
 
@@ -329,9 +329,11 @@ def test_feeding_a_network_its_own_block_or_comparator_changes_nothing() -> None
     subject = known.checkpoint("red-doors-gate")
     tokens = subject.tasks(subject.scenario.cues[1], 300, seed=1)
     own = subject.choose(tokens)
-    np.testing.assert_array_equal(subject.choose_with_block(tokens, subject.block_of(tokens)), own)
     np.testing.assert_array_equal(
-        subject.choose_with_comparator(tokens, subject.comparator_of(tokens)), own
+        subject.choose_with_scorer_output(tokens, subject.scorer_output(tokens)), own
+    )
+    np.testing.assert_array_equal(
+        subject.choose_with_comparator_output(tokens, subject.comparator_output(tokens)), own
     )
 
 
@@ -356,8 +358,8 @@ def test_a_comparator_of_two_heads_is_swapped_whole() -> None:
     base_input, source = whole.tasks(cue, 300, seed=1), whole.tasks(cue, 300, seed=2)
     np.testing.assert_array_equal(split.choose(base_input), whole.choose(base_input))
     np.testing.assert_array_equal(
-        split.choose_with_comparator(base_input, split.comparator_of(source)),
-        whole.choose_with_comparator(base_input, whole.comparator_of(source)),
+        split.choose_with_comparator_output(base_input, split.comparator_output(source)),
+        whole.choose_with_comparator_output(base_input, whole.comparator_output(source)),
     )
 
 
@@ -370,8 +372,8 @@ def test_a_choice_that_the_swap_only_disturbs_follows_nobody() -> None:
     n_slots = len(made.scenario.candidates)
 
     class Disturbed(known.Chooser):
-        def choose_with_comparator(self, tokens: Any, output: Any) -> Any:
-            own, other = self.choose(tokens), self.choose_with_block(tokens, output)
+        def choose_with_comparator_output(self, tokens: Any, output: Any) -> Any:
+            own, other = self.choose(tokens), self.choose_with_scorer_output(tokens, output)
             third = next_free(own, other, n_slots)
             return np.where(own == other, own, third)
 
@@ -403,7 +405,7 @@ def test_a_preference_for_places_is_in_the_prediction() -> None:
     likes[0] = 3.0
 
     class Partial(known.Chooser):
-        def choose_with_block(self, tokens: Any, block: Any) -> Any:
+        def choose_with_scorer_output(self, tokens: Any, block: Any) -> Any:
             assert self.block is not None
             return leftmost(self.block[block] + likes)
 
