@@ -147,9 +147,27 @@ def rounded(value: float | None) -> float | None:
 
 
 def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
-    """A proportion with Clopper-Pearson bounds (Clopper and Pearson 1934)."""
+    """A proportion with its exact binomial bounds (Clopper and Pearson 1934).
+
+    Args:
+        name: What was measured.
+        cue: The cue, or "all".
+        hits: How many units have what is counted.
+        n: How many units; with none, the record is "not measured".
+        **more: Other fields of the record.
+
+    Raises:
+        VerdictError: If `hits` is not from 0 to `n`.
+
+    Examples:
+        >>> found = share("agreement.mesa", "T", 95, 100)
+        >>> found.estimate, found.lo, found.hi
+        (0.95, 0.887165, 0.983568)
+    """
     from scipy.special import betaincinv  # scipy.stats takes a second to import
 
+    if not 0 <= hits <= n:
+        raise VerdictError(f"The share {name!r} in cue {cue!r} counts {hits} of {n} units.")
     if n == 0:
         return not_measured(name, cue, "no task qualifies")
 
@@ -175,7 +193,16 @@ def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
 def resampled(
     name: str, cue: str, estimate: float, replicates: Floats, n: int, **more: Any
 ) -> Evidence:
-    """A figure with percentile bounds over resamples of its unit."""
+    """A figure with percentile bounds over resamples of its unit.
+
+    Args:
+        name: What was measured.
+        cue: The cue, or "all".
+        estimate: The figure; where it or a replicate is not finite, the record is "not measured".
+        replicates: The figure on each resample, [resample].
+        n: How many units were resampled.
+        **more: Other fields of the record.
+    """
     if not np.isfinite(estimate) or not np.isfinite(replicates).all():
         return not_measured(name, cue, "not defined on this checkpoint")
     one, two = 1 - LEVEL, (1 - LEVEL) / 2

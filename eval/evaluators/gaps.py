@@ -45,7 +45,7 @@ _WORDS = {
     ),
     "starc": (
         "STARC, up to scale and shift",
-        "Half the distance of the two objectives without shift and scale (Skalse et al. 2023).",
+        "Half the distance of the objectives without shift and scale (Skalse and others, 2023).",
     ),
 }
 _objectives = partial(Measure, family="objectives", heading="The two objectives", per_cue=False)
