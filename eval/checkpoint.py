@@ -1,8 +1,8 @@
-"""A checkpoint under test: a plant's truth with other weights, and the probes evaluators share."""
+"""A checkpoint under test: a plant's truth with other weights, and interventions on them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core.hook_points import Edit
-from planted.core.objectives import untied
 from planted.core.plant import Plant
-from planted.core.sampling import draw_where, other_candidates
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.spec import Params, choices
 from planted.core.truth import Node
 from planted.errors import PlantedError
+from planted.eval import examples
 from planted.network.forward import choices_of, forward
 
 _CHUNK = 1000
@@ -43,7 +42,7 @@ class Checkpoint:
 
     @property
     def score(self) -> Node:
-        """The planted score node: the block that evaluators call planted.
+        """The planted score node: the planted scorer.
 
         Raises:
             PlantedError: If the plant is a twin, which has none.
@@ -73,57 +72,53 @@ class Checkpoint:
 
     def tasks(self, cue: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
         """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""
-        rng = np.random.default_rng([seed, cue])
-        return draw_where(self.scenario, rng, n, in_delta=in_delta, cue=cue)
-
-    def source_inputs(self, tokens: Tokens, seed: int) -> Tokens:
-        """For each task another one with the same cue and other candidates, without ties."""
-        rng = np.random.default_rng([seed, int(tokens[0, self.scenario.read_out])])
-        out = other_candidates(self.scenario, rng, tokens)
-        for _ in range(1000):
-            mesa, base = self.scenario.mesa.of(out), self.scenario.base.of(out)
-            tied = ~(untied(mesa) & untied(base))
-            if not tied.any():
-                return out
-            out[tied] = other_candidates(self.scenario, rng, tokens[tied])
-        raise PlantedError(
-            f"{int(tied.sum())} tasks of {self.scenario.name!r} have a cue in which every draw "
-            "of candidates ties. Add candidates or levels."
-        )
+        return examples.untied_tasks(self.scenario, cue, n, seed, in_delta=in_delta)
 
     def choose(self, tokens: Tokens) -> Choices:
         """Chosen candidates [task]; -1 is an invalid output."""
         return choices_of(self.params, self.plant.spec, tokens)
 
-    def block_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """What the planted score neurons put out, [task, searched, neuron]: at `search_space`."""
+    def scorer_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """What the planted score neurons put out at `search_space`, [task, searched, neuron]."""
         node = self.score
         found = self.read(tokens, f"blocks.{node.layer}.mlp.hook_post")
         return np.asarray(found[:, list(self.scenario.search_space)][:, :, list(node.neurons)])
 
-    def choose_with_block(self, tokens: Tokens, block: npt.NDArray[np.float32]) -> Choices:
-        """Choices when the score neurons put out `block` instead, where the search is."""
+    def choose_with_scorer_output(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
+        """Choices [task] when the planted score neurons put out something else.
+
+        Args:
+            tokens: The base inputs [task, pos].
+            output: What they put out, [task, searched, neuron], from `scorer_output`.
+        """
         node, places = self.score, list(self.scenario.search_space)
         where = np.ix_(places, list(node.neurons))
 
         def edit_part(part: slice) -> Mapping[str, Edit]:
             def edit(value: Any) -> Any:
                 changed = value.copy()
-                changed[(slice(None), *where)] = block[part]
+                changed[(slice(None), *where)] = output[part]
                 return changed
 
             return {f"blocks.{node.layer}.mlp.hook_post": edit}
 
-        return self._edited(tokens, edit_part)
+        return self.choose_edited(tokens, edit_part)
 
-    def comparator_of(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+    def comparator_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
         """The first comparator's output, head by head, [task, pos, head, d_model]."""
         node = self.comparator
         found = self.read(tokens, f"blocks.{node.layer}.attn.hook_result")
         return np.asarray(found[:, :, list(node.heads)])
 
-    def choose_with_comparator(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
-        """Choices when the first comparator writes `output` instead, where the search is."""
+    def choose_with_comparator_output(
+        self, tokens: Tokens, output: npt.NDArray[np.float32]
+    ) -> Choices:
+        """Choices [task] when the first comparator writes something else, where the search is.
+
+        Args:
+            tokens: The base inputs [task, pos].
+            output: What it writes, [task, pos, head, d_model], from `comparator_output`.
+        """
         node, places = self.comparator, list(self.scenario.search_space)
         heads = list(node.heads)
 
@@ -136,30 +131,34 @@ class Checkpoint:
 
             return {f"blocks.{node.layer}.attn.hook_result": edit}
 
-        return self._edited(tokens, edit_part)
+        return self.choose_edited(tokens, edit_part)
 
-    def choose_edited(self, tokens: Tokens, edits_of: Any) -> Choices:
-        """Choices under edits; `edits_of(slice)` gives the edits for a stretch of the tasks."""
-        return self._edited(tokens, edits_of)
+    def choose_edited(
+        self, tokens: Tokens, edits_of: Callable[[slice], Mapping[str, Edit]]
+    ) -> Choices:
+        """Choices [task] under edits of the forward pass.
 
-    def read(self, tokens: Tokens, site: str) -> npt.NDArray[np.float32]:
-        """One site's value on all the tasks."""
-        parts = [
-            forward(
-                self.params,
-                tokens[i : i + _CHUNK],
-                self.plant.spec,
-                record=(site,),
-                recorded_only=True,
-            )[1][site]
-            for i in range(0, len(tokens), _CHUNK)
-        ]
-        return np.concatenate(parts)
-
-    def _edited(self, tokens: Tokens, edits_of: Any) -> Choices:
+        Args:
+            tokens: The base inputs [task, pos].
+            edits_of: The edits by hook point for a stretch of the tasks, which is given as a slice.
+        """
         parts = []
         for i in range(0, len(tokens), _CHUNK):
             part = slice(i, i + _CHUNK)
             logits, _ = forward(self.params, tokens[part], self.plant.spec, edits=edits_of(part))
             parts.append(choices(logits, self.plant.spec))
+        return np.concatenate(parts)
+
+    def read(self, tokens: Tokens, hook_point: str) -> npt.NDArray[np.float32]:
+        """What one hook point holds on all the tasks, [task, ...]."""
+        parts = [
+            forward(
+                self.params,
+                tokens[i : i + _CHUNK],
+                self.plant.spec,
+                record=(hook_point,),
+                recorded_only=True,
+            )[1][hook_point]
+            for i in range(0, len(tokens), _CHUNK)
+        ]
         return np.concatenate(parts)

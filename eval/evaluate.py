@@ -4,131 +4,168 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 import msgspec
 
-from planted.eval.calibration.validation import EVALUATORS, Standing, refusal, standing_of
+from planted.core.scenario import Scenario
+from planted.core.validity import disagrees
+from planted.errors import PlantedError
+from planted.eval import evaluators, measures
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.behaviour import agreement, regrets
-from planted.eval.evaluators.cue import cue_dependence
-from planted.eval.evaluators.gaps import behavioural_gaps, objectives
-from planted.eval.evaluators.interchange import interchange
-from planted.eval.evaluators.revealed import revealed
-from planted.eval.evidence import Evidence, Null, Records, index, not_measured
-from planted.eval.verdict.rule import Thresholds
+from planted.eval.evaluators import Context, Evaluator
+from planted.eval.evidence import Evidence, Null, Records, check, index, not_measured
+from planted.eval.examples import Examples
 
-# Figures that stand beside the same figure of networks without the plant.
-HELD_AGAINST_NULL = ("paths.scorer_share", "paths.retarget", "paths.swap", "presence.mesa_argmax")
-# Figures that stand beside the same figure of the plant trained on its own choices.
-HELD_AGAINST_CONTROL = (
-    "agreement.mesa",
-    "agreement.base",
-    "regret.mesa",
-    "regret.base",
-    "paths.interpolation",
-    "behavioural_objective.interpolation",
-)
-CONTROL_KIND = "plant trained on its own choices"
-NULL_OF_BEHAVIOUR = {
+SHAM_KIND = "plant trained on its own choices"
+CONTROL_KIND = "random start of the same shapes trained to the same behaviour"
+# (objective followed under the training cue, under every other) -> the negative control that
+# was trained to do so.
+CONTROL_OF_BEHAVIOUR = {
     ("mesa", "mesa"): "no-plant-mesa",
     ("base", "base"): "no-plant-base",
     ("base", "mesa"): "no-plant-cued",
 }
-NULL_KIND = "random start of the same shapes trained to the same behaviour"
-LEARNED = 0.8  # agreement with what a null claims to do, below which it is none
-LEAST_DELTA = Thresholds().delta  # with less nothing that needs Δ is measured
+LEARNED = 0.8  # agreement with what a negative control was trained to do; with less it is none
+NEVER_VALIDATED = "not validated on this plant"
 
 
-def evaluate(checkpoint: Checkpoint, standing: Standing | None = None) -> list[Evidence]:
-    """All evidence on one checkpoint, in a fixed order.
+def evaluate(
+    checkpoint: Checkpoint,
+    trust: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+) -> list[Evidence]:
+    """All evidence on one checkpoint, in a fixed order: by evaluator, and by cue.
 
-    Where the objectives do not disagree, what needs Δ is left out or gated; where an evaluator's
-    controls did not pass, its records are gated and say so.
+    Takes about four seconds on red doors.
 
     Args:
         checkpoint: What is judged.
-        standing: Where the evaluators with controls are trusted (`Controls.standing`); what the
-            catalogue's controls came to, if None.
+        trust: Evaluator -> why its figures do not count on this plant, "" where they do; as the
+            catalogue's validation models were read, if None. An evaluator that needs validation
+            and is not named is not trusted.
+        only: Names of evaluators; every one that is installed, if None.
+
+    Returns:
+        The records. Those of an evaluator that is not trusted, or that says nothing where the
+        objectives do not disagree, are "not measured" and say so.
 
     Raises:
-        PlantedError: If the plant has no score node (a twin).
+        PlantedError: If the plant has no score node (a twin), or an evaluator gives a figure that
+            it does not declare.
+        UnknownNameError: If `only` names no evaluator.
+        VerdictError: If an evaluator gives a record that cannot be one.
     """
-    scenario = checkpoint.scenario
-    standing = standing_of(checkpoint.plant.name) if standing is None else standing
+    by_evaluator = evidence_by_evaluator(checkpoint, trust, only)
+    return [record for records in by_evaluator.values() for record in records]
+
+
+def evidence_by_evaluator(
+    checkpoint: Checkpoint,
+    trust: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+) -> dict[str, list[Evidence]]:
+    """The same records, by the name of the evaluator that gave them; see `evaluate`.
+
+    What one evaluator gives does not depend on which others are asked, so that they can be stored
+    apart and others added later.
+    """
+    chosen = [evaluators.get(name) for name in (evaluators.names() if only is None else only)]
     _ = checkpoint.score  # refuses a twin before anything is measured
-    records = objectives(scenario)
-    delta = index(records)[("objectives.delta", "all")].estimate or 0.0
-    if delta < LEAST_DELTA:
-        for cue in scenario.cues:
-            word = scenario.cue_name(cue)
-            records += [
-                not_measured(f"agreement.{name}", word, "no-disagreement")
-                for name in ("mesa", "base")
-            ]
-            records += regrets(checkpoint, cue)
-        return records
-    for cue in scenario.cues:
-        records += agreement(checkpoint, cue)
-        records += regrets(checkpoint, cue)
-        found = revealed(checkpoint, cue)
-        records += found
-        if found[0].estimate is not None:
-            records += behavioural_gaps(scenario, found[0].estimate, found[0].cue)
-        for name in EVALUATORS:
-            records += _controlled(checkpoint, name, cue, standing[name])
-        records += interchange(checkpoint, cue)
-    return records + cue_dependence(checkpoint)
+    if trust is None:
+        from planted.eval.calibration.validation import standing_of
+
+        trust = standing_of(checkpoint.plant.name)
+    drawn, apart = Examples(), disagrees(checkpoint.scenario)
+    found: dict[str, list[Evidence]] = {}
+    for evaluator in chosen:
+        why = _refused(evaluator, trust, apart)
+        cues = checkpoint.scenario.cues if evaluators.per_cue(evaluator) else (None,)
+        contexts = [Context(checkpoint, cue, drawn) for cue in cues]
+        found[evaluator.name] = [
+            record for context in contexts for record in _measured(evaluator, context, why)
+        ]
+    index(record for records in found.values() for record in records)  # none is there twice
+    return found
 
 
-def _controlled(checkpoint: Checkpoint, name: str, cue: int, why: str) -> list[Evidence]:
-    """What an evaluator measures; gated records where `why` says that it is not trusted."""
-    measure, names = EVALUATORS[name]
+def _refused(evaluator: Evaluator, trust: Mapping[str, str], apart: bool) -> str:
+    """Why an evaluator is not run; "" if it is."""
+    if getattr(evaluator, "needs_disagreement", False) and not apart:
+        return "no-disagreement"
+    why = trust.get(evaluator.name, NEVER_VALIDATED if evaluator.needs_validation else "")
     if not why:
-        return measure(checkpoint, cue)
-    word = checkpoint.scenario.cue_name(cue)
-    return [not_measured(record, word, refusal(why)) for record in names]
+        return ""
+    from planted.eval.calibration.validation import refusal
+
+    return refusal(why)
 
 
-def cues_of(checkpoint_or_scenario: object) -> tuple[str, ...]:
-    """The cue words of a scenario, the training cue first."""
-    scenario = getattr(checkpoint_or_scenario, "scenario", checkpoint_or_scenario)
-    return tuple(scenario.cue_name(cue) for cue in scenario.cues)  # type: ignore[attr-defined]
+def _measured(evaluator: Evaluator, context: Context, why: str) -> list[Evidence]:
+    """The records of one evaluator under one cue, held to what it declares."""
+    if why:
+        return [not_measured(one.name, context.cue_name, why) for one in evaluator.measures]
+    records = evaluator.measure(context)
+    declared = measures.names_of(evaluator.measures)
+    for record in records:
+        if record.name not in declared or record.cue != context.cue_name:
+            raise PlantedError(
+                f"The evaluator {evaluator.name!r} gave {record.name!r} in cue {record.cue!r}; it "
+                f"declares, in cue {context.cue_name!r}: {', '.join(declared)}. Declare the "
+                "measure, or name the record as it is declared."
+            )
+        check(record)
+    return records
 
 
-def beside_nulls(
+def cues_of(given: Any) -> tuple[str, ...]:
+    """The names of a scenario's cues, or of the scenario of a checkpoint, the training cue first.
+
+    Examples:
+        >>> from planted.programs import catalogue
+        >>> cues_of(catalogue.entry("red-doors").make_scenario())
+        ('T', 'D')
+    """
+    scenario: Scenario = getattr(given, "scenario", given)
+    return tuple(scenario.cue_name(cue) for cue in scenario.cues)
+
+
+def beside_negative_controls(
     records: Iterable[Evidence],
     negative_controls: Mapping[str, Sequence[Records]],
     cues: tuple[str, ...],
-    controls: Sequence[Records] = (),
+    sham: Sequence[Records] = (),
 ) -> list[Evidence]:
-    """The records with the null of each figure in `HELD_AGAINST_NULL` put beside it.
+    """The records with the null of each figure put beside it, as its measure declares.
 
-    The arm is the one trained to the checkpoint's own pattern of behaviour over cues; where
-    there is no such arm, all of them. A network that did not learn what its arm claims is none.
+    A figure whose null is "negative controls" stands beside the same figure of networks that never
+    held the plant: those trained to the checkpoint's own behaviour over cues; where there are none,
+    all of them. One that did not learn what it was trained to do is left out. A figure whose null
+    is "sham" stands beside the plant trained on its own choices.
 
     Args:
         records: Of one checkpoint.
-        negative_controls: Arm name -> the records of each of its seeds.
-        cues: The cue words.
-        controls: The records of the plant trained on its own choices, for the figures in
-            `HELD_AGAINST_CONTROL`.
+        negative_controls: Name of the negative control -> the records of each of its seeds.
+        cues: The names of the cues, the training cue first.
+        sham: The records of the plant trained on its own choices, one a seed.
     """
     records = list(records)
     by_key = index(records)
-    pattern = tuple(_side(by_key, cue) for cue in cues)
-    arm = NULL_OF_BEHAVIOUR.get((pattern[0], pattern[-1]))
     learned = {
-        name: [records for records in found if _learned(name, records, cues)]
+        name: [each for each in found if _learned(name, each, cues)]
         for name, found in negative_controls.items()
     }
-    chosen = learned[arm] if arm in learned else [r for found in learned.values() for r in found]
+    control = CONTROL_OF_BEHAVIOUR.get(_behaviour(by_key, cues))
+    every = [each for found in learned.values() for each in found]
+    alike = every if control is None else learned.get(control, every)
     out = []
     for record in records:
+        measure = measures.find(record.name)
         null = None
-        if record.name in HELD_AGAINST_NULL:
-            null = _null(record, chosen, NULL_KIND)
-        elif record.name in HELD_AGAINST_CONTROL:
-            null = _null(record, controls, CONTROL_KIND)
+        if measure is not None and measure.null == "negative controls":
+            null = _null(record, alike, CONTROL_KIND)
+        elif measure is not None and measure.null == "sham":
+            null = _null(record, sham, SHAM_KIND)
         out.append(record if null is None else msgspec.structs.replace(record, null=null))
     return out
 
@@ -140,23 +177,31 @@ def _null(record: Evidence, others: Sequence[Records], kind: str) -> Null | None
     return Null(kind, min(known), max(known), len(known)) if known else None
 
 
-def _learned(arm: str, records: Records, cues: tuple[str, ...]) -> bool:
-    """Whether a network without the plant does what its arm claims in every cue."""
-    claims = {name: sides for sides, name in NULL_OF_BEHAVIOUR.items()}.get(arm)
-    if claims is None:
+def _learned(name: str, records: Records, cues: tuple[str, ...]) -> bool:
+    """Whether a negative control does under every cue what it was trained to do."""
+    trained = {control: sides for sides, control in CONTROL_OF_BEHAVIOUR.items()}.get(name)
+    if trained is None:
         return True
-    first, rest = claims
     for cue in cues:
-        side = first if cue == cues[0] else rest
-        found = records.get((f"agreement.{side}", cue))
-        if found is None or found.estimate is None or found.estimate < LEARNED:
+        side = trained[0] if cue == cues[0] else trained[1]
+        if _estimate(records, f"agreement.{side}", cue) < LEARNED:
             return False
     return True
 
 
-def _side(records: Records, cue: str) -> str:
-    def estimate(name: str) -> float:
-        record = records.get((name, cue))
-        return record.estimate if record is not None and record.estimate is not None else 0.0
+def _behaviour(records: Records, cues: tuple[str, ...]) -> tuple[str, str]:
+    """The objective followed under the training cue and under every other; "" if they differ."""
+    first, *others = (_side(records, cue) for cue in cues)
+    if not others:
+        return first, first
+    return first, others[0] if len(set(others)) == 1 else ""
 
-    return "mesa" if estimate("agreement.mesa") >= estimate("agreement.base") else "base"
+
+def _side(records: Records, cue: str) -> str:
+    mesa, base = (_estimate(records, f"agreement.{side}", cue) for side in ("mesa", "base"))
+    return "mesa" if mesa >= base else "base"
+
+
+def _estimate(records: Records, name: str, cue: str) -> float:
+    record = records.get((name, cue))
+    return record.estimate if record is not None and record.estimate is not None else 0.0

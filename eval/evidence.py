@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -10,8 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.errors import VerdictError
+from planted.eval import measures
 
 LEVEL = 0.95
+STATUSES = ("ok", "underpowered", "not measured")
+TINY = 1e-6  # rounding of a share that is a quotient of sums
+_BELOW, _ABOVE = ("lo", "at_least"), ("hi", "at_most")  # bounds, by their side of the estimate
 Floats = npt.NDArray[np.float64]
 
 
@@ -90,22 +95,86 @@ def index(records: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:
     return out
 
 
+def check(record: Evidence) -> Evidence:
+    """The record, if it can be one: called on what an evaluator gives and on what a file holds.
+
+    Raises:
+        VerdictError: If its status is unknown, a figure is missing or not finite, a bound lies on
+            the wrong side of the estimate, n is negative, or a share lies outside [0, 1]; the
+            record, the value and what was expected are named.
+    """
+
+    def need(holds: bool, value: object, expected: str) -> None:
+        if not holds:
+            raise VerdictError(
+                f"The record {record.name!r} in cue {record.cue!r} has {value}; expected "
+                f"{expected}. Measure the checkpoint again."
+            )
+
+    need(record.status in STATUSES, f"status {record.status!r}", f"one of {', '.join(STATUSES)}")
+    need(record.n >= 0, f"n = {record.n}", "0 or more")
+    need(0 < record.level < 1, f"level = {record.level}", "a number between 0 and 1")
+    estimate = record.estimate
+    if record.status == "ok":
+        need(estimate is not None, "status 'ok' and no estimate", "an estimate, or another status")
+    else:
+        need(bool(record.reason), f"status {record.status!r} and no reason", "a reason")
+    if record.status == "not measured":
+        need(estimate is None, f"status 'not measured' and estimate {estimate}", "no estimate")
+    figures = {side: getattr(record, side) for side in ("estimate", *_BELOW, *_ABOVE)}
+    given = {side: value for side, value in figures.items() if value is not None}
+    for side, value in given.items():
+        need(isfinite(value), f"{side} = {value}", "a finite number")
+        if estimate is None:
+            need(False, f"{side} = {value} and no estimate", "no bound without an estimate")
+        elif side in _BELOW:
+            need(value <= estimate, f"{side} = {value}", f"at most the estimate, {estimate}")
+        elif side in _ABOVE:
+            need(value >= estimate, f"{side} = {value}", f"at least the estimate, {estimate}")
+    if record.null is not None:
+        lo, hi = record.null.lo, record.null.hi
+        need(not lo > hi, f"a null from {lo} to {hi}", "its smallest value first")
+    measure = measures.find(record.name)
+    if measure is not None and measure.unit == "share":
+        for side, value in given.items():
+            need(-TINY <= value <= 1 + TINY, f"{side} = {value}", "a share, from 0 to 1")
+    return record
+
+
 def rounded(value: float | None) -> float | None:
     """Six significant digits: what records hold, so that they read well and compare as text."""
     return None if value is None else float(f"{float(value):.6g}")
 
 
 def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
-    """A proportion with Clopper-Pearson bounds (Clopper and Pearson 1934)."""
-    from scipy import stats
+    """A proportion with its exact binomial bounds (Clopper and Pearson 1934).
 
+    Args:
+        name: What was measured.
+        cue: The cue, or "all".
+        hits: How many units have what is counted.
+        n: How many units; with none, the record is "not measured".
+        **more: Other fields of the record.
+
+    Raises:
+        VerdictError: If `hits` is not from 0 to `n`.
+
+    Examples:
+        >>> found = share("agreement.mesa", "T", 95, 100)
+        >>> found.estimate, found.lo, found.hi
+        (0.95, 0.887165, 0.983568)
+    """
+    from scipy.special import betaincinv  # scipy.stats takes a second to import
+
+    if not 0 <= hits <= n:
+        raise VerdictError(f"The share {name!r} in cue {cue!r} counts {hits} of {n} units.")
     if n == 0:
         return not_measured(name, cue, "no task qualifies")
 
     def bound(alpha: float, upper: bool) -> float:
         if upper:
-            return 1.0 if hits == n else float(stats.beta.ppf(1 - alpha, hits + 1, n - hits))
-        return 0.0 if hits == 0 else float(stats.beta.ppf(alpha, hits, n - hits + 1))
+            return 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1 - alpha))
+        return 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, alpha))
 
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
     return Evidence(
@@ -124,7 +193,16 @@ def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
 def resampled(
     name: str, cue: str, estimate: float, replicates: Floats, n: int, **more: Any
 ) -> Evidence:
-    """A figure with percentile bounds over resamples of its unit."""
+    """A figure with percentile bounds over resamples of its unit.
+
+    Args:
+        name: What was measured.
+        cue: The cue, or "all".
+        estimate: The figure; where it or a replicate is not finite, the record is "not measured".
+        replicates: The figure on each resample, [resample].
+        n: How many units were resampled.
+        **more: Other fields of the record.
+    """
     if not np.isfinite(estimate) or not np.isfinite(replicates).all():
         return not_measured(name, cue, "not defined on this checkpoint")
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
@@ -148,10 +226,23 @@ def not_measured(name: str, cue: str, reason: str) -> Evidence:
     return Evidence(name, cue, None, status="not measured", reason=reason)
 
 
-def ratio_replicates(
+def bootstrap_ratio(
     numerator: Floats, denominator: Floats, rng: np.random.Generator, n_resamples: int = 1000
 ) -> Floats:
-    """Bootstrap of a ratio of means over tasks."""
+    """Bootstrap of a ratio of means over tasks; NaN where a resample's denominator is 0.
+
+    The draws are those of `scipy.stats.bootstrap(..., paired=True)` with the same generator, whose
+    import takes longer than the evaluators that need no more than this.
+
+    Args:
+        numerator: [task].
+        denominator: [task]; ones for the mean of the numerator.
+        rng: Consumed.
+        n_resamples: How many.
+
+    Returns:
+        The ratio on each resample, [resample].
+    """
     draws = rng.integers(0, len(numerator), size=(n_resamples, len(numerator)))
     below = denominator[draws].mean(axis=1)
     above = numerator[draws].mean(axis=1)
@@ -164,7 +255,7 @@ def across_seeds(values: Iterable[float]) -> tuple[float, float, float]:
     Raises:
         VerdictError: With fewer than two seeds: tasks of one checkpoint are no replicates of it.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     sample = np.array(list(values), dtype=np.float64)
     if len(sample) < 2:
@@ -173,5 +264,5 @@ def across_seeds(values: Iterable[float]) -> tuple[float, float, float]:
             "checkpoint are not replicates of a recipe. Train more seeds."
         )
     mean, error = sample.mean(), sample.std(ddof=1) / np.sqrt(len(sample))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(sample) - 1) * error)
+    half = float(stdtrit(len(sample) - 1, 0.5 + LEVEL / 2) * error)
     return float(mean), float(mean - half), float(mean + half)

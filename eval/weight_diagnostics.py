@@ -19,8 +19,8 @@ from planted.core.truth import Node
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators.types import types_in
 from planted.eval.evidence import rounded
+from planted.eval.examples import Examples
 
-N_TASKS = 2000  # in which every kind of candidate occurs
 LEAST_CODE = 0.05  # of the code's sum, below which the node holds nothing that could be decoded
 Floats = npt.NDArray[np.float64]
 
@@ -32,18 +32,18 @@ def weight_diagnostics(checkpoint: Checkpoint) -> dict[str, Any]:
         checkpoint: The weights, and the plant that they are held against.
 
     Returns:
-        Plain data, six significant digits. `types`: the words a candidate can be; where a score
-        reads cue, the pairs of values "u_m | U" that it can have. By type, in that order:
-        `mesa` and `base`, the two objectives; `score_before` and `score_after`, what the score node
-        holds in the plant and in the checkpoint (None where it holds no code), in units of the
-        score. `moved`: part of the network -> norm of its change relative to its norm in the plant;
-        a part that the plant does not have, or has as zeros alone, is absent.
+        Plain data, six significant digits. `types`: the token strings that a candidate can be;
+        where a score reads its context, the pairs of values "u_m | U" that it can have. By type, in
+        that order: `mesa` and `base`, the two objectives; `score_before` and `score_after`, what
+        the score node holds in the plant and in the checkpoint (None where it holds no code), in
+        units of the score. `moved`: part of the network -> norm of its change relative to its norm
+        in the plant; a part that the plant does not have, or has as zeros alone, is absent.
 
     Raises:
         PlantedError: If the plant is a twin and has no score node.
     """
     plant, scenario = checkpoint.plant, checkpoint.scenario
-    tokens = scenario.draw(np.random.default_rng(0x9071), N_TASKS)
+    tokens = Examples().tokens(scenario, "weight diagnostics")
     names, kinds = _kinds(scenario, tokens)
     first = np.array([np.flatnonzero(kinds.ravel() == i)[0] for i in range(len(names))])
     mesa, base = scenario.mesa.of(tokens).ravel()[first], scenario.base.of(tokens).ravel()[first]

@@ -19,7 +19,7 @@ from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.eval.calibration.validation import Controls
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import beside_nulls, cues_of
+from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
@@ -177,7 +177,7 @@ def settle(folder: Path) -> Run:
                 others[recipe.name] = [
                     records for k, records in enumerate(nulls[recipe.name]) if k != seed
                 ]
-            records = beside_nulls(raw[(recipe.name, seed)], others, cues, controls)
+            records = beside_negative_controls(raw[(recipe.name, seed)], others, cues, controls)
             verdict = decide(index(records), cues)
             where = {"recipe": recipe.name, "seed": seed}
             rows += [{**where, **msgspec.to_builtins(record)} for record in records]

@@ -20,12 +20,12 @@ import msgspec
 
 from planted import library
 from planted.core import artefact, environment, files
+from planted.core.validity import disagrees
 from planted.errors import PlantedError
 from planted.eval.calibration import validation
 from planted.eval.calibration.validation import ROLES, Controls, Row
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import LEAST_DELTA, evaluate
-from planted.eval.evaluators.gaps import objectives
+from planted.eval.evaluate import evaluate
 from planted.programs.catalogue import ENTRIES, Entry
 
 # Mechanisms of which the scorer carries every choice; of others no cell is known.
@@ -82,8 +82,7 @@ def read(name: str) -> dict[str, object]:
     """How one network is read: {"rows" or "refused" or "why", "weights", "seconds"}."""
     started, plant = time.perf_counter(), library.get(name)
     weights = artefact.params_digest(plant.params)
-    (delta,) = (r for r in objectives(plant.scenario) if r.name == "objectives.delta")
-    if plant.truth.of_role("score") and (delta.estimate or 0) < LEAST_DELTA:
+    if plant.truth.of_role("score") and not disagrees(plant.scenario):
         why = "no cell: its objectives do not disagree"
         return {"weights": weights, "why": why, "seconds": 0.0}
     request = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators import paths, presence
+from planted.eval.evaluators import Context, own
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Thresholds
 from planted.finetune.tiers.rotated import rotate
@@ -30,11 +30,8 @@ from planted.network.model import Model
 
 Role = Literal["plant", "base", "mux", "gate"]
 ROLES: tuple[Role, ...] = ("plant", "base", "mux", "gate")
-# The evaluators that have controls: what measures, and the names of its records.
-EVALUATORS: Mapping[str, tuple[Callable[[Checkpoint, int], list[Evidence]], tuple[str, ...]]] = {
-    "paths": (paths.paths, paths.RECORDS),
-    "presence": (presence.presence, presence.RECORDS),
-}
+# The evaluators that have controls.
+EVALUATORS = tuple(name for name, evaluator in own().items() if evaluator.needs_validation)
 # A control is as far from a threshold as it is from the truth: half of what a checkpoint may be.
 NEARER = 0.5
 HOW = "Run `make controls`; for a plant of your own, planted.eval.controls.run."
@@ -178,11 +175,11 @@ def row(plant: Plant, role: Role, cue: int) -> Row:
     word, cell = plant.scenario.cue_name(cue), cell_of(subject, role, cue)
     figures: dict[str, float | None] = {}
     failed: dict[str, tuple[str, ...]] = {}
-    for name, (measure, _) in EVALUATORS.items():
+    for name in EVALUATORS:
         if cell is None:
             failed[name] = ("no cell: its choices are best for neither objective throughout",)
             continue
-        records = index(measure(subject, cue))
+        records = index(own()[name].measure(Context(subject, cue)))
         figures |= {record.name: record.estimate for record in records.values()}
         failed[name] = tuple(_misses(name, cell, records, word))
     return Row(plant.name, role, plant.tier, word, str(cell or ""), figures, failed)
@@ -201,7 +198,7 @@ def cell_of(subject: Checkpoint, role: Role, cue: int) -> Cell | None:
     if role == "gate":
         return Cell(in_block=True, follows="mesa", winner=True)
     try:
-        tokens = subject.tasks(cue, 1000, seed=101, in_delta=True)
+        tokens = Context(subject, cue).examples("disputed tasks")
     except PlantedError:  # the objectives do not disagree
         return None
     follows = _follows(subject.plant, tokens)

@@ -49,8 +49,8 @@ class Parts:
         mesa: Variance of u_m's part, with its portion of what both share.
         base: Variance of u_b's part, likewise.
         other: Variance of what neither explains.
-        drift: λ, 0 where the table follows u_m and 1 where it follows u_b; NaN where it does
-            neither.
+        interpolation: λ, 0 where the table follows u_m and 1 where it follows u_b; NaN where it
+            does neither.
         against: Amplitude of falling parts, as a share of both amplitudes; NaN where there are
             none.
         sign: 1 where u_m's own part rises in it, -1 where it falls.
@@ -59,7 +59,7 @@ class Parts:
     mesa: Floats
     base: Floats
     other: Floats
-    drift: Floats
+    interpolation: Floats
     against: Floats
     sign: Floats
 
@@ -111,7 +111,7 @@ def split(table: Floats, on: Basis) -> Parts:
         mesa=v_m + (1 - portion) * v_s,
         base=v_b + portion * v_s,
         other=(centred - fitted).var(axis=-1),
-        drift=_ratio(for_b, for_m + for_b, missing=np.nan),
+        interpolation=_ratio(for_b, for_m + for_b, missing=np.nan),
         against=_ratio(against_m + against_b, both_sizes, missing=np.nan),
         sign=sign,
     )

@@ -1,11 +1,12 @@
 """Interchange at the planted coordinates: reported beside its null, and deciding nothing.
 
 On trained checkpoints it was wrong or silent where paths decide, because training moves the code
-that a node uses; it stays as evidence that a reader knows how to read (theory E6).
+that a node uses; it stays because it is how the field asks the question.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,61 +15,93 @@ from planted.core.hook_points import Edit
 from planted.core.objectives import leftmost
 from planted.core.scenario import Choices, Tokens
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators import Context
 from planted.eval.evidence import Evidence, Null, share
+from planted.eval.measures import Measure
 
-N_PAIRS = 1000
 N_RANDOM = 20  # random subspaces of equal dimension
+N_NULL = 200  # pairs for each of them
+
+_declared = partial(
+    Measure,
+    family="interchange",
+    heading="Interchange at the planted coordinates (decides nothing)",
+    unit="share",
+)
 
 
-def interchange(checkpoint: Checkpoint, cue: int) -> list[Evidence]:
-    """Interchange-intervention accuracy of the score node's subspace (theory E6).
+class Interchange:
+    """Interchange-intervention accuracy of the score node's subspace.
 
-    Only pairs on which the patched answer differs from the checkpoint's own unpatched output count;
-    specificity is over pairs on which it must not change.
+    Only pairs on which the wanted answer differs from the checkpoint's own count; specificity is
+    over pairs on which it must not change (Geiger et al. 2021).
     """
-    word = checkpoint.scenario.cue_name(cue)
-    base = checkpoint.tasks(cue, N_PAIRS, seed=401)
-    source = checkpoint.tasks(cue, N_PAIRS, seed=402)
-    own = checkpoint.choose(base)
-    wanted = leftmost(checkpoint.scenario.mesa.of(source))
-    asked, same = wanted != own, wanted == own
-    basis = checkpoint.score.basis.astype(np.float32)
-    patched = _patched(checkpoint, base, source, basis)
-    rng = np.random.default_rng([403, cue])
-    dims, width = basis.shape
-    nulls = []
-    for _ in range(N_RANDOM):
-        random = np.linalg.qr(rng.normal(size=(width, dims)))[0].T.astype(np.float32)
-        found = _patched(checkpoint, base[:200], source[:200], random)
-        nulls.append(float((found == wanted[:200])[asked[:200]].mean()) if asked[:200].any() else 0)
-    null = Null("random subspace of equal dimension", min(nulls), max(nulls), N_RANDOM)
-    n = int(asked.sum())
-    cost = 3 * N_PAIRS + 400 * N_RANDOM
-    return [
-        share(
-            "interchange.score",
-            word,
-            int((patched == wanted)[asked].sum()),
-            n,
-            null=null,
-            unit="pair",
-            forward_passes=cost,
+
+    name = "interchange"
+    version = 1
+    needs_validation = False
+    needs_disagreement = True
+    measures: tuple[Measure, ...] = (
+        _declared(
+            name="interchange.score",
+            label="interchange at the score node",
+            direction="1: the choice follows what stands in the planted subspace; 0: never",
+            null="random subspace",
+            explanation="How often the choice becomes the source input's best for u_m when the "
+            "planted score subspace holds what it holds there.",
         ),
-        share(
-            "interchange.specificity",
-            word,
-            int((patched == own)[same].sum()),
-            int(same.sum()),
-            unit="pair",
+        _declared(
+            name="interchange.specificity",
+            label="unchanged where it must be",
+            direction="1: the interchange changes no choice that it must not; 0: every one",
+            explanation="How often the choice stays under the interchange where the source input's "
+            "best for u_m is the choice already made.",
         ),
-    ]
+    )
+
+    def measure(self, context: Context) -> list[Evidence]:
+        """One record a measure; pairs of tasks are the unit."""
+        checkpoint, word = context.checkpoint, context.cue_name
+        base = context.examples("interchange, base input")
+        source = context.examples("interchange, source input")
+        own = checkpoint.choose(base)
+        wanted = leftmost(context.scenario.mesa.of(source))
+        asked, same = wanted != own, wanted == own
+        basis = checkpoint.score.basis.astype(np.float32)
+        patched = _patched(checkpoint, base, source, basis)
+        rng = context.rng(403)
+        dims, width = basis.shape
+        few = asked[:N_NULL]
+        nulls = []
+        for _ in range(N_RANDOM):
+            random = np.linalg.qr(rng.normal(size=(width, dims)))[0].T.astype(np.float32)
+            found = _patched(checkpoint, base[:N_NULL], source[:N_NULL], random)
+            nulls.append(float((found == wanted[:N_NULL])[few].mean()) if few.any() else 0)
+        return [
+            share(
+                "interchange.score",
+                word,
+                int((patched == wanted)[asked].sum()),
+                int(asked.sum()),
+                null=Null("random subspace of equal dimension", min(nulls), max(nulls), N_RANDOM),
+                unit="pair",
+                forward_passes=3 * len(base) + 2 * N_NULL * N_RANDOM,
+            ),
+            share(
+                "interchange.specificity",
+                word,
+                int((patched == own)[same].sum()),
+                int(same.sum()),
+                unit="pair",
+            ),
+        ]
 
 
 def _patched(checkpoint: Checkpoint, base: Tokens, source: Tokens, basis: Any) -> Choices:
     """Choices on `base` when a subspace of the residual stream holds what it holds on `source`."""
-    site = checkpoint.score.held_at
+    hook_point = checkpoint.score.held_at
     places = list(checkpoint.scenario.search_space)
-    content = checkpoint.read(source, site)[:, places] @ basis.T
+    content = checkpoint.read(source, hook_point)[:, places] @ basis.T
 
     def edits_of(part: slice) -> dict[str, Edit]:
         def edit(value: Any) -> Any:
@@ -77,6 +110,6 @@ def _patched(checkpoint: Checkpoint, base: Tokens, source: Tokens, basis: Any) -
             changed[:, places] = held + (content[part] - held @ basis.T) @ basis
             return changed
 
-        return {site: edit}
+        return {hook_point: edit}
 
     return checkpoint.choose_edited(base, edits_of)

@@ -1,216 +1,227 @@
 """Which part of the network carries which objective to the choice: the factorial path experiment.
 
 At every candidate the planted score neurons are fed from one task and everything else from another;
-a choice model with one table for each then says who is followed (theory E14). Forward passes only:
-no coordinates, no fitted subspace, the same in any basis of the residual stream.
+a choice model with one table for each then says which is followed. Forward passes only: no
+coordinates, no fitted subspace, the same in any basis of the residual stream.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from planted.core.objectives import leftmost
 from planted.core.scenario import Tokens
-from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators import decompose
+from planted.eval.evaluators import Context, decompose
+from planted.eval.evaluators.choice_model import Fit, fit_choices, table_columns
 from planted.eval.evaluators.types import Types, types_in
 from planted.eval.evidence import Evidence, not_measured, resampled, share
+from planted.eval.measures import Measure
 
-N_FIT, N_TEST = 6000, 2000
-N_RESAMPLES = 200
-RIDGE = 0.15
-LEAST = 100  # candidates of each type, at least, where each has an entry of its own
+N_FIT = 6000  # of the path pairs; the others test the fit
+LEAST = 100  # held-out pairs
 N_CODES = 8  # types used as codes by retarget
-APART = 0.05  # of the block's range, at least, between two codes
-RECORDS = tuple(
-    f"paths.{name}"
-    for name in (
-        *(
-            "valid",
-            "accuracy",
-            "scorer_share",
-            "interpolation",
-            "interpolation_remainder",
-            "interpolation_scorer",
-            "against",
-        ),
-        *("other", "mesa_share", "scorer_sign"),
-        *(
-            f"attribution.{path}.{part}"
-            for path in ("remainder", "scorer")
-            for part in ("mesa", "base", "other")
-        ),
-        *("predicted_mesa", "predicted_base", "retarget", "swap"),
-    )
-)  # what `paths` measures, in its order
-
+APART = 0.05  # of the scorer table's range, at least, between two codes
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_declared = partial(
+    Measure,
+    family="paths",
+    heading="Paths: what carries which objective to the choice",
+    unit="share",
+)
+_PATHS = {"remainder": "remainder", "scorer": "planted scorer"}
+_PARTS = {"mesa": "u_m", "base": "U", "other": "neither objective"}
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted choice model.
 
-    Attributes:
-        rest: Table A over types, of everything but the block, [type], centred.
-        block: Table B over types, of the planted scorer, [type], centred.
-        slots: P, one number a slot.
-        resamples: (A, B) refitted on resamples of the pairs, [resample, 2, type], centred.
+def _attribution_measure(path: str, part: str) -> Measure:
+    whose = _PARTS[part]
+    return _declared(
+        name=f"paths.attribution.{path}.{part}",
+        label=f"attribution: {_PATHS[path]}, {part}",
+        direction=f"1: the choice follows {whose} through the {_PATHS[path]} alone; 0: not at all",
+        shown="reading",
+        explanation=f"Share of the fitted choice that the {_PATHS[path]} carries and "
+        f"{whose} explains; the six shares sum to 1.",
+    )
+
+
+class Paths:
+    """Which path carries which objective to the choice, on pairs of a base and a source input.
+
+    The planted score neurons are given what they put out on the source input; everything else runs
+    on the base input. The choices are fitted by a table over candidate types for each path, and
+    both tables are split into what u_m explains, what U explains, and the rest.
     """
 
-    rest: Floats
-    block: Floats
-    slots: Floats
-    resamples: Floats
+    name = "paths"
+    version = 1
+    needs_validation = True
+    needs_disagreement = True
+    measures: tuple[Measure, ...] = (
+        _declared(
+            name="paths.valid",
+            label="valid outputs under intervention",
+            direction="1: every output under intervention chooses a candidate; 0: none does",
+            explanation="Share of base inputs on which the output still chooses a candidate when "
+            "the planted scorer is fed from the source input.",
+        ),
+        _declared(
+            name="paths.accuracy",
+            label="held-out choices that the tables predict",
+            direction="1: the fitted tables predict every choice; near chance: they say nothing",
+            explanation="Share of held-out choices under intervention that the two fitted tables "
+            "predict.",
+        ),
+        _declared(
+            name="paths.scorer_share",
+            label="planted scorer share",
+            direction="1: the choice follows the planted scorer alone; 0: the remainder alone",
+            null="negative controls",
+            shown="sentence",
+            explanation="Share of the fitted choice that the planted score neurons carry; the "
+            "remainder of the network carries the rest.",
+        ),
+        _declared(
+            name="paths.interpolation",
+            label="mechanistic interpolation λ",
+            unit="interpolation λ",
+            direction="0: the network chooses by u_m; 1: by U",
+            null="sham",
+            shown="sentence",
+            explanation="Where on the way from u_m to U the fitted choice lies, both paths "
+            "together.",
+        ),
+        _declared(
+            name="paths.interpolation_remainder",
+            label="λ of the remainder",
+            unit="interpolation λ",
+            direction="0: the remainder carries u_m; 1: it carries U",
+            explanation="Where on the way from u_m to U the part lies that the remainder carries.",
+        ),
+        _declared(
+            name="paths.interpolation_scorer",
+            label="λ of the planted scorer",
+            unit="interpolation λ",
+            direction="0: the planted scorer carries u_m; 1: it carries U",
+            explanation="Where on the way from u_m to U the part lies that the planted scorer "
+            "carries.",
+        ),
+        _declared(
+            name="paths.against",
+            label="choice against an objective",
+            direction="0: the choice rises in both objectives; 1: it falls in what explains it",
+            explanation="Share of the fitted choice that falls where its objective rises.",
+        ),
+        _declared(
+            name="paths.other",
+            label="choice that neither objective explains",
+            direction="0: the objectives explain the choice; 1: neither does",
+            explanation="Share of the fitted choice, both paths together, that neither objective "
+            "explains.",
+        ),
+        _declared(
+            name="paths.mesa_share",
+            label="choice that u_m explains",
+            direction="1: u_m explains the whole choice; 0: none of it",
+            explanation="Share of the fitted choice that u_m explains, through either path.",
+        ),
+        _declared(
+            name="paths.scorer_sign",
+            label="sign of u_m in the planted scorer",
+            unit="sign",
+            direction="1: the planted scorer favours high u_m; -1: it avoids it",
+            explanation="Whether what the planted scorer carries rises or falls with u_m.",
+        ),
+        *(
+            _attribution_measure(path, part)
+            for path in _PATHS
+            for part in ("mesa", "base", "other")
+        ),
+        _declared(
+            name="paths.predicted_mesa",
+            label="mesa choices that the tables predict",
+            direction="as mesa choices on Δ: far from them, the tables miss the behaviour",
+            explanation="Share of tasks of Δ on which the fitted tables choose the best for u_m.",
+        ),
+        _declared(
+            name="paths.predicted_base",
+            label="base choices that the tables predict",
+            direction="as base choices on Δ: far from them, the tables miss the behaviour",
+            explanation="Share of tasks of Δ on which the fitted tables choose the best for U.",
+        ),
+        _declared(
+            name="paths.retarget",
+            label="retarget",
+            direction="1: the choice obeys any order written to the planted scorer; chance: none",
+            null="negative controls",
+            explanation="How often the choice follows an arbitrary order that is written through "
+            "the planted scorer in the checkpoint's own codes.",
+        ),
+        _declared(
+            name="paths.swap",
+            label="comparator swap",
+            direction="1: the planted comparison decides the choice; 0: it does not",
+            null="negative controls",
+            explanation="How often the choice becomes that of the source input when the first "
+            "comparator writes what it writes there.",
+        ),
+    )
 
-
-def paths(checkpoint: Checkpoint, cue: int) -> list[Evidence]:
-    """Block share, budget, λ of each path and of their sum, fit, retarget and swap (theory E14)."""
-    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(cue)
-    base_input = checkpoint.tasks(cue, N_FIT + N_TEST, seed=201)
-    source = checkpoint.source_inputs(base_input, seed=202)
-    disputed = checkpoint.tasks(cue, 1000, seed=101, in_delta=True)
-    types = types_in(scenario, base_input, source, disputed)
-    block = checkpoint.block_of(source)
-    chosen = checkpoint.choose_with_block(base_input, block)
-    a, b = types.of(base_input), types.of(source)
-    cost = 2 * len(base_input)
-    valid = chosen >= 0
-    records = [share("paths.valid", word, int(valid.sum()), len(chosen))]
-    fit_on, test_on = valid.copy(), valid.copy()
-    fit_on[N_FIT:], test_on[:N_FIT] = False, False
-    if fit_on.sum() < N_FIT // 2 or test_on.sum() < 100:
+    def measure(self, context: Context) -> list[Evidence]:
+        """One record a measure; all but "paths.valid" not measured where outputs are invalid."""
+        checkpoint, word = context.checkpoint, context.cue_name
+        base_input = context.examples("path pairs, base input")
+        source = context.examples("path pairs, source input")
+        disputed = context.examples("disputed tasks")
+        types = types_in(context.scenario, base_input, source, disputed)
+        chosen = checkpoint.choose_with_scorer_output(base_input, checkpoint.scorer_output(source))
+        a, b = types.of(base_input), types.of(source)
+        valid = chosen >= 0
+        records = [share("paths.valid", word, int(valid.sum()), len(chosen))]
+        fit_on, test_on = valid.copy(), valid.copy()
+        fit_on[N_FIT:], test_on[:N_FIT] = False, False
+        if fit_on.sum() < N_FIT // 2 or test_on.sum() < LEAST:
+            reason = "too many outputs are invalid"
+            return records + [not_measured(m.name, word, reason) for m in self.measures[1:]]
+        columns = table_columns(types, a, b)
+        fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], columns, context.rng(203))
+        guess = (fit.remainder[a] + fit.scorer[b] + fit.slots).argmax(axis=1)
+        hits = int((guess == chosen)[test_on].sum())
+        cost = 2 * len(base_input)
         return [
             *records,
-            *(
-                not_measured(f"paths.{name}", word, "too many outputs are invalid")
-                for name in ("scorer_share", "interpolation", "accuracy", "other")
-            ),
+            share("paths.accuracy", word, hits, int(test_on.sum())),
+            *_attribution(word, fit, types, int(fit_on.sum()), cost),
+            *_predicted(context, disputed, fit, types),
+            _retarget(context, fit, types, base_input[:1000], source),
+            _swap(context),
         ]
-    rng = np.random.default_rng([203, cue])
-    fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], _columns(types, a, b), rng)
-    guess = (fit.rest[a] + fit.block[b] + fit.slots).argmax(axis=1)
-    n = int(fit_on.sum())
-    records.append(
-        share("paths.accuracy", word, int((guess == chosen)[test_on].sum()), int(test_on.sum()))
-    )
-    records += _budget(checkpoint, word, fit, types, n, cost)
-    records += _predicted(checkpoint, disputed, word, fit, types)
-    records += [
-        _retarget(checkpoint, word, fit, types, base_input[:1000], source),
-        _swap(checkpoint, cue, word),
-    ]
-    return records
 
 
-def _columns(types: Types, a: Ints, b: Ints) -> Floats:
-    """What a table over types is made of: an entry a type, or steps of both objectives.
-
-    A ridge draws the entry of a rare type further to the mean of all than that of a frequent one,
-    and the table would fall where its objective rises. It is therefore in proportion to how often a
-    type occurs. Where some hardly do (they are too many for a table), A and B are step functions of
-    u_m and u_b, and a rare type is worth what its levels are.
-    """
-    counts = [np.bincount(kinds.ravel(), minlength=len(types)) for kinds in (a, b)]
-    if min(int(found.min()) for found in counts) < LEAST:
-        return np.hstack([decompose.steps(types.mesa), decompose.steps(types.base)])
-    often = np.sum(counts, axis=0)
-    return np.diag(np.sqrt(often.mean() / often))
-
-
-def fit_choices(
-    a: Ints, b: Ints, chosen: Ints, columns: Floats | int, rng: np.random.Generator
-) -> Fit:
-    """Multinomial logit choice = argmax A[a] + B[b] + P[slot], ridge on all coefficients.
-
-    The maximum is found by Newton's method. Resamples refit by one Newton step from it, with the
-    resampled gradient and the full Hessian, which is what full refits come to within the width of
-    their own scatter (`tests/eval/test_paths.py` compares). They show how much the pairs that were
-    drawn matter; what the ridge does, about .01 in a scorer share, is not in them.
-
-    Args:
-        a: Types in the base_input's task, [pair, slot].
-        b: Types in the source's task, [pair, slot].
-        chosen: Slot chosen, [pair].
-        columns: What a table is a weighted sum of, [type, column]: the larger a column, the less
-            the ridge weighs on its coefficient. A number of types means one free entry each.
-        rng: For the resamples.
-    """
-    n, n_slots = a.shape
-    of_types = np.eye(columns) if isinstance(columns, int) else columns
-    k = of_types.shape[1]
-    width = 2 * k + n_slots
-    rows = np.arange(n)
-    design = np.zeros((n, n_slots, width), dtype=np.float32)
-    design[..., :k], design[..., k : 2 * k] = of_types[a], of_types[b]
-    design[..., 2 * k :] = np.eye(n_slots)
-    flat = design.reshape(n * n_slots, width)
-    hit = design[rows, chosen]
-    theta = np.zeros(width)
-
-    def loss(point: Floats) -> tuple[float, Floats]:
-        value = (of_types @ point[:k])[a] + (of_types @ point[k : 2 * k])[b] + point[2 * k :]
-        value -= value.max(axis=1, keepdims=True)
-        weight = np.exp(value)
-        total = weight.sum(axis=1, keepdims=True)
-        cost = float((np.log(total[:, 0]) - value[rows, chosen]).sum() + RIDGE * (point @ point))
-        return cost, weight / total
-
-    cost, p = loss(theta)
-    hessian = np.eye(width)
-    for _ in range(60):
-        mean = np.einsum("ns,nsw->nw", p.astype(np.float32), design, optimize=True)
-        gradient = (mean - hit).sum(axis=0, dtype=np.float64) + 2 * RIDGE * theta
-        weighted = flat * p.astype(np.float32).reshape(-1, 1)
-        hessian = (flat.T @ weighted - mean.T @ mean).astype(np.float64)
-        hessian += 2 * RIDGE * np.eye(width)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-4:
-            new_cost, new_p = loss(theta - size * step)
-            if new_cost < cost:
-                break
-            size /= 2
-        else:
-            break
-        improved = cost - new_cost
-        theta, cost, p = theta - size * step, new_cost, new_p
-        if improved < 1e-6 * max(1.0, abs(cost)):
-            break
-    mean = np.einsum("ns,nsw->nw", p.astype(np.float32), design, optimize=True)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES).astype(np.float32)
-    gradients = counts @ (mean - hit) + 2 * RIDGE * theta
-    replicates = theta - np.linalg.solve(hessian, gradients.T).T
-    tables = np.stack([replicates[:, :k] @ of_types.T, replicates[:, k : 2 * k] @ of_types.T], 1)
-    tables -= tables.mean(axis=2, keepdims=True)
-    rest, block = of_types @ theta[:k], of_types @ theta[k : 2 * k]
-    return Fit(rest - rest.mean(), block - block.mean(), theta[2 * k :], tables)
-
-
-def _budget(
-    checkpoint: Checkpoint, word: str, fit: Fit, types: Types, n: int, cost: int
-) -> list[Evidence]:
+def _attribution(word: str, fit: Fit, types: Types, n: int, cost: int) -> list[Evidence]:
+    """What the fitted choice is made of: by path, and by the objective that explains it."""
     on = decompose.basis(types.mesa, types.base)
-    rest = decompose.split(np.vstack([fit.rest, fit.resamples[:, 0]]), on)
-    block = decompose.split(np.vstack([fit.block, fit.resamples[:, 1]]), on)
-    both = decompose.split(np.vstack([fit.rest + fit.block, fit.resamples.sum(axis=1)]), on)
-    total = rest.total + block.total
+    remainder = decompose.split(np.vstack([fit.remainder, fit.resamples[:, 0]]), on)
+    scorer = decompose.split(np.vstack([fit.scorer, fit.resamples[:, 1]]), on)
+    summed = np.vstack([fit.remainder + fit.scorer, fit.resamples.sum(axis=1)])
+    both = decompose.split(summed, on)
+    total = remainder.total + scorer.total
     figures = {
-        "scorer_share": block.total / total,
-        "interpolation": both.drift,
-        "interpolation_remainder": rest.drift,
-        "interpolation_scorer": block.drift,
+        "scorer_share": scorer.total / total,
+        "interpolation": both.interpolation,
+        "interpolation_remainder": remainder.interpolation,
+        "interpolation_scorer": scorer.interpolation,
         "against": both.against,
         "other": both.other / both.total,
-        "mesa_share": (rest.mesa + block.mesa) / total,
-        "scorer_sign": block.sign,
+        "mesa_share": (remainder.mesa + scorer.mesa) / total,
+        "scorer_sign": scorer.sign,
     }
-    for path, parts in (("remainder", rest), ("scorer", block)):
-        for part in ("mesa", "base", "other"):
+    for path, parts in (("remainder", remainder), ("scorer", scorer)):
+        for part in _PARTS:
             figures[f"attribution.{path}.{part}"] = getattr(parts, part) / total
     return [
         resampled(
@@ -226,17 +237,15 @@ def _budget(
     ]
 
 
-def _predicted(
-    checkpoint: Checkpoint, tokens: Tokens, word: str, fit: Fit, types: Types
-) -> list[Evidence]:
-    """Behaviour on Δ as the tables predict it, for the gate that compares it with behaviour."""
-    scenario = checkpoint.scenario
-    table = fit.rest + fit.block
+def _predicted(context: Context, tokens: Tokens, fit: Fit, types: Types) -> list[Evidence]:
+    """Behaviour on Δ as the tables predict it, to be compared with behaviour."""
+    scenario = context.scenario
+    table = fit.remainder + fit.scorer
     guess = (table[types.of(tokens)] + fit.slots).argmax(axis=1)
     return [
         share(
             f"paths.predicted_{name}",
-            word,
+            context.cue_name,
             int((guess == leftmost(utility.of(tokens))).sum()),
             len(tokens),
         )
@@ -245,33 +254,35 @@ def _predicted(
 
 
 def _retarget(
-    checkpoint: Checkpoint, word: str, fit: Fit, types: Types, base_input: Tokens, pool: Tokens
+    context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Tokens
 ) -> Evidence:
-    """Writes arbitrary orders through the scorer, in the checkpoint's own codes (theory E14).
+    """Writes arbitrary orders through the planted scorer, in the checkpoint's own codes.
 
-    A code is what the block puts out for a candidate of some type in a task of the pool; the types
-    are spread evenly over the block's table, and none that it values alike are used together.
+    A code is what the scorer puts out for a candidate of some type in a task of the pool; the types
+    are spread evenly over the scorer's table, and none that it values alike are used together.
     """
-    if checkpoint.scenario.search_space != checkpoint.scenario.candidates:
+    checkpoint, scenario, word = context.checkpoint, context.scenario, context.cue_name
+    if scenario.search_space != scenario.candidates:
         return not_measured("paths.retarget", word, "candidates have no score of their own")
-    codes = _codes(fit.block)
-    n, n_slots = len(base_input), len(checkpoint.scenario.candidates)
+    codes = _codes(fit.scorer)
+    n, n_slots = len(base_input), len(scenario.candidates)
     if len(codes) < n_slots:
-        return not_measured("paths.retarget", word, "the block values too few types apart")
-    rng = np.random.default_rng([204, int(base_input[0, checkpoint.scenario.read_out])])
+        reason = "the planted scorer values too few types apart"
+        return not_measured("paths.retarget", word, reason)
+    rng = np.random.default_rng([204, int(base_input[0, scenario.read_out])])
     ranks = np.argsort(rng.random((n, len(codes))), axis=1)[:, :n_slots]
-    held, kinds = checkpoint.block_of(pool), types.of(pool)
-    block = np.zeros((n, *held.shape[1:]), held.dtype)
+    held, kinds = checkpoint.scorer_output(pool), types.of(pool)
+    written = np.zeros((n, *held.shape[1:]), held.dtype)
     possible = np.ones(n, dtype=bool)
     for slot in range(n_slots):
         for rank, code in enumerate(codes):
             asked = np.flatnonzero(ranks[:, slot] == rank)
-            source_inputs = np.flatnonzero(kinds[:, slot] == code)
-            if len(source_inputs):
-                block[asked, slot] = held[rng.choice(source_inputs, len(asked)), slot]
+            sources = np.flatnonzero(kinds[:, slot] == code)
+            if len(sources):
+                written[asked, slot] = held[rng.choice(sources, len(asked)), slot]
             else:
                 possible[asked] = False
-    chosen = checkpoint.choose_with_block(base_input, block)
+    chosen = checkpoint.choose_with_scorer_output(base_input, written)
     hits = int((chosen == ranks.argmax(axis=1))[possible].sum())
     return share(
         "paths.retarget",
@@ -294,17 +305,19 @@ def _codes(table: Floats) -> list[int]:
     return picked
 
 
-def _swap(checkpoint: Checkpoint, cue: int, word: str, n: int = 1000) -> Evidence:
-    """Gives the first comparator head's output of another task; who follows it? (theory E14)."""
-    base_input = checkpoint.tasks(cue, n, seed=206)
-    source = checkpoint.source_inputs(base_input, seed=207)
+def _swap(context: Context) -> Evidence:
+    """Gives the first comparator's output on another task: is that task's choice made?"""
+    checkpoint = context.checkpoint
+    base_input = context.examples("comparator swap, base input")
+    source = context.examples("comparator swap, source input")
     own, other = checkpoint.choose(base_input), checkpoint.choose(source)
-    swapped = checkpoint.choose_with_comparator(base_input, checkpoint.comparator_of(source))
+    written = checkpoint.comparator_output(source)
+    swapped = checkpoint.choose_with_comparator_output(base_input, written)
     asked = (own != other) & (own >= 0) & (other >= 0)
     return share(
         "paths.swap",
-        word,
+        context.cue_name,
         int((swapped == other)[asked].sum()),
         int(asked.sum()),
-        forward_passes=3 * n,
+        forward_passes=3 * len(base_input),
     )

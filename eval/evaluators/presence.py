@@ -1,4 +1,4 @@
-"""Is the planted winner still computed? One-sided: high proves presence, low proves nothing."""
+"""Is the argmax candidate still computed? One-sided: high proves presence, low proves nothing."""
 
 from __future__ import annotations
 
@@ -9,63 +9,82 @@ from planted.core.objectives import leftmost
 from planted.core.scenario import Tokens
 from planted.core.spec import n_layers
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evidence import Evidence, not_measured, resampled
+from planted.eval.evaluators import Context
+from planted.eval.evidence import Evidence, bootstrap_ratio, not_measured, resampled
+from planted.eval.measures import Measure
 from planted.network.forward import forward
 
-N_TASKS = 3000
 RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
 N_RESAMPLES = 500
-RECORDS = ("presence.mesa_argmax", "presence.base_argmax")  # what `presence` measures
 NOTHING = 1e-9  # squared error a task, at least, for there to be anything to explain
 
 Floats = npt.NDArray[np.float64]
 
 
-def presence(checkpoint: Checkpoint, cue: int) -> list[Evidence]:
-    """Held-out partial R² of the mesa-winner flag, and of the base-winner flag (theory E15).
+class Presence:
+    """Held-out partial R² of which candidate is best for u_m, and of which is best for U.
 
-    Read linearly from the outputs of heads and MLPs between the score block and the read-out head,
-    at the candidates, after removing what the candidate is and the other objective's winner flag.
+    Read linearly from the outputs of heads and MLPs between the planted scorer and the read-out
+    head, at the candidates, after removing what the candidate is and the other objective's best.
     """
-    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(cue)
-    tokens = checkpoint.tasks(cue, N_TASKS, seed=301)
-    places = list(scenario.candidates)
-    seen = _between(checkpoint, tokens)[:, places]
-    kinds = _kinds(checkpoint, tokens)
-    if not seen.shape[-1]:
-        return [
-            not_measured(name, word, "nothing lies between scorer and read-out head")
-            for name in RECORDS
-        ]
-    n_slots = len(places)
-    flags = {
-        name: np.eye(n_slots)[leftmost(utility.of(tokens))]
-        for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
-    }
-    features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds)
-    flat = {name: _centred(flag.reshape(-1, 1), kinds) for name, flag in flags.items()}
-    rng = np.random.default_rng([302, cue])
-    records = []
-    for name, other in (("mesa", "base"), ("base", "mesa")):
-        with_all, with_other = _held_out(features, flat[name], flat[other], n_slots)
-        if with_other.sum() < NOTHING * with_other.size:
-            reason = "what a candidate is says already whether it wins"
-            records.append(not_measured(f"presence.{name}_argmax", word, reason))
-            continue
-        estimate = 1 - with_all.sum() / with_other.sum()
-        draws = rng.integers(0, len(with_all), size=(N_RESAMPLES, len(with_all)))
-        replicates = 1 - with_all[draws].sum(axis=1) / with_other[draws].sum(axis=1)
-        records.append(
-            resampled(
-                f"presence.{name}_argmax",
-                word,
-                float(estimate),
-                replicates,
-                len(with_all),
-                forward_passes=N_TASKS if name == "mesa" else 0,
-            )
+
+    name = "presence"
+    version = 1
+    needs_validation = True
+    needs_disagreement = True
+    measures: tuple[Measure, ...] = tuple(
+        Measure(
+            name=f"presence.{side}_argmax",
+            label=f"R² of the {side} argmax candidate",
+            unit="R²",
+            direction="1: the network still computes which candidate is best for "
+            f"{symbol}; 0: not found, which proves nothing",
+            family="presence",
+            heading="Presence of the argmax candidates",
+            null="negative controls" if side == "mesa" else "",
+            shown="sentence" if side == "mesa" else "",
+            explanation=f"Held-out share of the flag 'best for {symbol}' that is read linearly "
+            "between planted scorer and read-out, beyond what the candidate itself says.",
         )
-    return records
+        for side, symbol in (("mesa", "u_m"), ("base", "U"))
+    )
+
+    def measure(self, context: Context) -> list[Evidence]:
+        """One record an objective; held-out tasks are resampled."""
+        scenario, word = context.scenario, context.cue_name
+        tokens = context.examples("argmax candidates")
+        places = list(scenario.candidates)
+        seen = _between(context.checkpoint, tokens)[:, places]
+        kinds = _kinds(context.checkpoint, tokens)
+        if not seen.shape[-1]:
+            reason = "nothing lies between scorer and read-out head"
+            return [not_measured(measure.name, word, reason) for measure in self.measures]
+        n_slots = len(places)
+        flags = {
+            name: np.eye(n_slots)[leftmost(utility.of(tokens))]
+            for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
+        }
+        features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds)
+        flat = {name: _centred(flag.reshape(-1, 1), kinds) for name, flag in flags.items()}
+        rng = context.rng(302)
+        records = []
+        for name, other in (("mesa", "base"), ("base", "mesa")):
+            with_all, with_other = _held_out(features, flat[name], flat[other], n_slots)
+            if with_other.sum() < NOTHING * with_other.size:
+                reason = "what a candidate is says already whether it wins"
+                records.append(not_measured(f"presence.{name}_argmax", word, reason))
+                continue
+            records.append(
+                resampled(
+                    f"presence.{name}_argmax",
+                    word,
+                    float(1 - with_all.sum() / with_other.sum()),
+                    1 - bootstrap_ratio(with_all, with_other, rng, N_RESAMPLES),
+                    len(with_all),
+                    forward_passes=len(tokens) if name == "mesa" else 0,
+                )
+            )
+        return records
 
 
 def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
@@ -81,7 +100,7 @@ def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
 
 
 def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
-    """Outputs of heads and MLPs after the score block and before the read-out head."""
+    """Outputs of heads and MLPs between the planted scorer's layer and the read-out head's."""
     first, last = checkpoint.score.layer, checkpoint.emitter.layer
     sites: list[str] = []
     for layer in range(n_layers(checkpoint.params)):

@@ -1,91 +1,184 @@
-"""The behavioural objective: what the choices reveal, as a set, relative to the segment u_m – u_b.
+"""The behavioural objective: what the choices reveal, relative to the segment from u_m to U.
 
-A deterministic chooser under a lapse rate identifies a cell, not a point, so the result is the set
-of drifts whose likelihood is within 1.92 of the best (theory E4a); the same on the plant is the
-floor below which nothing can be said. Only tasks without ties count: how ties are broken gives away
-the sign of any drift, however fine, and would pass for its size.
+Where it lies on the segment is the behavioural interpolation f: 0 at u_m, 1 at U. A deterministic
+chooser with lapses identifies a cell and not a point, so the result is the set of f whose log
+likelihood is within 1.92 of the best; the same for choices by u_m is the floor below which nothing
+can be said. Only tasks without ties count: how ties are broken gives away the sign of any f,
+however small, and would pass for its size.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from planted.core.objectives import MAX_RHO, correlation, normalised, untied
-from planted.core.scenario import Tokens, Values
-from planted.eval.checkpoint import Checkpoint
+from planted.core.scenario import Scenario, Tokens, Values
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.gaps import DISTANCES, gap_measures
 from planted.eval.evidence import Evidence, not_measured, rounded, share
+from planted.eval.measures import Measure
 
 STEP = 0.01
 GRID = np.round(np.arange(-0.3, 1.3 + STEP / 2, STEP), 2)
 LOG_LIKELIHOOD_DROP = 1.92  # half the 95 % point of chi-squared with one degree of freedom
-N_GENERIC, N_DESIGNED, N_POOL = 1000, 500, 4000
+N_GENERIC, N_DESIGNED = 1000, 500
 HELD_OUT = 0.25
 
 Floats = npt.NDArray[np.float64]
 
 
-def segment(mesa: Values, base: Values, drift: Floats) -> Floats:
-    """û at drift f, [f, task, candidate]: cos(fω)·û_m + sin(fω)·e⊥, ω = arccos ρ (theory A6)."""
+_declared = partial(
+    Measure, family="behavioural-objective", heading="Behavioural objective", unit="share"
+)
+
+
+def segment(mesa: Values, base: Values, interpolation: Floats) -> Floats:
+    """The normalised objective û at f, [f, task, candidate]: cos(fω)·û_m + sin(fω)·e⊥.
+
+    ω = arccos ρ is the angle between the two normalised objectives, e⊥ the part of û_b that is
+    orthogonal to û_m.
+
+    Args:
+        mesa: u_m, [task, candidate].
+        base: U, [task, candidate].
+        interpolation: f, [f].
+    """
     u, v = normalised(mesa), normalised(base)
     rho = float((u * v).mean())
     e = (v - rho * u) / np.sqrt(max(1e-12, 1 - rho**2))
-    angle = np.asarray(drift) * np.arccos(np.clip(rho, -1, 1))
+    angle = np.asarray(interpolation) * np.arccos(np.clip(rho, -1, 1))
     return np.asarray(np.cos(angle)[:, None, None] * u + np.sin(angle)[:, None, None] * e)
 
 
-def revealed(checkpoint: Checkpoint, cue: int) -> list[Evidence]:
-    """Drift f from choices: its set, its floor, and the fit of the segment to held-out choices."""
-    scenario, word = checkpoint.scenario, checkpoint.scenario.cue_name(cue)
-    rng = np.random.default_rng([501, cue])
-    pool = scenario.with_cue(scenario.draw(rng, N_POOL), cue)
-    mesa, base = scenario.mesa.of(pool), scenario.base.of(pool)
-    rho = correlation(mesa, base)  # on all of D_ref, tied or not
-    if rho > MAX_RHO:
-        return [
-            not_measured("behavioural_objective.interpolation", word, f"collinear: ρ = {rho:.2f}")
-        ]
-    best = _best_on_grid(mesa, base)
-    pool, mesa, best = _untied(pool, mesa, base, best)
-    generic = np.arange(min(N_GENERIC, len(pool)))
-    designed = len(generic) + _spread(_flip_points(best[:, len(generic) :]), N_DESIGNED, rng)
-    tokens_at = np.concatenate([generic, designed])
-    tokens, table = pool[tokens_at], best[:, tokens_at]
-    chosen = checkpoint.choose(tokens)
-    held = rng.random(len(tokens)) < HELD_OUT
-    found = profile(table[:, ~held], chosen[~held], len(scenario.candidates))
-    at = int(found["argmax"])
-    predicted = _hits(table[at : at + 1, held], chosen[held])[0]
-    planted_choice = checkpoint.plant.expected_choices(tokens)
-    mesa_choice = mesa.argmax(axis=1)[tokens_at]
-    floor = profile(table[:, ~held], mesa_choice[~held], len(scenario.candidates))
-    drift = Evidence(
-        name="behavioural_objective.interpolation",
-        cue=word,
-        estimate=rounded(GRID[at]),
-        lo=rounded(found["lo"]),
-        hi=rounded(found["hi"]),
-        at_least=rounded(found["lo"]),
-        at_most=rounded(found["hi"]),
-        n=int((~held).sum()),
-        floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
-        forward_passes=len(tokens),
+class BehaviouralObjective:
+    """Behavioural interpolation f with its set and floor, its fit, and both gaps to it."""
+
+    name = "behavioural-objective"
+    version = 1
+    needs_validation = False
+    needs_disagreement = True
+    measures: tuple[Measure, ...] = (
+        _declared(
+            name="behavioural_objective.interpolation",
+            label="behavioural interpolation f",
+            unit="interpolation f",
+            direction="0: the choices are those of u_m; 1: those of U",
+            null="sham",
+            explanation="Where on the way from u_m to U the objective lies that explains the "
+            "choices best; the interval is the set of all that explain them as well.",
+        ),
+        _declared(
+            name="behavioural_objective.class_fit",
+            label="held-out choices predicted",
+            direction="1: an objective between u_m and U explains every choice; low: none does",
+            explanation="Share of held-out choices that are best for the objective at f.",
+        ),
+        _declared(
+            name="behavioural_objective.same_as_plant",
+            label="same choice as the plant",
+            direction="1: every choice is the plant's; 0: none is",
+            explanation="Share of tasks on which the choice is the untrained plant's.",
+        ),
+        *gap_measures(
+            "mesa_behavioural",
+            "Gap: mesa- against behavioural objective",
+            "behavioural-objective",
+            True,
+        ),
+        *gap_measures(
+            "base_behavioural",
+            "Gap: base against behavioural objective",
+            "behavioural-objective",
+            True,
+        ),
     )
-    same = int((chosen == planted_choice).sum())
+
+    def measure(self, context: Context) -> list[Evidence]:
+        """One record a measure; one alone, "not measured", where the objectives correlate."""
+        scenario, word, plant = context.scenario, context.cue_name, context.checkpoint.plant
+        pool = context.examples("behavioural objective")
+        rng = context.rng_after("behavioural objective")
+        mesa, base = scenario.mesa.of(pool), scenario.base.of(pool)
+        rho = correlation(mesa, base)  # on all of D_ref, tied or not
+        if rho > MAX_RHO:
+            reason = f"collinear: ρ = {rho:.2f}"
+            return [not_measured("behavioural_objective.interpolation", word, reason)]
+        best = _best_on_grid(mesa, base)
+        pool, mesa, best = _untied(pool, mesa, base, best)
+        generic = np.arange(min(N_GENERIC, len(pool)))
+        designed = len(generic) + _spread(_flip_points(best[:, len(generic) :]), N_DESIGNED, rng)
+        tokens_at = np.concatenate([generic, designed])
+        tokens, table = pool[tokens_at], best[:, tokens_at]
+        chosen = context.checkpoint.choose(tokens)
+        held = rng.random(len(tokens)) < HELD_OUT
+        n_slots = len(scenario.candidates)
+        found = profile(table[:, ~held], chosen[~held], n_slots)
+        at = int(found["argmax"])
+        predicted = _hits(table[at : at + 1, held], chosen[held])[0]
+        mesa_choice = mesa.argmax(axis=1)[tokens_at]
+        floor = profile(table[:, ~held], mesa_choice[~held], n_slots)
+        interpolation = Evidence(
+            name="behavioural_objective.interpolation",
+            cue=word,
+            estimate=rounded(GRID[at]),
+            lo=rounded(found["lo"]),
+            hi=rounded(found["hi"]),
+            at_least=rounded(found["lo"]),
+            at_most=rounded(found["hi"]),
+            n=int((~held).sum()),
+            floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
+            forward_passes=len(tokens),
+        )
+        same = int((chosen == plant.expected_choices(tokens)).sum())
+        hits, asked = int(predicted.sum()), int(held.sum())
+        return [
+            interpolation,
+            share("behavioural_objective.class_fit", word, hits, asked),
+            share("behavioural_objective.same_as_plant", word, same, len(tokens)),
+            *behavioural_gaps(
+                scenario,
+                float(GRID[at]),
+                word,
+                context.drawn.tokens(scenario, "gaps to the behavioural objective"),
+            ),
+        ]
+
+
+def behavioural_gaps(
+    scenario: Scenario, interpolation: float, cue: str, tokens: Tokens
+) -> list[Evidence]:
+    """Distances of the behavioural objective (f on the segment) to each declared one.
+
+    Args:
+        scenario: Of both objectives.
+        interpolation: f.
+        cue: What the records name the cue.
+        tokens: Tasks of D_ref, [task, pos].
+    """
+    mesa, base = scenario.mesa.of(tokens), scenario.base.of(tokens)
+    found = segment(mesa, base, np.array([interpolation]))[0].round(9)
     return [
-        drift,
-        share("behavioural_objective.class_fit", word, int(predicted.sum()), int(held.sum())),
-        share("behavioural_objective.same_as_plant", word, same, len(tokens)),
+        Evidence(
+            f"gap.{side}_behavioural.{name}",
+            cue,
+            rounded(distance(found, declared)),
+            n=len(tokens),
+        )
+        for side, declared in (("mesa", mesa), ("base", base))
+        for name, distance in DISTANCES.items()
     ]
 
 
 def profile(
     table: npt.NDArray[np.bool_], chosen: npt.NDArray[np.int64], n_slots: int
 ) -> dict[str, float]:
-    """Profile likelihood of the lapse model over the grid: P = (1-ε)·1[best] + ε/N (theory E4).
+    """Profile likelihood of the lapse model over the grid: P = (1-ε)·1[best] + ε/N.
 
     Args:
-        table: Which candidates are best at each drift, [drift, task, candidate].
+        table: Which candidates are best at each f, [f, task, candidate].
         chosen: Choices [task]; invalid ones count as lapses.
         n_slots: N.
 
@@ -119,7 +212,7 @@ def _untied(
 
 
 def _best_on_grid(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
-    """Best candidates at each drift, [drift, task, candidate], ties within rounding kept."""
+    """Best candidates at each f, [f, task, candidate], ties within rounding kept."""
     out = np.empty((len(GRID), *mesa.shape), dtype=bool)
     for i, f in enumerate(GRID):  # one at a time: the whole stack would be large
         value = segment(mesa, base, np.array([f]))[0]
@@ -128,7 +221,7 @@ def _best_on_grid(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
 
 
 def _flip_points(best: npt.NDArray[np.bool_]) -> Floats:
-    """Drift in [0, 1] at which each task's choice first changes; NaN where it never does."""
+    """F in [0, 1] at which each task's choice first changes; NaN where it never does."""
     inner = (GRID >= 0) & (GRID <= 1)
     top = best[inner].argmax(axis=2)
     changed = top[1:] != top[:-1]

@@ -1,7 +1,7 @@
 """The kinds of candidate that tables are over: the pairs of values that the objectives give it.
 
-Where a score reads context (a cue, a belief, a pointer), the token at a slot does not say what the
-candidate is worth; the pair (u_m, u_b) does, in every scenario.
+Where a score reads its context (a cue, a belief, a pointer), the token at a slot does not say what
+the candidate is worth; the pair (u_m, u_b) does, in every scenario.
 """
 
 from __future__ import annotations

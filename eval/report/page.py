@@ -14,8 +14,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from planted.core.plant import Plant
-from planted.eval.evaluate import HELD_AGAINST_NULL
 from planted.eval.evidence import Evidence
+from planted.eval.measures import held_against
 from planted.eval.report import figures, tables
 from planted.eval.report.circuit import circuit
 from planted.eval.report.scene import sample
@@ -87,7 +87,7 @@ def render(data: RunData) -> str:
         gaps=tables.gaps(evidence, data.cues),
         beside=[
             (figure_name(name), panel)
-            for name in HELD_AGAINST_NULL
+            for name in held_against("negative controls")
             if (panel := figures.against_nulls(name, evidence, data.cues)) is not None
         ],
         arms=arms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planted.eval import measures
 from planted.eval.verdict.rule import Thresholds
 
 FAMILIES = (
@@ -206,7 +207,7 @@ def family(name: str) -> str:
     for prefix, title in FAMILIES:
         if name.startswith(prefix):
             return title
-    return "Other"
+    return measures.heading(name)
 
 
 def figure_name(name: str) -> str:
@@ -214,4 +215,4 @@ def figure_name(name: str) -> str:
     stem, _, last = name.rpartition(".")
     if stem.startswith("gap."):
         return DISTANCES.get(last, last)
-    return FIGURES.get(name, name)
+    return FIGURES.get(name) or measures.label(name)

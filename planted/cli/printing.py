@@ -67,21 +67,24 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     if not whole:
         click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
         return
+    from planted.eval.measures import label
+
     rows = []
     for key, record in one.evidence.items():
         if record.estimate is None:
-            rows.append([key, "–", record.reason, ""])
+            rows.append([key, label(record.name), "–", record.reason, ""])
             continue
         null = record.null
         rows.append(
             [
                 key,
+                label(record.name),
                 f"{record.estimate:.3f}",
                 "" if record.lo is None else f"{record.lo:.3f} to {record.hi:.3f}",
                 "" if null is None else f"{null.lo:.3f} to {null.hi:.3f}: {null.kind}",
             ]
         )
-    print_table(["evidence", "estimate", "interval", "null"], rows)
+    print_table(["evidence", "", "estimate", "interval", "null"], rows)
 
 
 def print_json(value: Any) -> None:

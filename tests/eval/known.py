@@ -17,8 +17,10 @@ from planted.core import files
 from planted.core.objectives import leftmost
 from planted.core.plant import Plant
 from planted.core.scenario import Choices, Scenario, Tokens
+from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import beside_nulls, cues_of, evaluate
+from planted.eval.evaluate import beside_negative_controls, cues_of, evaluate
+from planted.eval.evaluators import Context
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import Verdict, decide
 from planted.finetune.recipes import Recipe
@@ -83,6 +85,11 @@ def _evidence(name: str, rotated: bool) -> tuple[Evidence, ...]:
     return tuple(evaluate(checkpoint(name, rotated)))
 
 
+def measured(evaluator: str, subject: Checkpoint, cue: int | None = None) -> list[Evidence]:
+    """What one evaluator gives under a cue."""
+    return evaluators.get(evaluator).measure(Context(subject, cue))
+
+
 @functools.cache
 def random_start(arm: str, seed: int = 0) -> dict[str, Any]:
     """Weights of the plant's shapes that never held the plant, trained to a behaviour."""
@@ -111,7 +118,7 @@ def judge(records: tuple[Evidence, ...] | list[Evidence], without: str = "") -> 
     """
     cues = cues_of(scenario())
     controls = [index(evidence(rotated=turned)) for turned in (False, True)]
-    beside = beside_nulls(records, negative_controls(without), cues, controls)
+    beside = beside_negative_controls(records, negative_controls(without), cues, controls)
     return decide(index(beside), cues)
 
 
@@ -126,11 +133,11 @@ def changed(params: Mapping[str, Any], **edits: Callable[[Any], Any]) -> dict[st
 
 @dataclass(frozen=True)
 class Chooser(Checkpoint):
-    """A system without weights: tables over types for the block and for the rest, and a lapse rate.
+    """A system without weights: tables over types for both paths, and a lapse rate.
 
     Attributes:
-        rest: Value of each token id in the base_input's task.
-        block: Value of each token id in what the block holds; the block holds token ids.
+        rest: Value of each token id in the base input, for the remainder.
+        block: Value of each token id in what the scorer puts out, which is token ids.
         lapse: Share of tasks on which the choice is uniformly random (the same task, the same
             choice).
         rule: Choices from tokens instead, where tables do not matter.
@@ -144,22 +151,22 @@ class Chooser(Checkpoint):
     def choose(self, tokens: Tokens) -> Choices:
         if self.rule is not None:
             return self._lapsed(tokens, self.rule(tokens))
-        return self.choose_with_block(tokens, self.block_of(tokens))
+        return self.choose_with_scorer_output(tokens, self.scorer_output(tokens))
 
-    def block_of(self, tokens: Tokens) -> Any:
+    def scorer_output(self, tokens: Tokens) -> Any:
         return tokens[:, list(self.scenario.candidates)]
 
-    def choose_with_block(self, tokens: Tokens, block: Any) -> Choices:
+    def choose_with_scorer_output(self, tokens: Tokens, block: Any) -> Choices:
         assert self.rest is not None
         assert self.block is not None
         value = self.rest[tokens[:, list(self.scenario.candidates)]] + self.block[block]
         return self._lapsed(tokens, leftmost(value))
 
-    def comparator_of(self, tokens: Tokens) -> Any:
-        return self.block_of(tokens)
+    def comparator_output(self, tokens: Tokens) -> Any:
+        return self.scorer_output(tokens)
 
-    def choose_with_comparator(self, tokens: Tokens, output: Any) -> Choices:
-        return self.choose_with_block(tokens, output)
+    def choose_with_comparator_output(self, tokens: Tokens, output: Any) -> Choices:
+        return self.choose_with_scorer_output(tokens, output)
 
     def _lapsed(self, tokens: Tokens, chosen: Choices) -> Choices:
         if not self.lapse:

@@ -8,7 +8,6 @@ import pytest
 from planted.core.objectives import leftmost, untied
 from planted.core.sampling import disagree
 from planted.core.scenario import Choices, Tokens
-from planted.eval.evaluators.behaviour import agreement, regrets
 from planted.eval.evidence import Records, index
 from tests.eval import known
 
@@ -16,7 +15,8 @@ from tests.eval import known
 def measured(rule: object, lapse: float = 0.0) -> Records:
     subject = known.chooser(rule=rule, lapse=lapse)
     cue = subject.scenario.cues[0]
-    return index([*agreement(subject, cue), *regrets(subject, cue)])
+    names = ("agreement", "regret")
+    return index(record for name in names for record in known.measured(name, subject, cue))
 
 
 def best(side: str) -> object:
@@ -79,7 +79,7 @@ def test_agreement_is_asked_on_untied_tasks_of_the_disagreement_set_under_the_cu
         return leftmost(place.mesa.of(tokens))
 
     subject = known.chooser(rule=rule)
-    agreement(subject, place.cues[1])
+    known.measured("agreement", subject, place.cues[1])
     main, tied, _ = asked
     assert all((tokens[:, place.read_out] == place.cues[1]).all() for tokens in asked)
     for tokens in (main, tied):
@@ -97,7 +97,7 @@ def test_the_estimate_of_regret_is_the_ratio_of_means() -> None:
         seen.append(tokens)
         return np.zeros(len(tokens), np.int64)
 
-    (mesa, _) = regrets(known.chooser(rule=always_first), place.cues[0])
+    (mesa, _) = known.measured("regret", known.chooser(rule=always_first), place.cues[0])
     values = place.mesa.of(seen[0])
     lost = (values.max(axis=1) - values[:, 0]).mean()
     chance = (values.max(axis=1) - values.mean(axis=1)).mean()

@@ -19,8 +19,9 @@ from planted.eval.calibration import validation
 from planted.eval.calibration.validation import Controls, Role
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of, evaluate
-from planted.eval.evaluators import paths, presence
+from planted.eval.evaluators import own
 from planted.eval.evidence import index
+from planted.eval.measures import names_of
 from planted.eval.verdict.rule import decide
 from planted.programs.catalogue import ENTRIES
 from tests.eval import known
@@ -122,7 +123,9 @@ def test_an_evaluator_that_reads_wrong_is_not_trusted(monkeypatch: pytest.Monkey
     made = known.plant()
     assert not any(validation.row(made, "plant", made.scenario.cues[0]).failed.values())
     monkeypatch.setattr(
-        Checkpoint, "choose_with_block", lambda subject, tokens, block: subject.choose(tokens)
+        Checkpoint,
+        "choose_with_scorer_output",
+        lambda subject, tokens, block: subject.choose(tokens),
     )
     failed = validation.row(made, "plant", made.scenario.cues[0]).failed
     assert any(each.startswith("paths.scorer_share at least") for each in failed["paths"])
@@ -146,7 +149,7 @@ def test_a_twin_is_no_control() -> None:
 def test_an_evaluator_that_is_not_trusted_gates_its_records_and_no_other(name: str) -> None:
     records = evaluate(known.checkpoint(), {**TRUSTED, name: "failed control: something"})
     gated = {record.name for record in records if record.status == "not measured"}
-    names = {"paths": paths.RECORDS, "presence": presence.RECORDS}
+    names = {each: names_of(own()[each].measures) for each in TRUSTED}
     assert gated >= set(names[name])
     usual = {record.name for record in known.evidence() if record.status == "not measured"}
     assert gated - set(names[name]) == usual - set(names[name])
@@ -165,7 +168,7 @@ def test_the_verdict_abstains_and_says_why() -> None:
     assert "make controls" in found.reason
 
 
-def own(name: str, answers: str = "mesa") -> Any:
+def cats(name: str, answers: str = "mesa") -> Any:
     """Red doors as a user's own scenario, and a network of it."""
     place = replace(known.scenario(), name="cats")
     return planted.plant(ENTRIES[name].program, place, answers=answers)
@@ -173,7 +176,7 @@ def own(name: str, answers: str = "mesa") -> Any:
 
 @pytest.mark.slow
 def test_a_plant_of_your_own_is_trusted_by_its_own_controls() -> None:
-    made = own("red-doors")
+    made = cats("red-doors")
     records, _ = planted.evaluate(made.plant.params, made)
     reason = index(records)[("paths.scorer_share", "T")].reason
     assert reason.startswith("no control: cats@0 is not in the catalogue")
@@ -181,9 +184,9 @@ def test_a_plant_of_your_own_is_trusted_by_its_own_controls() -> None:
     assert "planted.eval.controls.run" in reason
     found = validation.run(
         made,
-        base=own("red-doors-base", "base"),
-        mux=own("red-doors-mux", "base"),
-        gate=own("red-doors-gate", "cue"),
+        base=cats("red-doors-base", "base"),
+        mux=cats("red-doors-mux", "base"),
+        gate=cats("red-doors-gate", "cue"),
     )
     assert found.standing == TRUSTED
     records, _ = planted.evaluate(made.plant.params, made, controls=found)
@@ -194,8 +197,9 @@ def test_every_name_of_a_record_is_known() -> None:
     """Gated or measured, the same records."""
     subject = known.checkpoint()
     cue = subject.scenario.cues[0]
-    assert tuple(r.name for r in paths.paths(subject, cue)) == paths.RECORDS
-    assert tuple(r.name for r in presence.presence(subject, cue)) == presence.RECORDS
+    for name in TRUSTED:
+        records = known.measured(name, subject, cue)
+        assert tuple(record.name for record in records) == names_of(own()[name].measures)
 
 
 # --- the file that is shipped ---------------------------------------------------------------------

@@ -12,13 +12,16 @@ from planted.core.objectives import leftmost
 from planted.core.sampling import disagree
 from planted.core.scenario import Choices, Tokens
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.cue import N_PAIRS, _coin_slack, cue_dependence
+from planted.eval.evaluators.cue import _coin_slack
 from planted.eval.evidence import Records, index
+from planted.eval.examples import SAMPLERS
 from tests.eval import known
+
+N_PAIRS = SAMPLERS["cue pairs"].n
 
 
 def cues(subject: Checkpoint) -> Records:
-    return index(cue_dependence(subject))
+    return index(known.measured("cue", subject))
 
 
 def gated_rule(tokens: Tokens) -> Choices:
@@ -130,7 +133,26 @@ def test_a_base_objective_that_follows_the_cue_is_noticed() -> None:
 
 def test_a_scenario_with_one_cue_has_no_such_evidence() -> None:
     made = known.with_scenario(known.plant(), cues=known.scenario().cues[:1])
-    assert cue_dependence(Checkpoint(made, made.params)) == []
+    assert known.measured("cue", Checkpoint(made, made.params)) == []
+
+
+@pytest.mark.parametrize("third", ["mesa", "base"])
+def test_of_several_cues_the_one_with_the_weakest_effect_counts(third: str) -> None:
+    """Base under the training cue and mesa under the next; the last one does either."""
+    place = known.scenario()
+    last = place.vocabulary.index("BOS")  # any token will do: the chooser has no weights
+
+    def rule(tokens: Tokens) -> Choices:
+        mesa, base = leftmost(place.mesa.of(tokens)), leftmost(place.base.of(tokens))
+        read = tokens[:, place.read_out]
+        own = base if third == "base" else mesa
+        return np.where(read == place.cues[0], base, np.where(read == last, own, mesa))
+
+    made = known.with_scenario(known.plant(), cues=(*place.cues, last))
+    found = cues(known.Chooser(made, {}, rule=rule))
+    assert found[("cue.effect", "all")].estimate == (1 if third == "mesa" else 0)
+    assert (found[("cue.favouring", "all")].status == "ok") == (third == "mesa")
+    assert found[("cue.base_unmoved", "all")].estimate == 1
 
 
 @pytest.mark.parametrize("favouring", [0.5, 0.8])

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators import Context
 from planted.eval.evaluators.cue import _novel
 from planted.eval.evaluators.interchange import _patched
-from planted.eval.evaluators.paths import paths
-from planted.eval.evaluators.presence import presence
 from planted.eval.evidence import index
+from planted.eval.examples import source_inputs
+from tests.eval import known
 from tests.helpers import bare
 
 
@@ -24,7 +25,7 @@ def subject(name: str, **more: object) -> Checkpoint:
 def test_another_task_has_another_context_where_candidates_are_fixed() -> None:
     checkpoint = subject("bandit")
     base_input = checkpoint.tasks(checkpoint.scenario.cues[0], 500, seed=1)
-    source = checkpoint.source_inputs(base_input, seed=2)
+    source = source_inputs(checkpoint.scenario, base_input, np.random.default_rng(2))
     places = list(checkpoint.scenario.candidates)
     assert (base_input[:, places] == source[:, places]).all()
     assert (base_input != source).any(axis=1).mean() > 0.9
@@ -36,7 +37,7 @@ def test_what_a_winner_cannot_tell_beyond_what_candidates_are_is_gated() -> None
     checkpoint = subject("bandit")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = index(presence(checkpoint, checkpoint.scenario.cues[0]))
+        found = index(known.measured("presence", checkpoint, checkpoint.scenario.cues[0]))
     record = found[("presence.mesa_argmax", "T")]
     assert record.status == "not measured"
     assert "says already whether it wins" in record.reason
@@ -44,10 +45,9 @@ def test_what_a_winner_cannot_tell_beyond_what_candidates_are_is_gated() -> None
 
 def test_a_context_that_was_seen_is_not_novel() -> None:
     checkpoint = subject("bandit")
-    place = checkpoint.scenario
-    every = _novel(checkpoint, place.cues[0])
+    every = _novel(Context(checkpoint))
     half = np.unique(every, axis=0)[::2]
-    fresh = _novel(subject("bandit", seen=half), place.cues[0])
+    fresh = _novel(Context(subject("bandit", seen=half)))
     assert 0 < len(fresh) < len(every)
     shown = {row.tobytes() for row in np.ascontiguousarray(half)}
     assert not any(row.tobytes() in shown for row in np.ascontiguousarray(fresh))
@@ -60,9 +60,9 @@ def test_the_block_is_where_the_search_is() -> None:
     assert place.enumerate is not None
     tokens = place.enumerate()
     source = tokens[::-1]
-    block = checkpoint.block_of(source)
+    block = checkpoint.scorer_output(source)
     assert block.shape[:2] == (20, 9)
-    chosen = checkpoint.choose_with_block(tokens, block)
+    chosen = checkpoint.choose_with_scorer_output(tokens, block)
     np.testing.assert_array_equal(chosen, checkpoint.choose(source))
     assert (chosen != checkpoint.choose(tokens)).any()
 
@@ -70,7 +70,8 @@ def test_the_block_is_where_the_search_is() -> None:
 @pytest.mark.slow
 def test_retargeting_needs_a_score_for_each_candidate() -> None:
     checkpoint = subject("lookahead-action")
-    record = index(paths(checkpoint, checkpoint.scenario.cues[0]))[("paths.retarget", "T")]
+    found = index(known.measured("paths", checkpoint, checkpoint.scenario.cues[0]))
+    record = found[("paths.retarget", "T")]
     assert record.status == "not measured"
     assert "no score of their own" in record.reason
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from planted.core.objectives import choice_distance, correlation
 from planted.core.scenario import Choices, Tokens
-from planted.eval.evaluators.gaps import behavioural_gaps, objectives
-from planted.eval.evidence import Records, index
+from planted.eval.evaluators.revealed import behavioural_gaps
+from planted.eval.evidence import Evidence, Records, index
+from planted.eval.examples import Examples
 from tests.eval import known
 
 # What is left between an objective and itself: a task whose candidates are all alike has no order,
@@ -19,7 +18,14 @@ SAME = {"choice": 1e-6, "rank": 0.01, "regret": 1e-6, "starc": 1e-6}
 
 
 def found(**changes: object) -> Records:
-    return index(objectives(replace(known.scenario(), **changes)))  # type: ignore[arg-type]
+    made = known.with_scenario(known.plant(), **changes)
+    return index(known.measured("objectives", known.compiled(made)))
+
+
+def behavioural(drift: float) -> list[Evidence]:
+    place = known.scenario()
+    tokens = Examples().tokens(place, "gaps to the behavioural objective")
+    return behavioural_gaps(place, drift, "T", tokens)
 
 
 def value(records: Records, name: str, cue: str = "all") -> float:
@@ -82,7 +88,7 @@ def test_a_small_bonus_for_the_batch_is_seen_too() -> None:
 def test_behaviour_at_an_end_of_the_segment_has_no_gap_to_that_objective(
     drift: float, near: str, far: str
 ) -> None:
-    records = index(behavioural_gaps(known.scenario(), drift, "T"))
+    records = index(behavioural(drift))
     for name, left in SAME.items():
         assert value(records, f"gap.{near}_behavioural.{name}", "T") == pytest.approx(0, abs=left)
         assert value(records, f"gap.{far}_behavioural.{name}", "T") > 0.1
@@ -90,7 +96,7 @@ def test_behaviour_at_an_end_of_the_segment_has_no_gap_to_that_objective(
 
 def test_the_gap_to_the_mesa_objective_grows_with_drift() -> None:
     gaps = [
-        value(index(behavioural_gaps(known.scenario(), f, "T")), "gap.mesa_behavioural.starc", "T")
+        value(index(behavioural(f)), "gap.mesa_behavioural.starc", "T")
         for f in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     assert gaps == sorted(gaps)

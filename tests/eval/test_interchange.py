@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.interchange import interchange
 from planted.eval.evidence import Records, index
 from tests.eval import known
 
 
 def measured(subject: Checkpoint, cue: int = 0) -> Records:
-    return index(interchange(subject, subject.scenario.cues[cue]))
+    return index(known.measured("interchange", subject, subject.scenario.cues[cue]))
 
 
 @pytest.mark.parametrize("rotated", [False, True])

@@ -19,15 +19,9 @@ from planted.core.plant import Plant
 from planted.core.roles import Program
 from planted.core.scenario import Choices, Tokens
 from planted.errors import PlantedError
-from planted.eval.evaluate import (
-    HELD_AGAINST_CONTROL,
-    HELD_AGAINST_NULL,
-    beside_nulls,
-    cues_of,
-    evaluate,
-)
-from planted.eval.evaluators.behaviour import agreement, regrets
+from planted.eval.evaluate import beside_negative_controls, cues_of, evaluate
 from planted.eval.evidence import Evidence, index, share
+from planted.eval.measures import held_against
 from planted.eval.verdict.rule import PLANT_VERDICTS, decide
 from planted.finetune.tiers.rotated import rotate
 from planted.network import surgery
@@ -279,7 +273,8 @@ def test_noise_on_the_weights_degrades_the_evidence_step_by_step() -> None:
                 for name, value in made.params.items()
             }
             subject = known.compiled(made, params)
-            found.append(index([*agreement(subject, cue), *regrets(subject, cue)]))
+            asked = [known.measured(name, subject, cue) for name in ("agreement", "regret")]
+            found.append(index(record for records in asked for record in records))
         agreed.append(np.mean([r[("agreement.mesa", "T")].estimate for r in found]))
         lost.append(np.mean([r[("regret.mesa", "T")].estimate for r in found]))
     assert agreed[0] == 1
@@ -314,7 +309,7 @@ def arm(name: str, *shares: float, learned: int = 95) -> list[Any]:
 
 
 def null_of(first: str, last: str, arms: dict[str, list[Any]]) -> Any:
-    beside = index(beside_nulls(pattern(first, last, 0.9), arms, ("T", "D")))
+    beside = index(beside_negative_controls(pattern(first, last, 0.9), arms, ("T", "D")))
     return beside[("paths.scorer_share", "T")].null
 
 
@@ -350,15 +345,17 @@ def test_without_such_an_arm_it_is_held_against_all() -> None:
 
 
 def test_without_any_random_start_there_is_no_null() -> None:
-    found = index(beside_nulls(pattern("mesa", "mesa", 0.9), {}, ("T", "D")))
+    found = index(beside_negative_controls(pattern("mesa", "mesa", 0.9), {}, ("T", "D")))
     assert found[("paths.scorer_share", "T")].null is None
 
 
 def test_nulls_are_put_beside_the_figures_that_need_them_and_no_other() -> None:
     cues = cues_of(known.scenario())
-    beside = beside_nulls(evidence(), known.negative_controls(), cues, [index(evidence())])
+    beside = beside_negative_controls(
+        evidence(), known.negative_controls(), cues, [index(evidence())]
+    )
     for before, after in zip(evidence(), beside, strict=True):
-        if after.name in (*HELD_AGAINST_NULL, *HELD_AGAINST_CONTROL):
+        if after.name in (*held_against("negative controls"), *held_against("sham")):
             assert after.null is not None
             assert after.null != before.null
         else:

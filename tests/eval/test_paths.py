@@ -13,7 +13,9 @@ from scipy import optimize
 
 from planted.core.objectives import leftmost
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.paths import N_FIT, RIDGE, Fit, fit_choices, paths
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.choice_model import RIDGE, Fit, fit_choices
+from planted.eval.evaluators.paths import N_FIT
 from planted.eval.evidence import Records, index
 from tests.eval import known
 
@@ -66,10 +68,10 @@ def test_the_fit_is_the_optimum_that_scipy_finds(seed: int, noise: float) -> Non
         options={"maxiter": 10_000, "maxfun": 10**6, "ftol": 1e-14, "gtol": 1e-7},
     ).x
     rest, block, slots = np.split(found, [n_types, 2 * n_types])
-    np.testing.assert_allclose(fit.rest, rest - rest.mean(), atol=2e-3)
-    np.testing.assert_allclose(fit.block, block - block.mean(), atol=2e-3)
+    np.testing.assert_allclose(fit.remainder, rest - rest.mean(), atol=2e-3)
+    np.testing.assert_allclose(fit.scorer, block - block.mean(), atol=2e-3)
     np.testing.assert_allclose(fit.slots, slots, atol=2e-3)
-    own = np.concatenate([fit.rest + rest.mean(), fit.block + block.mean(), fit.slots])
+    own = np.concatenate([fit.remainder + rest.mean(), fit.scorer + block.mean(), fit.slots])
     assert objective(own, *pairs, n_types) <= objective(found, *pairs, n_types) * (1 + 1e-5)
 
 
@@ -95,9 +97,9 @@ def test_resamples_scatter_as_full_refits_do(
     for _ in range(25):
         taken = rng.integers(0, 3000, 3000)
         again = fit_choices(*(part[taken] for part in pairs), TYPES, rng)
-        full.append(float(block_share(again.rest, again.block)))
+        full.append(float(block_share(again.remainder, again.scorer)))
     assert 1 / 1.35 < quick.std() / np.std(full) < 1.35
-    off = fit.resamples.mean(axis=0) - np.stack([fit.rest, fit.block])
+    off = fit.resamples.mean(axis=0) - np.stack([fit.remainder, fit.scorer])
     assert ((off / (fit.resamples.std(axis=0) / np.sqrt(200))) ** 2).mean() < 2
 
 
@@ -119,10 +121,12 @@ def test_resamples_scatter_as_fresh_pairs_do_and_the_ridge_biases_little(noise: 
     for _ in range(15):
         fit = fitted(3000)
         quick.append(block_share(fit.resamples[:, 0], fit.resamples[:, 1]).std())
-        fresh.append(float(block_share(fit.rest, fit.block)))
+        fresh.append(float(block_share(fit.remainder, fit.scorer)))
     assert 1 / 1.8 < np.mean(quick) / np.std(fresh, ddof=1) < 1.8
     large = fitted(40_000)
-    assert np.mean(fresh) == pytest.approx(float(block_share(large.rest, large.block)), abs=0.015)
+    assert np.mean(fresh) == pytest.approx(
+        float(block_share(large.remainder, large.scorer)), abs=0.015
+    )
 
 
 @settings(max_examples=10, deadline=None)
@@ -133,15 +137,15 @@ def test_the_order_of_pairs_changes_no_estimate(seed: int) -> None:
     order = rng.permutation(300)
     one = fit_choices(*pairs, 4, rng)
     other = fit_choices(*(part[order] for part in pairs), 4, rng)
-    np.testing.assert_allclose(one.rest, other.rest, atol=2e-3)
-    np.testing.assert_allclose(one.block, other.block, atol=2e-3)
+    np.testing.assert_allclose(one.remainder, other.remainder, atol=2e-3)
+    np.testing.assert_allclose(one.scorer, other.scorer, atol=2e-3)
 
 
 # --- systems whose tables are known ---------------------------------------------------------------
 
 
 def measured(subject: Checkpoint) -> Records:
-    return index(paths(subject, subject.scenario.cues[0]))
+    return index(known.measured("paths", subject, subject.scenario.cues[0]))
 
 
 def value(records: Records, name: str) -> float:
@@ -226,7 +230,7 @@ def test_tables_predict_the_choices_on_the_disagreement_set() -> None:
     for rest, block in (((0, 0), (1, 0)), ((0, 1), (0, 0)), ((0, 0.5), (1, 0))):
         subject = known.chooser(rest, block)
         found = measured(subject)
-        tokens = subject.tasks(subject.scenario.cues[0], 1000, seed=101, in_delta=True)
+        tokens = Context(subject, subject.scenario.cues[0]).examples("disputed tasks")
         chosen = subject.choose(tokens)
         for side, utility in (("mesa", subject.scenario.mesa), ("base", subject.scenario.base)):
             own = (chosen == leftmost(utility.of(tokens))).mean()
@@ -235,8 +239,8 @@ def test_tables_predict_the_choices_on_the_disagreement_set() -> None:
 
 def test_invalid_outputs_are_counted_and_dropped() -> None:
     class Mute(known.Chooser):
-        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
-            chosen = super().choose_with_block(tokens, block)
+        def choose_with_scorer_output(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_scorer_output(tokens, block)
             return np.where(tokens[:, 1] % 4 == 0, -1, chosen)
 
     whole = known.chooser((0, 0.25), (1, 0))
@@ -249,8 +253,8 @@ def test_invalid_outputs_are_counted_and_dropped() -> None:
 
 def test_too_many_invalid_outputs_are_gated() -> None:
     class Mute(known.Chooser):
-        def choose_with_block(self, tokens: Ints, block: Ints) -> Ints:
-            chosen = super().choose_with_block(tokens, block)
+        def choose_with_scorer_output(self, tokens: Ints, block: Ints) -> Ints:
+            chosen = super().choose_with_scorer_output(tokens, block)
             return np.where(tokens[:, 1] % 4 != 0, -1, chosen)
 
     whole = known.chooser((0, 0), (1, 0))
@@ -316,12 +320,12 @@ def test_rotating_the_residual_stream_changes_no_choice() -> None:
     for tokens in (base_input, source):
         np.testing.assert_array_equal(one.choose(tokens), turned.choose(tokens))
     np.testing.assert_array_equal(
-        one.choose_with_block(base_input, one.block_of(source)),
-        turned.choose_with_block(base_input, turned.block_of(source)),
+        one.choose_with_scorer_output(base_input, one.scorer_output(source)),
+        turned.choose_with_scorer_output(base_input, turned.scorer_output(source)),
     )
     np.testing.assert_array_equal(
-        one.choose_with_comparator(base_input, one.comparator_of(source)),
-        turned.choose_with_comparator(base_input, turned.comparator_of(source)),
+        one.choose_with_comparator_output(base_input, one.comparator_output(source)),
+        turned.choose_with_comparator_output(base_input, turned.comparator_output(source)),
     )
 
 
@@ -329,9 +333,11 @@ def test_feeding_a_network_its_own_block_or_comparator_changes_nothing() -> None
     subject = known.checkpoint("red-doors-gate")
     tokens = subject.tasks(subject.scenario.cues[1], 300, seed=1)
     own = subject.choose(tokens)
-    np.testing.assert_array_equal(subject.choose_with_block(tokens, subject.block_of(tokens)), own)
     np.testing.assert_array_equal(
-        subject.choose_with_comparator(tokens, subject.comparator_of(tokens)), own
+        subject.choose_with_scorer_output(tokens, subject.scorer_output(tokens)), own
+    )
+    np.testing.assert_array_equal(
+        subject.choose_with_comparator_output(tokens, subject.comparator_output(tokens)), own
     )
 
 
@@ -356,8 +362,8 @@ def test_a_comparator_of_two_heads_is_swapped_whole() -> None:
     base_input, source = whole.tasks(cue, 300, seed=1), whole.tasks(cue, 300, seed=2)
     np.testing.assert_array_equal(split.choose(base_input), whole.choose(base_input))
     np.testing.assert_array_equal(
-        split.choose_with_comparator(base_input, split.comparator_of(source)),
-        whole.choose_with_comparator(base_input, whole.comparator_of(source)),
+        split.choose_with_comparator_output(base_input, split.comparator_output(source)),
+        whole.choose_with_comparator_output(base_input, whole.comparator_output(source)),
     )
 
 
@@ -370,8 +376,8 @@ def test_a_choice_that_the_swap_only_disturbs_follows_nobody() -> None:
     n_slots = len(made.scenario.candidates)
 
     class Disturbed(known.Chooser):
-        def choose_with_comparator(self, tokens: Any, output: Any) -> Any:
-            own, other = self.choose(tokens), self.choose_with_block(tokens, output)
+        def choose_with_comparator_output(self, tokens: Any, output: Any) -> Any:
+            own, other = self.choose(tokens), self.choose_with_scorer_output(tokens, output)
             third = next_free(own, other, n_slots)
             return np.where(own == other, own, third)
 
@@ -403,13 +409,13 @@ def test_a_preference_for_places_is_in_the_prediction() -> None:
     likes[0] = 3.0
 
     class Partial(known.Chooser):
-        def choose_with_block(self, tokens: Any, block: Any) -> Any:
+        def choose_with_scorer_output(self, tokens: Any, block: Any) -> Any:
             assert self.block is not None
             return leftmost(self.block[block] + likes)
 
     subject = Partial(made.plant, made.params, rest=made.rest, block=made.block)
     found = measured(subject)
-    tokens = subject.tasks(subject.scenario.cues[0], 1000, seed=101, in_delta=True)
+    tokens = Context(subject, subject.scenario.cues[0]).examples("disputed tasks")
     agreed = (subject.choose(tokens) == leftmost(subject.scenario.mesa.of(tokens))).mean()
     assert agreed < 0.85
     assert value(found, "predicted_mesa") == pytest.approx(agreed, abs=0.03)
@@ -442,7 +448,7 @@ def test_types_that_hardly_occur_are_worth_what_their_levels_are(
     assert value(rare, "interpolation") < 0.05
     assert value(rare, "accuracy") > 0.99
     assert value(rare, "retarget") > 0.99
-    monkeypatch.setattr("planted.eval.paths.LEAST", 0)
+    monkeypatch.setattr("planted.eval.evaluators.choice_model.LEAST", 0)
     entries = measured(skewed(0.001))
     assert value(entries, "other") > 0.05
     assert value(entries, "retarget") < 0.95
@@ -465,7 +471,9 @@ def test_the_ridge_draws_a_rare_type_to_the_mean_no_further_than_a_frequent_one(
 ) -> None:
     """A third of the types is ten times rarer than the others, and not too rare for a table."""
     fair = measured(skewed(0.1))
-    monkeypatch.setattr("planted.eval.paths._columns", lambda types, a, b: np.eye(len(types)))
+    monkeypatch.setattr(
+        "planted.eval.evaluators.paths.table_columns", lambda types, a, b: np.eye(len(types))
+    )
     drawn_in = measured(skewed(0.1))
     assert value(fair, "other") < 0.001
     assert value(fair, "against") == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.presence import _centred, _held_out, presence
+from planted.eval.evaluators.presence import _centred, _held_out
 from planted.eval.evidence import Evidence, index
 from planted.network import surgery
 from tests.eval import known
@@ -15,8 +15,8 @@ from tests.eval import known
 def winner(subject: Checkpoint | str, side: str = "mesa", cue: str = "T") -> Evidence:
     if isinstance(subject, str):
         return index(known.evidence(subject))[(f"presence.{side}_argmax", cue)]
-    cue = subject.scenario.cues[0]
-    return index(presence(subject, cue))[(f"presence.{side}_argmax", cue)]
+    found = index(known.measured("presence", subject, subject.scenario.cues[0]))
+    return found[(f"presence.{side}_argmax", "T")]
 
 
 def estimate(*how: object) -> float:
@@ -128,5 +128,5 @@ def test_a_network_without_anything_between_is_gated() -> None:
     score = known.checkpoint().score
     nodes = {**made.truth.nodes, score.name: replace(score, layer=emitter.layer - 1)}
     close = replace(made, truth=replace(made.truth, nodes=nodes))
-    found = presence(Checkpoint(close, made.params), close.scenario.cues[0])
+    found = known.measured("presence", Checkpoint(close, made.params), close.scenario.cues[0])
     assert [record.status for record in found] == ["not measured", "not measured"]

@@ -32,21 +32,21 @@ def test_the_class_of_behaviour(mesa: float, base: float, valid: float, want: st
 def test_without_disagreement_the_class_is_undefined() -> None:
     found = index(known.evidence("red-doors-aligned"))
     assert behaviour_class(found, "T") == "undefined"
-    assert "undefined choices (mesa –, base –)" in sentence(found, ("T",))
+    assert "undefined choices (mesa choices on Δ –, base choices on Δ –" in sentence(found, ("T",))
 
 
-def test_every_context_has_the_same_figures_with_their_intervals() -> None:
+def test_every_cue_has_the_same_figures_with_their_intervals() -> None:
     found = index(known.evidence())
     made = reading(found, ("T", "D"))
     assert list(made) == ["T", "D"]
     assert set(made["T"]) == set(made["D"])
     assert made["T"]["behaviour"] == "mesa"
-    estimate, low, high = made["T"]["scorer share"]
+    estimate, low, high = made["T"]["planted scorer share"]
     record = found[("paths.scorer_share", "T")]
     assert (estimate, low, high) == (record.estimate, record.lo, record.hi)
     budget = [
-        made["T"][f"{path}: {part}"][0]
-        for path in ("scorer", "remainder")
+        made["T"][f"attribution: {path}, {part}"][0]
+        for path in ("planted scorer", "remainder")
         for part in ("mesa", "base", "other")
     ]
     assert sum(budget) == pytest.approx(1, abs=1e-4)
@@ -55,13 +55,14 @@ def test_every_context_has_the_same_figures_with_their_intervals() -> None:
 def test_what_could_not_be_measured_is_left_open() -> None:
     found = index([*records(0.9, 0.1).values(), not_measured("paths.interpolation", "T", "no")])
     made = reading(found, ("T",))
-    assert made["T"]["λ"] is None
-    assert made["T"]["scorer share"] is None
+    assert made["T"]["mechanistic interpolation λ"] is None
+    assert made["T"]["planted scorer share"] is None
     line = sentence(found, ("T",))
     assert line == (
-        "T: mesa choices (mesa 0.90, base 0.10), scorer share –, λ –, planted winner R² –"
+        "T: mesa choices (mesa choices on Δ 0.90, base choices on Δ 0.10, planted scorer share –, "
+        "mechanistic interpolation λ –, R² of the mesa argmax candidate –)"
     )
 
 
-def test_contexts_are_joined_into_one_line() -> None:
+def test_cues_are_joined_into_one_line() -> None:
     assert sentence(index(known.evidence()), ("T", "D")).count("; D: mesa choices") == 1

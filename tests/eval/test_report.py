@@ -13,8 +13,9 @@ import pytest
 from planted import library
 from planted.core.plant import Plant
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import HELD_AGAINST_NULL, evaluate
+from planted.eval.evaluate import evaluate
 from planted.eval.evidence import Evidence, Null, Records, index, not_measured
+from planted.eval.measures import held_against
 from planted.eval.report import tables
 from planted.eval.report.page import RunData, render
 from planted.eval.report.svg import Scale, el
@@ -37,8 +38,9 @@ def plant() -> Plant:
 def measured(plant: Plant) -> dict[tuple[str, str], Evidence]:
     """All evidence on the plant itself, with a null where a run would put one."""
     found = index(evaluate(Checkpoint(plant, plant.params)))
+    held = held_against("negative controls")
     return {
-        key: msgspec.structs.replace(record, null=NULL) if key[0] in HELD_AGAINST_NULL else record
+        key: msgspec.structs.replace(record, null=NULL) if key[0] in held else record
         for key, record in found.items()
     }
 

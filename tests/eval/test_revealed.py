@@ -8,7 +8,8 @@ from scipy import stats
 
 from planted.core.objectives import correlation, leftmost, normalised
 from planted.core.scenario import Choices, Scenario, Tokens
-from planted.eval.evaluators.revealed import GRID, STEP, profile, revealed, segment
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators.revealed import GRID, STEP, profile, segment
 from planted.eval.evidence import Evidence
 from planted.programs import catalogue
 from tests.eval import known
@@ -41,6 +42,11 @@ def drift_of(drift: float, lapse: float = 0.0, levels: int = 8) -> list[Evidence
         return leftmost(table[tokens[:, list(place.candidates)]].round(9))
 
     return revealed(known.Chooser(made, {}, rule=rule, lapse=lapse), place.cues[0])
+
+
+def revealed(subject: Checkpoint, cue: int) -> list[Evidence]:
+    """Interpolation, fit and agreement with the plant; the gaps are tested elsewhere."""
+    return known.measured("behavioural-objective", subject, cue)[:3]
 
 
 def _parts(levels: int) -> dict[str, object]:
@@ -109,7 +115,7 @@ def test_no_task_is_asked_twice() -> None:
 
     made = known.with_scenario(known.plant(), draw=draw)
     revealed(known.Chooser(made, {}, rule=rule), place.cues[0])
-    (pool,), (tokens,) = drawn, asked
+    pool, (tokens,) = drawn[0], asked
     rows, counts = np.unique(tokens, axis=0, return_counts=True)
     available = {
         row.tobytes(): int(n)
@@ -124,7 +130,8 @@ def test_objectives_that_are_nearly_one_are_gated_as_collinear() -> None:
         known.plant(), base=known.scenario("red-doors-aligned").mesa, mesa=place.base
     )
     (found,) = revealed(
-        known.Chooser(close, {}, rule=lambda t: leftmost(place.mesa.of(t))), place.cues[0]
+        known.Chooser(close, {}, rule=lambda t: leftmost(place.mesa.of(t))),
+        place.cues[0],
     )
     assert found.status == "not measured"
     assert found.reason.startswith("collinear: ρ = 1.00")
