@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz controls clean
+.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz validation clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,8 +57,8 @@ mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
 	$(BIN)/python examples/fuzz.py
 
-controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/calibration/trust.json
-	$(BIN)/python examples/controls.py
+validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
+	$(BIN)/python tools/validation.py
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -7,7 +7,8 @@ from math import isfinite
 
 import msgspec
 
-from planted.eval.calibration.validation import EVALUATORS, Standing, refusal, standing_of
+from planted.eval.calibration.trust import refusal, trust_of
+from planted.eval.calibration.validation import EVALUATORS
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators.behaviour import agreement, regrets
 from planted.eval.evaluators.cue import cue_dependence
@@ -39,7 +40,7 @@ LEARNED = 0.8  # agreement with what a null claims to do, below which it is none
 LEAST_DELTA = Thresholds().delta  # with less nothing that needs Δ is measured
 
 
-def evaluate(checkpoint: Checkpoint, standing: Standing | None = None) -> list[Evidence]:
+def evaluate(checkpoint: Checkpoint, standing: Mapping[str, str] | None = None) -> list[Evidence]:
     """All evidence on one checkpoint, in a fixed order.
 
     Where the objectives do not disagree, what needs Δ is left out or gated; where an evaluator's
@@ -47,14 +48,14 @@ def evaluate(checkpoint: Checkpoint, standing: Standing | None = None) -> list[E
 
     Args:
         checkpoint: What is judged.
-        standing: Where the evaluators with controls are trusted (`Controls.standing`); what the
-            catalogue's controls came to, if None.
+        standing: Evaluator -> why it is not trusted (`ValidationResult.trust`); what is known of
+            the plant by `trust_of`, if None.
 
     Raises:
         PlantedError: If the plant has no score node (a twin).
     """
     scenario = checkpoint.scenario
-    standing = standing_of(checkpoint.plant.name) if standing is None else standing
+    standing = trust_of(checkpoint.plant) if standing is None else standing
     _ = checkpoint.score  # refuses a twin before anything is measured
     records = objectives(scenario)
     delta = index(records)[("objectives.delta", "all")].estimate or 0.0

@@ -17,7 +17,7 @@ from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
-from planted.eval.calibration.validation import Controls
+from planted.eval.calibration.validation import ValidationResult
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_nulls, cues_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -274,7 +274,7 @@ def evaluate(
     plant: Model | Plant | str,
     *,
     tier: str = "tempered",
-    controls: Controls | None = None,
+    controls: ValidationResult | None = None,
 ) -> tuple[list[Evidence], dict[str, Any]]:
     """Evidence and reading of weights from the user's own training loop.
 
@@ -286,8 +286,9 @@ def evaluate(
             safetensors file.
         plant: The plant it was trained from, or its name.
         tier: Its tier, where a name is given.
-        controls: How the controls of a plant of your own were read (`planted.eval.controls.run`);
-            without them nothing says by which path the choice is made.
+        controls: How the validation models of a plant of your own were read
+            (`planted.eval.calibration.validation.validate`); without them nothing says by which
+            path the choice is made.
 
     Raises:
         CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
@@ -306,7 +307,7 @@ def evaluate(
             "trained on, a mapping of parameters, or a safetensors path."
         )
     subject = Checkpoint(made, made.check_params(checkpoint, what))
-    records = evidence_on(subject, None if controls is None else controls.standing)
+    records = evidence_on(subject, None if controls is None else controls.trust)
     return records, reading(index(records), cues_of(made.scenario))
 
 
