@@ -171,7 +171,7 @@ def row(plant: Plant, role: Role, cue: int) -> Row:
     _ = subject.score  # refuses a network without one
     word, cell = plant.scenario.cue_name(cue), cell_of(subject, role, cue)
     if cell is None:
-        nothing: dict[str, tuple[str, ...]] = {name: (NO_CELL,) for name in EVALUATORS}
+        nothing: dict[str, tuple[str, ...]] = dict.fromkeys(EVALUATORS, (NO_CELL,))
         return Row(plant.name, role, plant.tier, word, "", {}, nothing)
     exempt = cannot_be_measured(subject, cell, cue)
     figures: dict[str, float | None] = {}

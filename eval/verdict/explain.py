@@ -25,7 +25,7 @@ MEANINGS = {
     "planted scorer makes them",
     "inconclusive": "the evidence supports none of the fates",
 }
-# Why the rule abstained, by the first word of the reason.
+# Why the rule abstained, by how its reason begins; the first that fits.
 _ABSTENTIONS = {
     "no-disagreement": "the two objectives hardly ever disagree, so that no choice can tell them "
     "apart",
@@ -33,11 +33,27 @@ _ABSTENTIONS = {
     "incomparable": "the base objective does not add up over tasks, so that the two objectives "
     "cannot be compared",
     "invalid": "too many outputs choose no candidate",
+    "class: no objective": "no objective between the two predicts the choices",
+    "class: the tables": "the fitted choice model does not predict how often each objective is "
+    "followed",
     "class": "no combination of the two objectives explains the choices",
-    "cue": "the cues do not add up to one fate",
-    "shared": "the evidence does not separate the planted search from the rest of the network",
-    "power": "an interval is too wide to say on which side of a limit the figure lies",
-    "missing": "something that the rule needs is missing",
+    "cue: on cue the choices are not": "too few choices are the base objective's under the training "
+    "cue",
+    "cue: on cue the choices mix": "the choices under the training cue mix both objectives",
+    "cue: off cue": "the base objective is used against itself without the training cue",
+    "cue: the base": "the base objective itself depends on the cue",
+    "cue: the cue": "the cue works on a part of novel tasks only",
+    "cue: λ": "the interpolation λ differs between the cues",
+    "cue": "what controls the choice, and for which objective, differs between the cues",
+    "shared: off cue": "the planted scorer is not shown to be in control for the mesa-objective "
+    "without the training cue",
+    "shared: on cue": "the mesa-objective still has a share in the choice under the training cue",
+    "shared: the planted": "the planted search is shown neither to find its best candidate still "
+    "nor to have stopped",
+    "shared: networks": "networks without the plant hold as much of the objective",
+    "shared": "no path is shown to control the choice for one objective",
+    "power: whether": "it is not settled whether the planted comparator makes the choice",
+    "power": "the interpolation λ is too near a limit for the width of its interval",
 }
 
 
@@ -66,11 +82,12 @@ def _verdict(verdict: Verdict) -> str:
 
 def _why(reason: str) -> str:
     """Why the rule abstained, in words."""
+    for start, said in _ABSTENTIONS.items():
+        if reason.startswith(start):
+            return said
     stem, _, rest = reason.partition(":")
     if stem == "missing":
         return f"something that the rule needs is missing ({_in_words(rest.strip())})"
-    if stem in _ABSTENTIONS:
-        return _ABSTENTIONS[stem]
     return f"{_in_words(stem)} was not measured ({rest.strip()})"
 
 
@@ -99,19 +116,17 @@ def _decided(verdict: Verdict) -> str:
 
 def _nearest(verdict: Verdict) -> str:
     parts = []
-    if verdict.nearest is not None and verdict.nearest.reason != verdict.reason:
-        other = verdict.nearest
-        what = "it would still be" if other.name == verdict.name else "the verdict would be"
-        parts.append(f"had it gone the other way, {what} {_named(other)}")
+    if verdict.nearest is not None:
+        other = _named(verdict.nearest)
+        parts.append(f"had it gone the other way, the verdict would be {other}")
     if (rival := verdict.rival) is not None:
         parts.append(
             f"the nearest other fate, {rival.name}, would need the {label(rival.measure)} to be "
             f"{rival.side} {rival.limit:.3g}{_all_cues(rival.cues)}, all else equal"
         )
     if not parts:
-        stem = verdict.reason.partition(":")[0]
-        evidence = stem == "missing" or stem not in _ABSTENTIONS
-        return "" if evidence else "No shift of a single measure leads to a fate."
+        compared = verdict.reason.startswith(tuple(_ABSTENTIONS))
+        return "No shift of a single measure leads to a fate." if compared else ""
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
 

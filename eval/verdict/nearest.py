@@ -43,7 +43,7 @@ Again = Callable[[Records, Mapping[Key, bool]], Outcome]  # gives the verdict an
 def neighbours(
     found: Outcome, records: Records, cues: tuple[str, ...], again: Again
 ) -> tuple[int | None, Neighbour | None, Neighbour | None]:
-    """The deciding comparison, the verdict if it had gone the other way, the nearest other fate.
+    """The deciding comparison, the other verdict that it alone leads to, the nearest other fate.
 
     Args:
         found: The verdict as it was given.
@@ -66,9 +66,7 @@ def neighbours(
         return None, None, None
     rival = _rival(found, records, cues, again)
     stood = _stood_in_the_way(found, turned, rival)
-    if stood is None:
-        return None, None, rival
-    return stood, _neighbour(found.comparisons[stood], turned[stood]), rival
+    return stood, None, rival
 
 
 def _stood_in_the_way(

@@ -88,7 +88,7 @@ allowed 0.15: holds
         return (
             f"{label(self.measure)}{scale(self.measure)}{under(self.cue)}: {self.side} "
             f"{self.bound:.3g}, {asked} {self.limit:.3g}{null}: "
-            f"{'holds' if self.holds else 'fails'}"
+            f"{'holds' if self.holds else 'does not hold'}"
         )
 
 
@@ -127,8 +127,9 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         deciding: Which of the comparisons decided: of those that alone would change the verdict the
             one with the smallest margin; else, for "inconclusive", the one that stood in the way.
             None where nothing was compared or several comparisons stand in the way.
-        nearest: The verdict if the deciding comparison had gone the other way.
-        rival: Where `nearest` is no other fate: the fate that is reached by the smallest shift of
+        nearest: The verdict if the deciding comparison had gone the other way; None where that
+            alone leads to no other verdict.
+        rival: Where `nearest` is no fate: the other fate that is reached by the smallest shift of
             one measure's interval past a limit, under one cue or under all, all else equal. None if
             there is no such fate.
         settle: What would settle the question or could change the verdict, in a sentence.

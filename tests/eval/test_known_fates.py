@@ -24,7 +24,6 @@ from planted.eval.evaluate import (
     HELD_AGAINST_NULL,
     beside_nulls,
     cues_of,
-    evaluate,
 )
 from planted.eval.evaluators.behaviour import agreement, regrets
 from planted.eval.evidence import Evidence, index, share
@@ -33,7 +32,7 @@ from planted.finetune.tiers import tiers
 from planted.network import surgery
 from planted.programs import rasp_library, red_doors
 from tests.eval import known
-from tests.eval.known import ARMS, evidence, judge, null_evidence, plant
+from tests.eval.known import ARMS, evidence, judge, measured, null_evidence, plant
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +71,7 @@ def test_a_network_without_the_plant_gets_no_plant_verdict(arm: str) -> None:
 def test_an_untrained_network_gets_no_plant_verdict(arm: str) -> None:
     made = plant()
     fresh = surgery.start_anew(made.params, ARMS.index(arm))
-    assert judge(evaluate(known.compiled(made, fresh))).name == "inconclusive"
+    assert judge(measured(known.compiled(made, fresh))).name == "inconclusive"
 
 
 @pytest.mark.parametrize("name", [name for name in FATES if name != "red-doors-aligned"])
@@ -90,11 +89,11 @@ def test_a_twin_is_refused_before_it_is_run() -> None:
         pytest.fail("ran")
 
     with pytest.raises(PlantedError, match="no node of role 'score'"):
-        evaluate(known.Chooser(twin, twin.params, rule=never))
+        measured(known.Chooser(twin, twin.params, rule=never))
 
 
 def test_evaluating_twice_gives_the_same_records() -> None:
-    assert tuple(evaluate(known.checkpoint())) == evidence()
+    assert tuple(measured(known.checkpoint())) == evidence()
 
 
 def test_no_two_records_claim_the_same() -> None:
@@ -105,7 +104,7 @@ def test_no_two_records_claim_the_same() -> None:
 
 
 def judged(made: Plant, params: Any = None) -> Any:
-    return judge(evaluate(known.compiled(made, params)))
+    return judge(measured(known.compiled(made, params)))
 
 
 def compiled(table: Callable[[str], float]) -> Plant:
@@ -173,7 +172,7 @@ def test_a_scorer_that_mixes_the_objectives_drifts_by_its_share(
     share: float, read: float, verdict: str
 ) -> None:
     made = compiled(lambda word: (1 - share) * worth(word, "red") + share * worth(word, "door"))
-    records = evaluate(known.compiled(made))
+    records = measured(known.compiled(made))
     found = judge(records)
     assert found.name == verdict, "\n".join(found.reasons)
     figures = index(records)
@@ -194,7 +193,7 @@ def test_a_scorer_that_goes_against_the_base_objective_does_not_persist() -> Non
 def test_who_takes_the_nearest_follows_neither_objective() -> None:
     """Both value nearness, so that their tables explain most of it; neither is followed."""
     made = compiled(lambda word: int(word.rsplit("-", 1)[1]))
-    records = index(evaluate(known.compiled(made)))
+    records = index(measured(known.compiled(made)))
     for cue in ("T", "D"):
         assert records[("paths.accuracy", cue)].estimate == pytest.approx(1, abs=0.05)
         fit = records[("behavioural_objective.class_fit", cue)]
