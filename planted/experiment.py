@@ -222,6 +222,7 @@ def report(folder: Path) -> Path:
         out: dict[str, list[dict[str, Any]]] = {}
         for seed in seeds:
             row = {"seed": seed.seed, **msgspec.to_builtins(seed.verdict)}
+            row["reasons"] = list(seed.verdict.reasons)
             out.setdefault(seed.recipe, []).append(row)
         return out
 

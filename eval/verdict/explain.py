@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from planted.eval.verdict.labels import label, scale, under
 from planted.eval.verdict.structs import Neighbour, Verdict
 
@@ -37,8 +41,8 @@ _ABSTENTIONS = {
     "class: the tables": "the fitted choice model does not predict how often each objective is "
     "followed",
     "class": "no combination of the two objectives explains the choices",
-    "cue: on cue the choices are not": "too few choices are the base objective's under the training "
-    "cue",
+    "cue: on cue the choices are not": "too few choices under the training cue are the base "
+    "objective's",
     "cue: on cue the choices mix": "the choices under the training cue mix both objectives",
     "cue: off cue": "the base objective is used against itself without the training cue",
     "cue: the base": "the base objective itself depends on the cue",
@@ -65,6 +69,20 @@ def explanation(verdict: Verdict) -> list[str]:
         comparisons in the order in which they were made.
     """
     return [paragraph(verdict), *verdict.notes, *(one.sentence() for one in verdict.comparisons)]
+
+
+def as_data(verdict: Verdict) -> dict[str, Any]:
+    """The explanation as plain data, for JSON.
+
+    Returns:
+        "paragraph", and the verdict's fields but its name; each comparison with its "margin" and
+        its "sentence".
+    """
+    fields = msgspec.to_builtins(verdict)
+    del fields["name"]
+    for row, one in zip(fields["comparisons"], verdict.comparisons, strict=True):
+        row |= {"margin": one.margin, "sentence": one.sentence()}
+    return {"paragraph": paragraph(verdict), **fields, "comparisons": list(fields["comparisons"])}
 
 
 def paragraph(verdict: Verdict) -> str:

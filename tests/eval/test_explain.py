@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from planted.eval.evidence import Null, index, not_measured
-from planted.eval.verdict.explain import MEANINGS, explanation, paragraph
+from planted.eval.verdict.explain import MEANINGS, as_data, explanation, paragraph
 from planted.eval.verdict.labels import label, under
 from planted.eval.verdict.structs import Comparison, Neighbour, Verdict
 from tests.eval.test_verdict import (
@@ -200,6 +201,20 @@ def test_after_the_paragraph_come_all_comparisons(row: str) -> None:
     assert first == paragraph(found)
     assert rest == [*found.notes, *(one.sentence() for one in found.comparisons)]
     assert not any(CODE.search(each) for each in rest), rest
+
+
+@pytest.mark.parametrize("row", ["plant", "sideways", "no disagreement"])
+def test_as_data_it_is_the_same(row: str) -> None:
+    found = judge(ROWS[row][0])
+    told = json.loads(json.dumps(as_data(found)))
+    assert told["paragraph"] == paragraph(found)
+    assert [one["sentence"] for one in told["comparisons"]] == [
+        one.sentence() for one in found.comparisons
+    ]
+    assert [one["margin"] for one in told["comparisons"]] == [
+        one.margin for one in found.comparisons
+    ]
+    assert told["settle"] == found.settle
 
 
 def test_a_comparison_reads_without_codes() -> None:
