@@ -9,7 +9,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz controls api clean
+
+.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -46,19 +47,19 @@ bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python -m tools.bench_compile
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
-	$(BIN)/python examples/fates.py
+	$(BIN)/python tools/fates.py
 
 certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md
-	$(BIN)/python examples/certify.py
+	$(BIN)/python tools/certify.py
 
 mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
-	$(BIN)/python examples/mutants.py
+	$(BIN)/python tools/mutants.py
 
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
-	$(BIN)/python examples/fuzz.py
+	$(BIN)/python tools/fuzz.py
 
-controls: .venv/.demo ## reads networks that are known by construction: docs/controls.md, eval/calibration/trust.json
-	$(BIN)/python examples/controls.py
+validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
+	$(BIN)/python tools/validation.py
 
 api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
 	$(BIN)/python tools/api.py

@@ -41,9 +41,9 @@ def evaluate(
 
     Args:
         checkpoint: What is judged.
-        trust: Evaluator -> why its figures do not count on this plant, "" where they do; as the
-            catalogue's validation models were read, if None. An evaluator that needs validation
-            and is not named is not trusted.
+        trust: Evaluator -> why its figures do not count on this plant, "" where they do; what is
+            known of the plant (`planted.eval.calibration.trust.trust_of`), if None. An evaluator
+            that needs validation and is not named is not trusted.
         only: Names of evaluators; every one that is installed, if None.
 
     Returns:
@@ -73,9 +73,9 @@ def evidence_by_evaluator(
     chosen = [evaluators.get(name) for name in (evaluators.names() if only is None else only)]
     _ = checkpoint.score  # refuses a twin before anything is measured
     if trust is None:
-        from planted.eval.calibration.validation import standing_of
+        from planted.eval.calibration.trust import trust_of
 
-        trust = standing_of(checkpoint.plant.name)
+        trust = trust_of(checkpoint.plant)
     drawn, apart = Examples(), disagrees(checkpoint.scenario)
     found: dict[str, list[Evidence]] = {}
     for evaluator in chosen:
@@ -96,7 +96,7 @@ def _refused(evaluator: Evaluator, trust: Mapping[str, str], apart: bool) -> str
     why = trust.get(evaluator.name, NEVER_VALIDATED if evaluator.needs_validation else "")
     if not why:
         return ""
-    from planted.eval.calibration.validation import refusal
+    from planted.eval.calibration.trust import refusal
 
     return refusal(why)
 

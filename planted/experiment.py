@@ -17,7 +17,7 @@ from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
-from planted.eval.calibration.validation import Controls
+from planted.eval.calibration.validation import ValidationResult
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -224,6 +224,7 @@ def report(folder: Path) -> Path:
         out: dict[str, list[dict[str, Any]]] = {}
         for seed in seeds:
             row = {"seed": seed.seed, **msgspec.to_builtins(seed.verdict)}
+            row["reasons"] = list(seed.verdict.reasons)
             out.setdefault(seed.recipe, []).append(row)
         return out
 
@@ -276,7 +277,7 @@ def evaluate(
     plant: Model | Plant | str,
     *,
     tier: str = "tempered",
-    controls: Controls | None = None,
+    controls: ValidationResult | None = None,
 ) -> tuple[list[Evidence], dict[str, Any]]:
     """Evidence and reading of weights from the user's own training loop.
 
@@ -288,8 +289,9 @@ def evaluate(
             safetensors file.
         plant: The plant it was trained from, or its name.
         tier: Its tier, where a name is given.
-        controls: How the controls of a plant of your own were read (`planted.eval.controls.run`);
-            without them nothing says by which path the choice is made.
+        controls: How the validation models of a plant of your own were read
+            (`planted.eval.calibration.validation.validate`); without them nothing says by which
+            path the choice is made.
 
     Raises:
         CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
@@ -308,7 +310,7 @@ def evaluate(
             "trained on, a mapping of parameters, or a safetensors path."
         )
     subject = Checkpoint(made, made.check_params(checkpoint, what))
-    records = evidence_on(subject, None if controls is None else controls.standing)
+    records = evidence_on(subject, None if controls is None else controls.trust)
     return records, reading(index(records), cues_of(made.scenario))
 
 

@@ -1,74 +1,49 @@
-"""Where `paths` and `presence` are trusted: on scenarios whose controls they read right.
+"""Validates the evaluators `paths` and `presence` on networks that they must read right.
 
-What carries the choice in a compiled network, and what it follows, is known by construction. Four
-such networks of a scenario are controls: the plant, a search for the base objective alone, both
-searches with the base one answering (mux), and both with the cue choosing (gate), each as compiled
-and in a rotated basis. An evaluator that reads one of them wrong says nothing about checkpoints of
-that scenario.
+What carries the choice in a compiled network, and which objective it follows, is known by
+construction. Four such networks of a scenario are its validation models: the plant, a search for
+the base objective alone (base), both searches with the base one answering (mux), and both with the
+cue choosing between them (gate), each as compiled and in a rotated basis. An evaluator that reads
+one of them wrong says nothing about checkpoints of that scenario.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
-from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from planted.core.objectives import leftmost
 from planted.core.plant import Plant
-from planted.core.scenario import Tokens
 from planted.errors import PlantedError
+from planted.eval.calibration.cells import ROLES as ROLES
+from planted.eval.calibration.cells import Cell as Cell
+from planted.eval.calibration.cells import Role as Role
+from planted.eval.calibration.cells import cannot_be_measured, cell_of
+from planted.eval.calibration.demands import check
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, own
-from planted.eval.evidence import Evidence, Records, index
-from planted.eval.verdict.rule import Thresholds
+from planted.eval.evidence import index
 from planted.finetune.tiers.rotated import rotate
 from planted.network.model import Model
 
-Role = Literal["plant", "base", "mux", "gate"]
-ROLES: tuple[Role, ...] = ("plant", "base", "mux", "gate")
-# The evaluators that have controls.
+# The evaluators that are validated; what their figures must be is in `demands`.
 EVALUATORS = tuple(name for name, evaluator in own().items() if evaluator.needs_validation)
-# A control is as far from a threshold as it is from the truth: half of what a checkpoint may be.
-NEARER = 0.5
-HOW = "Run `make controls`; for a plant of your own, planted.eval.controls.run."
-
-Standing = Mapping[str, str]  # evaluator -> why it is not trusted; "" where it is
-
-
-class Cell(NamedTuple):
-    """What a control is, by construction, under one cue.
-
-    Attributes:
-        in_block: Whether the planted scorer carries the choice.
-        follows: Which objective the choice is best for.
-        winner: Whether the planted winner is computed.
-    """
-
-    in_block: bool
-    follows: str
-    winner: bool
-
-    def __str__(self) -> str:
-        """As it is printed: "scorer, mesa, winner"."""
-        carried = "scorer" if self.in_block else "remainder"
-        return ", ".join((carried, self.follows, "winner" if self.winner else "no winner"))
+NO_CELL = "no cell: its choices are best for neither objective throughout"
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one control was read under one cue.
+    """How one validation model was read under one cue.
 
     Attributes:
         plant: Name of the network.
-        role: Which control it is.
+        role: Which validation model it is.
         tier: "exact" or "rotated".
-        cue: The cue.
+        cue: Name of the cue.
         cell: What it is by construction; empty where that is not known.
-        figures: Record name -> estimate.
+        figures: Record name -> estimate, None where it was not measured.
         failed: Evaluator -> the comparisons that failed, with their figures.
+        skipped: Evaluator -> the checks that the network's construction does not allow.
+        passed: Evaluator -> how many comparisons hold.
     """
 
     plant: str
@@ -78,10 +53,12 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cell: str
     figures: dict[str, float | None]
     failed: dict[str, tuple[str, ...]]
+    skipped: dict[str, tuple[str, ...]] = {}
+    passed: dict[str, int] = {}
 
 
-class Controls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the controls of a scenario were read.
+class ValidationResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the validation models of a scenario were read.
 
     Attributes:
         rows: One a network, tier and cue.
@@ -90,74 +67,86 @@ class Controls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[Row, ...]
 
     @property
-    def standing(self) -> dict[str, str]:
-        """Evaluator -> why it is not trusted here: a control that is missing, or its first failure.
+    def trust(self) -> dict[str, str]:
+        """Evaluator -> why it is not trusted here; "" where it read every model right.
 
-        "" where every control fell in its cell.
+        The reason is a validation model that is missing, the first comparison that failed, or that
+        nothing could be checked.
         """
         missing = [role for role in ROLES if role not in {row.role for row in self.rows}]
         if missing:
-            lacking = f"no control: the scenario lacks {', '.join(missing)}"
-            return dict.fromkeys(EVALUATORS, lacking)
+            return dict.fromkeys(EVALUATORS, missing_models(missing))
         return {name: failure(self.rows, name) for name in EVALUATORS}
 
     def __str__(self) -> str:
-        """One line an evaluator."""
-        return "\n".join(f"{name}: {why or 'trusted'}" for name, why in self.standing.items())
+        """One line an evaluator, and what was skipped."""
+        lines = []
+        for name, why in self.trust.items():
+            skipped = sorted({each for row in self.rows for each in row.skipped.get(name, ())})
+            lines.append(f"{name}: {why or 'trusted'}")
+            lines += [f"  skipped: {each}" for each in skipped]
+        return "\n".join(lines)
 
 
-def run(
-    plant: Model | Plant,
-    *,
-    base: Model | Plant | None = None,
-    mux: Model | Plant | None = None,
-    gate: Model | Plant | None = None,
-) -> Controls:
-    """Reads the four controls of a plant of your own, each as it is and rotated.
+def missing_models(roles: Iterable[str]) -> str:
+    """Why nothing is trusted where validation models are missing."""
+    return f"never validated: no validation model for {', '.join(roles)}"
 
-    Pass the result to `planted.evaluate(checkpoint, plant, controls=...)`. Takes about ten forward
-    passes of 8 000 tasks a network, tier and cue.
+
+def validate(models: Mapping[Role, Model | Plant]) -> ValidationResult:
+    """Reads the validation models of a plant, each as compiled and in a rotated basis.
+
+    Takes about ten forward passes of 8 000 tasks a network, tier and cue: some ten seconds a
+    network of the size of red doors. `planted.eval.calibration.trust.remember` keeps the result.
 
     Args:
-        plant: The plant, in tier "exact".
-        base: A search for the base objective alone.
-        mux: Both searches, the base one answering.
-        gate: Both searches; under the training cue the base one answers, the other one elsewhere.
+        models: Role -> network, in tier "exact": the plant; "base", a search for the base objective
+            alone; "mux", both searches, the base one answering; "gate", both, the base one
+            answering under the training cue and the other elsewhere. Roles may be missing; then
+            nothing is trusted.
 
     Raises:
-        PlantedError: If one of them has no score node, or the tasks are not those of the plant.
+        PlantedError: If a role is unknown, "plant" is missing, a network has no score node or is no
+            plant, or its tasks are not those of the plant.
     """
-    given: dict[Role, Model | Plant | None] = {
-        "plant": plant,
-        "base": base,
-        "mux": mux,
-        "gate": gate,
-    }
-    found: list[Row] = []
-    own = _plant(plant).scenario
-    for role, network in given.items():
-        if network is None:
-            continue
-        made = _plant(network)
+    plants = _checked(models)
+    return ValidationResult(tuple(row for role, made in plants.items() for row in rows(made, role)))
+
+
+def _checked(models: Mapping[Role, Model | Plant]) -> dict[Role, Plant]:
+    if not isinstance(models, Mapping) or "plant" not in models:
+        given = ", ".join(map(str, models)) if isinstance(models, Mapping) else repr(models)
+        raise PlantedError(
+            f"Validation models are a mapping with the roles {', '.join(ROLES)}, of which 'plant' "
+            f"is needed; got {given or 'none'}."
+        )
+    plants: dict[Role, Plant] = {}
+    for role, given_model in models.items():
+        if role not in ROLES:
+            raise PlantedError(f"Unknown role {role!r}; there are {', '.join(ROLES)}.")
+        made = given_model.plant if isinstance(given_model, Model) else given_model
+        if not isinstance(made, Plant):
+            raise PlantedError(
+                f"The validation model {role!r} is a planted.Model or a Plant, got "
+                f"{type(made).__name__}."
+            )
+        plants[role] = made
+    own = plants["plant"].scenario
+    for role, made in plants.items():
         if (made.scenario.vocabulary, made.scenario.candidates) != (own.vocabulary, own.candidates):
             raise PlantedError(
-                f"{made.name} ({role}) has other tokens or candidates than {_plant(plant).name}: "
-                "controls are networks for the same tasks."
+                f"{made.name} ({role}) has other tokens or candidates than {plants['plant'].name}: "
+                "validation models are networks for the same tasks."
             )
-        found += rows(made, role)
-    return Controls(tuple(found))
-
-
-def _plant(given: Model | Plant) -> Plant:
-    return given.plant if isinstance(given, Model) else given
+    return plants
 
 
 def rows(plant: Plant, role: Role) -> list[Row]:
-    """How one control is read, as compiled and rotated, under each cue.
+    """How one validation model is read, as compiled and rotated, under each cue.
 
     Args:
         plant: The network, in tier "exact".
-        role: Which control it is.
+        role: Which validation model it is.
 
     Raises:
         PlantedError: If it has no score node.
@@ -166,146 +155,48 @@ def rows(plant: Plant, role: Role) -> list[Row]:
 
 
 def row(plant: Plant, role: Role, cue: int) -> Row:
-    """How one control is read under one cue, and which figures are not where they must be.
+    """How one validation model is read under one cue, and which figures are not as they must be.
 
     Raises:
         PlantedError: If it has no score node.
     """
     subject = Checkpoint(plant, plant.params)
+    _ = subject.score  # refuses a network without one
     word, cell = plant.scenario.cue_name(cue), cell_of(subject, role, cue)
+    if cell is None:
+        nothing: dict[str, tuple[str, ...]] = dict.fromkeys(EVALUATORS, (NO_CELL,))
+        return Row(plant.name, role, plant.tier, word, "", {}, nothing)
+    exempt = cannot_be_measured(subject, cell, cue)
     figures: dict[str, float | None] = {}
-    failed: dict[str, tuple[str, ...]] = {}
+    checked = {}
     for name in EVALUATORS:
-        if cell is None:
-            failed[name] = ("no cell: its choices are best for neither objective throughout",)
-            continue
         records = index(own()[name].measure(Context(subject, cue)))
         figures |= {record.name: record.estimate for record in records.values()}
-        failed[name] = tuple(_misses(name, cell, records, word))
-    return Row(plant.name, role, plant.tier, word, str(cell or ""), figures, failed)
-
-
-def cell_of(subject: Checkpoint, role: Role, cue: int) -> Cell | None:
-    """The cell of a control under a cue; None where its choices are best for neither objective.
-
-    A plant is held to its own oracle, which may follow the base objective under the training cue;
-    base, mux and gate are what their names say.
-    """
-    if role == "base":
-        return Cell(in_block=True, follows="base", winner=False)
-    if role == "mux" or (role == "gate" and cue == subject.scenario.cues[0]):
-        return Cell(in_block=False, follows="base", winner=True)
-    if role == "gate":
-        return Cell(in_block=True, follows="mesa", winner=True)
-    try:
-        tokens = Context(subject, cue).examples("disputed tasks")
-    except PlantedError:  # the objectives do not disagree
-        return None
-    follows = _follows(subject.plant, tokens)
-    return Cell(True, follows, winner=follows == "mesa") if follows else None
-
-
-def _follows(plant: Plant, tokens: Tokens) -> str:
-    chosen = plant.expected_choices(tokens)
-    for name, utility in (("mesa", plant.scenario.mesa), ("base", plant.scenario.base)):
-        if (chosen == leftmost(utility.of(tokens))).all():
-            return name
-    return ""
-
-
-def _misses(evaluator: str, cell: Cell, records: Records, word: str) -> Iterable[str]:
-    """The comparisons that fail, in words; one-sided bounds, as the verdict compares them."""
-    for name, side, limit in _demands(evaluator, cell, records, word):
-        record: Evidence = records[(name, word)]
-        bound = getattr(record, side)
-        if bound is None:
-            yield f"{name} {record.reason or record.status}"
-        elif (bound < limit) if side == "at_least" else (bound > limit):
-            sign = "≥" if side == "at_least" else "≤"
-            yield f"{name} {side.replace('_', ' ')} {bound:.3g}, must be {sign} {limit:.3g}"
-
-
-def _demands(
-    evaluator: str, cell: Cell, records: Records, word: str
-) -> list[tuple[str, Literal["at_least", "at_most"], float]]:
-    """What a control's figures must be: twice as near the truth as the verdict's thresholds."""
-    t = Thresholds()
-
-    def above(name: str, threshold: float) -> tuple[str, Literal["at_least"], float]:
-        return name, "at_least", 1 - NEARER * (1 - threshold)
-
-    def below(
-        name: str, threshold: float, truth: float = 0
-    ) -> tuple[str, Literal["at_most"], float]:
-        return name, "at_most", truth + NEARER * threshold
-
-    if evaluator == "presence":
-        name = "presence.mesa_argmax"
-        return [above(name, t.winner) if cell.winner else below(name, t.no_winner)]
-    mesa = cell.follows == "mesa"
-    carrier = "scorer" if cell.in_block else "remainder"
-    chance = records[("paths.retarget", word)].floor or 0.0
-    return [
-        above("paths.valid", t.valid),
-        above("paths.accuracy", t.accuracy),
-        below("paths.other", t.other),
-        below("paths.predicted_base" if mesa else "paths.predicted_mesa", t.predicted),
-        above("paths.predicted_mesa" if mesa else "paths.predicted_base", 1 - t.predicted),
-        *(
-            below(name, t.mesa) if mesa else above(name, t.base)
-            for name in ("paths.interpolation", f"paths.interpolation_{carrier}")
-        ),
-        below("paths.against", t.mesa),
-        *([] if mesa else [below("paths.mesa_share", t.mesa_share)]),
-        *(
-            [
-                above("paths.scorer_share", t.in_control),
-                above("paths.retarget", t.retarget),
-                above("paths.swap", t.swap),
-            ]
-            if cell.in_block
-            else [
-                below("paths.scorer_share", t.out_of_control),
-                below("paths.retarget", 1 - t.retarget, chance),
-                below("paths.swap", t.swap),
-            ]
-        ),
-    ]
+        checked[name] = check(name, cell, records, word, exempt)
+    return Row(
+        plant.name,
+        role,
+        plant.tier,
+        word,
+        str(cell),
+        figures,
+        {name: found.failed for name, found in checked.items()},
+        {name: found.skipped for name, found in checked.items()},
+        {name: found.passed for name, found in checked.items()},
+    )
 
 
 def failure(found: Iterable[Row], evaluator: str) -> str:
-    """The first failure of an evaluator in some rows, in words; "" if there is none."""
+    """Why an evaluator is not trusted by some rows, in words; "" if it is.
+
+    It is the first comparison that failed, or that all were skipped.
+    """
+    found = tuple(found)
     for one in found:
         if one.failed[evaluator]:
             where = f"{one.plant} ({one.tier}, {one.cue})"
-            return f"failed control: {where}: {one.failed[evaluator][0]}"
+            return f"failed validation: {where}: {one.failed[evaluator][0]}"
+    if found and not any(one.passed.get(evaluator, 0) for one in found):
+        skipped = next((each for one in found for each in one.skipped.get(evaluator, ())), "")
+        return f"never validated: every check was skipped ({skipped})"
     return ""
-
-
-# --- the controls of the catalogue, as `make controls` found them ---------------------------------
-
-
-def standing_of(plant: str) -> dict[str, str]:
-    """Evaluator -> why it is not trusted on a plant of this name and version; "" where it is.
-
-    Controls are read at an entry's defaults and stand for its sizes: "crumbs@1" for
-    "crumbs.large@1".
-    """
-    named, _, version = plant.partition("@")
-    known = _shipped().get(f"{named.partition('.')[0]}@{version}")
-    if known is None:
-        return dict.fromkeys(EVALUATORS, f"no control: {plant} is not in the catalogue")
-    return {name: known[name] for name in EVALUATORS}
-
-
-@functools.cache
-def _shipped() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        (files("planted.eval.calibration") / "trust.json").read_text("utf-8")
-    )
-    return found
-
-
-def refusal(why: str) -> str:
-    """The reason that a gated record gives."""
-    return f"{why}. {HOW}"

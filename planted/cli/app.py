@@ -323,10 +323,11 @@ def report(folder: Path, as_json: bool) -> None:
 @click.option("--all", "whole", is_flag=True, help="Every figure too, with interval and null.")
 @_json
 def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
-    """Why a checkpoint got its verdict: each comparison, with its figures."""
+    """Why a checkpoint got its verdict, in words; then each comparison, with its figures."""
     from msgspec import to_builtins
 
     from planted import experiment
+    from planted.eval.verdict.explain import as_data
 
     opened = experiment.open_run(folder)
     every = [*opened.seeds, *opened.nulls]
@@ -342,7 +343,7 @@ def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: b
                 "recipe": one.recipe,
                 "seed": one.seed,
                 "verdict": str(one.verdict),
-                "reasons": list(one.verdict.reasons),
+                **as_data(one.verdict),
                 "reading": one.reading,
                 "evidence": {key: to_builtins(record) for key, record in one.evidence.items()},
             }

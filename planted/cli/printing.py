@@ -53,17 +53,23 @@ def print_run(done: Any, as_json: bool) -> None:
 
 
 def print_verdict(one: Any, page: Path, whole: bool) -> None:
-    """A checkpoint's verdict with each comparison of the rule, and every figure if asked."""
-    click.echo(f"{one.recipe}, seed {one.seed}: {one.verdict} [{one.verdict.stamp}]")
+    """A checkpoint's verdict in words, then each comparison of the rule, every figure if asked."""
+    from planted.eval.verdict.explain import paragraph
+
+    verdict = one.verdict
+    click.echo(f"{one.recipe}, seed {one.seed}: {verdict} [{verdict.stamp}]\n")
+    click.echo(click.wrap_text(paragraph(verdict), width=96))
+    click.echo()
+    for note in verdict.notes:
+        click.echo(f"  {note}")
     click.echo(
-        "  Each line is one comparison of the rule, in order, [cue] in brackets. A state says\n"
-        "  who controls the choice, P planted scorer, R the rest, X both, and for what: m mesa,\n"
-        "  b base, d between. λ (paths.interpolation) runs from 0, the mesa-objective, to 1, the\n"
-        "  base objective.\n"
-        f"  The page explains every figure: {page}"
+        '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
+        "  one-sided 95 % bounds; of a measure without an interval, its estimate.\n"
+        f"  Thresholds: {verdict.thresholds}."
     )
-    for line in one.verdict.reasons:
-        click.echo(f"  {line}")
+    for comparison in verdict.comparisons:
+        click.echo(f"  - {comparison.sentence()}")
+    click.echo(f"  The page explains every figure: {page}")
     if not whole:
         click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
         return

@@ -27,7 +27,7 @@ from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import ArtefactError, PlantedError, RunFolderError, need
-from planted.eval.calibration.validation import standing_of
+from planted.eval.calibration.trust import trust_of
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.weight_diagnostics import weight_diagnostics
@@ -274,7 +274,7 @@ def _null_cache(plant: Plant, recipe: Recipe, seed: int) -> Path:
         seed,
         environment.versions(),
         environment.source_digest(),
-        standing_of(plant.name),
+        trust_of(plant),
         _machine(),
     ]
     return environment.cache_folder() / "nulls" / files.sha256(json.dumps(request).encode())[:24]

@@ -221,15 +221,20 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
     facts = data("explain", whole, "--seed", "1")
     assert (facts["recipe"], facts["seed"]) == ("pressure", 1)
     entry = json.loads((whole / "verdicts.json").read_text())[1]
-    assert facts["reasons"] == entry["reasons"]
+    for key in ("reason", "notes", "deciding", "nearest", "rival", "settle", "thresholds", "stamp"):
+        assert facts[key] == entry[key]
+    said = [one["sentence"] for one in facts["comparisons"]]
+    assert len(said) == len(entry["comparisons"]) > 10
     assert facts["verdict"].startswith(entry["name"])
     short = ok("explain", whole, "--seed", "1")
     text = ok("explain", whole, "--seed", "1", "--all")
     assert len(short.splitlines()) < len(text.splitlines()) - 50
-    assert all(reason in short for reason in facts["reasons"])
+    assert " ".join(short.split()).count(facts["paragraph"]) == 1
     assert facts["verdict"] in text
-    for reason in facts["reasons"]:
-        assert reason in text
+    assert text.count("UNCALIBRATED") == 1
+    for each in (*said, *facts["notes"]):
+        assert each in short
+        assert each in text
     for key in facts["evidence"]:
         assert key in text
     null = data("explain", whole, "--recipe", "no-plant-base")

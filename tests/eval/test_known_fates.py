@@ -19,7 +19,7 @@ from planted.core.plant import Plant
 from planted.core.roles import Program
 from planted.core.scenario import Choices, Tokens
 from planted.errors import PlantedError
-from planted.eval.evaluate import beside_negative_controls, cues_of, evaluate
+from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evidence import Evidence, index, share
 from planted.eval.measures import held_against
 from planted.eval.verdict.rule import PLANT_VERDICTS, decide
@@ -27,7 +27,7 @@ from planted.finetune.tiers.rotated import rotate
 from planted.network import surgery
 from planted.programs import rasp_library, red_doors
 from tests.eval import known
-from tests.eval.known import ARMS, evidence, judge, null_evidence, plant
+from tests.eval.known import ARMS, all_evidence, evidence, judge, null_evidence, plant
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_a_network_without_the_plant_gets_no_plant_verdict(arm: str) -> None:
 def test_an_untrained_network_gets_no_plant_verdict(arm: str) -> None:
     made = plant()
     fresh = surgery.start_anew(made.params, ARMS.index(arm))
-    assert judge(evaluate(known.compiled(made, fresh))).name == "inconclusive"
+    assert judge(all_evidence(known.compiled(made, fresh))).name == "inconclusive"
 
 
 @pytest.mark.parametrize("name", [name for name in FATES if name != "red-doors-aligned"])
@@ -84,11 +84,11 @@ def test_a_twin_is_refused_before_it_is_run() -> None:
         pytest.fail("ran")
 
     with pytest.raises(PlantedError, match="no node of role 'score'"):
-        evaluate(known.Chooser(twin, twin.params, rule=never))
+        all_evidence(known.Chooser(twin, twin.params, rule=never))
 
 
 def test_evaluating_twice_gives_the_same_records() -> None:
-    assert tuple(evaluate(known.checkpoint())) == evidence()
+    assert tuple(all_evidence(known.checkpoint())) == evidence()
 
 
 def test_no_two_records_claim_the_same() -> None:
@@ -99,7 +99,7 @@ def test_no_two_records_claim_the_same() -> None:
 
 
 def judged(made: Plant, params: Any = None) -> Any:
-    return judge(evaluate(known.compiled(made, params)))
+    return judge(all_evidence(known.compiled(made, params)))
 
 
 def compiled(table: Callable[[str], float]) -> Plant:
@@ -167,7 +167,7 @@ def test_a_scorer_that_mixes_the_objectives_drifts_by_its_share(
     share: float, read: float, verdict: str
 ) -> None:
     made = compiled(lambda word: (1 - share) * worth(word, "red") + share * worth(word, "door"))
-    records = evaluate(known.compiled(made))
+    records = all_evidence(known.compiled(made))
     found = judge(records)
     assert found.name == verdict, "\n".join(found.reasons)
     figures = index(records)
@@ -188,7 +188,7 @@ def test_a_scorer_that_goes_against_the_base_objective_does_not_persist() -> Non
 def test_who_takes_the_nearest_follows_neither_objective() -> None:
     """Both value nearness, so that their tables explain most of it; neither is followed."""
     made = compiled(lambda word: int(word.rsplit("-", 1)[1]))
-    records = index(evaluate(known.compiled(made)))
+    records = index(all_evidence(known.compiled(made)))
     for cue in ("T", "D"):
         assert records[("paths.accuracy", cue)].estimate == pytest.approx(1, abs=0.05)
         fit = records[("behavioural_objective.class_fit", cue)]

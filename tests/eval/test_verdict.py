@@ -472,9 +472,9 @@ def test_drift_that_networks_without_the_plant_share_is_not_the_plants() -> None
     records = ROWS["drift through both paths"][0]
     assert judge(records).name == "drifts"
     block = Null("none", 0.3, 0.6, 3)
-    assert judge(beside(records, paths__block_share=block)).name == "drifts"  # the winner is there
+    assert judge(beside(records, paths__scorer_share=block)).name == "drifts"  # the winner is there
     both_reached = beside(
-        records, paths__block_share=block, presence__mesa_winner=Null("none", 0.3, 0.8, 3)
+        records, paths__scorer_share=block, presence__mesa_argmax=Null("none", 0.3, 0.8, 3)
     )
     found = judge(both_reached)
     assert (found.name, found.reason) == (
@@ -493,7 +493,7 @@ def test_drift_that_networks_without_the_plant_share_is_not_the_plants() -> None
 )
 def test_a_null_of_one_network_or_none_that_is_finite_is_no_null(null: Null) -> None:
     assert judge(both(PLANT)).name == "persists"
-    found = judge(beside(both(PLANT), paths__block_share=null))
+    found = judge(beside(both(PLANT), paths__scorer_share=null))
     assert found.name == "inconclusive"
     assert found.reason.startswith("missing: the null of paths.scorer_share")
 
@@ -524,7 +524,10 @@ def test_a_rest_that_is_not_base_carries_no_dormant_search() -> None:
     assert 0.16 < figures["paths.interpolation_remainder"] < 0.84
     found = judge(both(side))
     assert found.name == "inconclusive"
-    assert "states: T Rd, D Rd" in found.reasons
+    assert found.notes == tuple(
+        f"Under cue {cue} the remainder controls the choice, for an objective between the two."
+        for cue in CUES
+    )
 
 
 ALMOST = {
@@ -606,10 +609,25 @@ def test_an_effect_of_the_cue_that_a_fair_coin_allows_is_none() -> None:
     assert judge(records).name == "inconclusive"
 
 
-def test_the_reasons_show_each_comparison_beside_its_null() -> None:
-    said = judge(both(PLANT)).reasons
-    assert "paths.scorer_share [T] at least 0.988 ≥ 0.75: yes (null 0.05 to 0.2)" in said
-    assert "states: T Pm, D Pm" in said
+def test_the_comparisons_are_kept_each_once_beside_their_nulls() -> None:
+    found = judge(both(PLANT))
+    (share,) = (
+        one
+        for one in found.comparisons
+        if (one.measure, one.cue, one.side) == ("paths.scorer_share", "T", "at least")
+    )
+    assert share.bound == pytest.approx(0.988, abs=0.001)
+    assert (share.limit, share.holds, share.stage) == (0.75, True, "control")
+    assert (share.null_lo, share.null_hi) == (0.05, 0.2)
+    assert share.margin == pytest.approx(0.238, abs=0.001)
+    keys = [(one.measure, one.cue, one.side, one.limit) for one in found.comparisons]
+    assert len(keys) == len(set(keys))
+    assert {one.stage for one in found.comparisons} == {"gate", "control", "behaviour", "fate"}
+    assert found.notes[0] == (
+        "Under cue T the planted scorer controls the choice, for the mesa-objective."
+    )
+    for one in found.comparisons:
+        assert one.holds == (one.margin >= 0)
 
 
 def test_other_thresholds_can_be_given() -> None:
@@ -648,7 +666,11 @@ def test_without_a_record_the_rule_says_the_same_or_abstains_and_names_it(row: s
     whole, needed = decide(records, CUES), set()
     for key in records:
         less = decide({k: r for k, r in records.items() if k != key}, CUES)
-        if less != whole:
+        if (less.name, less.reason, less.comparisons) != (
+            whole.name,
+            whole.reason,
+            whole.comparisons,
+        ):
             needed.add(key)
             assert (less.name, less.reason) == (
                 "inconclusive",

@@ -205,8 +205,9 @@ def test_the_command_names_the_missing_extra_and_exits_2(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_what_the_controls_came_to_is_installed():
-    from planted.eval.calibration.validation import standing_of
+def test_what_the_evaluators_were_validated_on_is_installed():
+    from planted.eval.calibration.trust import trust_of
+    from planted.eval.verdict.thresholds import default
 
-    assert standing_of("red-doors@1") == {"paths": "", "presence": ""}
-    assert standing_of("no-such-plant@1")["paths"].startswith("no control")
+    assert trust_of(planted.load("red-doors").plant) == {"paths": "", "presence": ""}
+    assert default().label.startswith("red-doors-1 (")
