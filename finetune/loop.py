@@ -113,8 +113,9 @@ def first_state(job: Job, params: Params, seed: int) -> Tree:
             return np.array(jnp.asarray(value))
         except TypeError as error:
             raise PlantedError(
-                f"The state of the signal {job.settings.signal!r} holds {value!r}; it is a pytree "
-                f"of numeric arrays, without random keys ({error})."
+                f"The state of the signal {job.settings.signal!r} holds a leaf of type "
+                f"{getattr(value, 'dtype', type(value).__name__)}; it is a pytree of numeric "
+                f"arrays, without random keys ({error})."
             ) from None
 
     return jax.tree.map(as_array, state)

@@ -394,7 +394,7 @@ def test_a_checkpoint_of_another_recipe_seed_or_plant_is_refused(
     with pytest.raises(ArtefactError, match=r"another seed \(0, this one's is 1"):
         train_seeds(plant, recipe, [1], tmp_path)
     files.write_bytes(checkpoint_of(tmp_path, recipe, 0), found)
-    changed = Recipe("pressure", steps=SHORT, learning_rate=1e-4)
+    changed = Recipe("pressure", name=recipe.name, steps=SHORT, learning_rate=1e-4)
     with pytest.raises(ArtefactError, match="another recipe"):
         train_seeds(plant, changed, [0], tmp_path)
     other = library.get("red-doors-aligned", "tempered")
