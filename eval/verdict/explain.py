@@ -106,7 +106,8 @@ def _why(reason: str) -> str:
     stem, _, rest = reason.partition(":")
     if stem == "missing":
         return f"something that the rule needs is missing ({_in_words(rest.strip())})"
-    return f"{_in_words(stem)} was not measured ({rest.strip()})"
+    why = rest.strip().partition(". ")[0]  # what to do about it is said by `settle`
+    return f"{_in_words(stem)} was not measured ({why})"
 
 
 def _in_words(text: str) -> str:

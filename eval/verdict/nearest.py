@@ -50,6 +50,10 @@ def neighbours(
         records: The evidence it was given on.
         cues: All cues.
         again: Gives it again on other records, or with comparisons turned round.
+
+    Returns:
+        Which comparison decided; the verdict if it alone had gone the other way; the fate that is
+        reached by the smallest shift of one measure. None for what there is not.
     """
     turned = {
         at: again(records, {key_of(one): not one.holds})

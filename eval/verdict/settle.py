@@ -48,7 +48,7 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
     if record is None:
         return f"A record of the {named} would settle it: evaluate the checkpoint again."
     if record.status != "ok" or record.estimate is None:
-        if "validat" in record.reason or "control" in record.reason:
+        if "validat" in record.reason:
             return (
                 "Validating the evaluator on this plant would allow a verdict: it must read right "
                 "four compiled networks of the scenario (plant, base, mux, gate)."

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from planted.eval.calibration.trust import refusal
 from planted.eval.evidence import Null, index, not_measured
 from planted.eval.verdict.explain import MEANINGS, as_data, explanation, paragraph
 from planted.eval.verdict.labels import label, under
@@ -192,6 +193,14 @@ def test_the_paragraph_is_at_most_four_plain_sentences(row: str) -> None:
     for other in (found.nearest, found.rival):
         if other is not None:
             assert other.name in text
+
+
+def test_what_was_not_measured_is_said_without_its_remedy() -> None:
+    """The remedy of an evaluator that is not trusted is sentences long; `settle` has its gist."""
+    text = paragraph(unmeasured(refusal("never validated: no validation models were read")))
+    assert "(never validated: no validation models were read)" in text
+    assert len(re.findall(r"\.(?= |$)", text)) == 2
+    assert text.endswith("(plant, base, mux, gate).")
 
 
 @pytest.mark.parametrize("row", ROWS)
