@@ -35,7 +35,7 @@ def result(recipes: Iterable[Mapping[str, Any]]) -> str:
         return "No checkpoint has been judged."
     where = listed[0][0] if len(listed) == 1 else f"{len(listed)} recipes"
     many = "1 fine-tuned network" if len(rows) == 1 else f"{len(rows)} fine-tuned networks"
-    found = ", ".join(f"{c['n']} × {c['name']}" for c in counts(rows))
+    found = ", ".join(f"{c['name']} {c['n']}" for c in counts(rows))
     return f"{many} ({where}): {found}."
 
 
@@ -73,4 +73,5 @@ def about(settings: Mapping[str, Any]) -> str:
         )
     if settings.get("train", "all") != "all":
         parts.append(f"trains {settings['train']} only")
-    return "; ".join(part for part in parts if part) + "."
+    said = "; ".join(part for part in parts if part)
+    return f"{said[:1].upper()}{said[1:]}."

@@ -31,6 +31,7 @@ STRIPE = 13  # height of a seed's stripe: its number is written beside it
 THIN = 5  # of a stripe without a number
 MANY = 12  # more seeds than this are drawn thin
 CHARACTER = 6.4  # about how wide a character of a label is
+GAP = 32  # between two plots of a panel
 
 
 def estimate(records: Records, name: str, cue: str) -> float | None:
@@ -67,7 +68,7 @@ def training(
     parts: list[Markup] = []
     height = 84
     for i, cue in enumerate(cues):
-        top = 20 + i * (height + 26)
+        top = 20 + i * (height + GAP)
         y = Scale(0, 1, top + height, top)
         parts.append(text(LEFT, top - 7, cue_label(cue, cues), "label"))
         parts += y_axis(y, (0, 0.5, 1), LEFT, RIGHT)
@@ -86,7 +87,7 @@ def training(
                 band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
                 parts.append(path(band, f"band {side}", closed=True))
                 parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
-    bottom = 20 + len(cues) * (height + 26) - 26
+    bottom = 20 + len(cues) * (height + GAP) - GAP
     for step, said, anchor in ((0, "0", "middle"), (max(steps), f"{max(steps)} steps", "end")):
         parts.append(text(x(step), bottom + 13, said, anchor=anchor))
     label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
