@@ -1,7 +1,8 @@
-"""The small multiples of the page: one panel a recipe or a figure, each a pure function of data."""
+"""The small multiples of the page: one panel for each recipe or measure, pure functions of data."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -26,8 +27,11 @@ from planted.eval.report.svg import (
 
 SIDES = ("mesa", "base")
 PARTS = ("mesa", "base", "other")
-STRIPE = 9  # height of a seed's stripe
-MANY = 12  # more seeds than this are drawn thinner
+STRIPE = 13  # height of a seed's stripe: its number is written beside it
+THIN = 5  # of a stripe without a number
+MANY = 12  # more seeds than this are drawn thin
+CHARACTER = 6.4  # about how wide a character of a label is
+GAP = 32  # between two plots of a panel
 
 
 def estimate(records: Records, name: str, cue: str) -> float | None:
@@ -37,10 +41,8 @@ def estimate(records: Records, name: str, cue: str) -> float | None:
 
 
 def cue_label(cue: str, cues: Sequence[str]) -> str:
-    """How a cue is called in a figure: its word, and which one it is."""
-    if len(cues) < 2:
-        return f"cue {cue}"
-    return f"cue {cue} (training)" if cue == cues[0] else f"cue {cue}"
+    """How a cue is called in a figure: its name, and whether it is the training cue."""
+    return f"cue {cue} (training)" if len(cues) > 1 and cue == cues[0] else f"cue {cue}"
 
 
 # --- training -----------------------------------------------------------------------------------
@@ -49,12 +51,12 @@ def cue_label(cue: str, cues: Sequence[str]) -> str:
 def training(
     recipe: str, rows: Mapping[int, Sequence[Mapping[str, Any]]], cues: Sequence[str]
 ) -> Markup | None:
-    """Agreement with both objectives on Δ over steps: median and range over seeds, a plot a cue.
+    """Mesa and base choices on Δ over steps: median and range over seeds, one plot for each cue.
 
     Args:
         recipe: Whose training.
-        rows: CheckpointResult -> the rows of its training log.
-        cues: The cue words.
+        rows: Seed -> the rows of its training log.
+        cues: Names of the cues.
 
     Returns:
         The panel, or None where there is no log.
@@ -66,7 +68,7 @@ def training(
     parts: list[Markup] = []
     height = 84
     for i, cue in enumerate(cues):
-        top = 20 + i * (height + 26)
+        top = 20 + i * (height + GAP)
         y = Scale(0, 1, top + height, top)
         parts.append(text(LEFT, top - 7, cue_label(cue, cues), "label"))
         parts += y_axis(y, (0, 0.5, 1), LEFT, RIGHT)
@@ -85,7 +87,7 @@ def training(
                 band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
                 parts.append(path(band, f"band {side}", closed=True))
                 parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
-    bottom = 20 + len(cues) * (height + 26) - 26
+    bottom = 20 + len(cues) * (height + GAP) - GAP
     for step, said, anchor in ((0, "0", "middle"), (max(steps), f"{max(steps)} steps", "end")):
         parts.append(text(x(step), bottom + 13, said, anchor=anchor))
     label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
@@ -100,10 +102,10 @@ def score_node(recipe: str, diagnostics: Mapping[int, Mapping[str, Any]]) -> Mar
 
     Args:
         recipe: Whose checkpoints.
-        diagnostics: CheckpointResult -> its weight_diagnostics (`planted.eval.weight_diagnostics`).
+        diagnostics: Seed -> its weight diagnostics (`planted.eval.weight_diagnostics`).
 
     Returns:
-        The panel, or None where there is no weight_diagnostics.
+        The panel, or None where there are no weight diagnostics.
     """
     found = list(diagnostics.values())
     if not found:
@@ -116,29 +118,63 @@ def score_node(recipe: str, diagnostics: Mapping[int, Mapping[str, Any]]) -> Mar
     top, bottom = 8, 150
     x, y = Scale(-0.5, len(types) - 0.5, LEFT, RIGHT), Scale(low, high, bottom - 6, top)
     parts = y_axis(y, _round_ticks(low, high), LEFT, RIGHT)
-    for start, stop, stem in _groups(types):
-        centre = (x(start) + x(stop - 1)) / 2
+    for start, stop, _ in _groups(types):
         if start:
             parts.append(line(x(start - 0.5), top, x(start - 0.5), bottom + 4, "grid"))
-        parts.append(text(centre, bottom + 12, stem, anchor="middle"))
         for side in SIDES:
             parts.append(path([(x(i), y(one[side][i])) for i in range(start, stop)],
                               f"curve thin {side}"))  # fmt: skip
+    parts += _type_labels(types, x, bottom + 14)
     for i, word in enumerate(types):
-        before = one["score_before"][i]
-        if before is not None:
-            parts.append(dot(x(i), y(before), 3.2, "hollow", f"{word} before: {before:g}"))
         after = [p["score_after"][i] for p in found if p["score_after"][i] is not None]
-        if after:
-            if max(after) > min(after):
-                parts.append(line(x(i), y(min(after)), x(i), y(max(after)), "whisker"))
-            middle = median(after)
-            parts.append(dot(x(i), y(middle), 1.9, "ink", f"{word} after: {middle:.3g}"))
-        else:
+        parts += _held(word, x(i), y, one["score_before"][i], after)
+        if not after:
             parts.append(text(x(i), bottom, "×", anchor="middle"))
-    return figure(
-        WIDTH, bottom + 18, f"{recipe}: what the score node holds by candidate type", parts
-    )
+    shared = _shared_stem(types)
+    says = f"candidate types {shared}…" if shared else "candidate types"
+    parts.append(text((LEFT + RIGHT) / 2, bottom + 29, says, anchor="middle"))
+    label = f"{recipe}: what the score node holds for each candidate type"
+    return figure(WIDTH, bottom + 34, label, parts)
+
+
+def _held(
+    word: str, x: float, y: Scale, before: float | None, after: Sequence[float]
+) -> list[Markup]:
+    """What the node holds for one type: before training, and the seeds after it."""
+    parts: list[Markup] = []
+    if before is not None:
+        parts.append(dot(x, y(before), 3.2, "hollow", f"{word} before: {before:g}"))
+    if after:
+        if max(after) > min(after):
+            parts.append(line(x, y(min(after)), x, y(max(after)), "whisker"))
+        middle = median(after)
+        parts.append(dot(x, y(middle), 1.9, "ink", f"{word} after: {middle:.3g}"))
+    return parts
+
+
+def _type_labels(types: Sequence[str], x: Scale, y: float) -> list[Markup]:
+    """The names of the groups of types, without what all share, as many as have room."""
+    groups = _groups(types)
+    skip = len(_shared_stem(types))
+    if len(groups) > 1 or groups[0][2]:
+        named = [((x(a) + x(b - 1)) / 2, stem[skip:] or stem.strip("-")) for a, b, stem in groups]
+    else:
+        named = [(x(i), word[skip:]) for i, word in enumerate(types)]
+    out: list[Markup] = []
+    free = LEFT - CHARACTER
+    for at, name in named:
+        half = CHARACTER * len(name) / 2
+        if name and at - half >= free and at + half <= WIDTH:
+            out.append(text(at, y, name, anchor="middle"))
+            free = at + half + CHARACTER
+    return out
+
+
+def _shared_stem(types: Sequence[str]) -> str:
+    """What all types begin with, up to and with its last hyphen."""
+    parts = [one.split("-")[:-1] for one in types]
+    shared = itertools.takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False))
+    return "".join(f"{part}-" for part, *_ in shared)
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
@@ -163,16 +199,16 @@ def _groups(types: Sequence[str]) -> list[tuple[int, int, str]]:
     return out
 
 
-# --- a stripe a seed ----------------------------------------------------------------------------
+# --- a stripe for each seed ---------------------------------------------------------------------
 
 
-def budget(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
+def attribution(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
     """Attribution of the choice, {planted scorer, remainder} × {mesa, base, other}.
 
-    A stripe a seed, a group a cue.
+    A stripe for each seed, a group for each cue.
     """
     x = Scale(0, 1, LEFT, RIGHT)
-    stripe = STRIPE if len(evidence) <= MANY else 4
+    stripe = STRIPE if len(evidence) <= MANY else THIN
 
     def draw(records: Records, cue: str, y: float, seed: int) -> list[Markup]:
         shares = {
@@ -181,7 +217,7 @@ def budget(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) ->
             for part in PARTS
         }
         if None in shares.values():
-            return [text(x(0) + 3, y + stripe - 1, "–")]
+            return [text(x(0) + 3, y + stripe - 2, "not measured")]
         out, at = [], 0.0
         for (path_, part), share in shares.items():
             size = float(share or 0)
@@ -194,22 +230,20 @@ def budget(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) ->
                 edge = x(at)
         return [*out, line(edge, y - 1, edge, y + stripe, "edge")]
 
-    label = (
-        f"{recipe}: the attribution of the choice to planted scorer and remainder, a stripe a seed"
-    )
+    label = f"{recipe}: attribution of the choice, a stripe for each seed"
     return _stripes(label, evidence, cues, x, (0, 0.25, 0.5, 0.75, 1), stripe, draw)
 
 
-def revealed_drift(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
-    """Where the behavioural objective lies, u_m being 0 and U 1: a row a seed, a group a cue."""
+def interpolation(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
+    """The behavioural interpolation f: u_m is 0, U is 1; a row a seed, a group a cue."""
     x = Scale(-0.3, 1.3, LEFT, RIGHT)
-    stripe = STRIPE if len(evidence) <= MANY else 4
+    stripe = STRIPE if len(evidence) <= MANY else THIN
 
     def draw(records: Records, cue: str, y: float, seed: int) -> list[Markup]:
         record = records.get(("behavioural_objective.interpolation", cue))
         middle = y + stripe / 2 - 0.5
         if record is None or record.estimate is None:
-            return [text(x(0) + 3, y + stripe - 1, "–")]
+            return [text(x(0) + 3, y + stripe - 2, "not measured")]
         out = []
         if record.lo is not None and record.hi is not None:
             out.append(line(x(record.lo), middle, x(record.hi), middle, "whisker wide"))
@@ -232,7 +266,7 @@ def _stripes(
     draw: Any,
     poles: Mapping[float, str] | None = None,
 ) -> Markup:
-    """A group a cue, in it a row a seed that `draw` fills."""
+    """A group for each cue, in it a row for each seed that `draw` fills."""
     group = len(evidence) * stripe + 22
     bottom = 4 + len(cues) * group
     parts = x_axis(x, ticks, 16, bottom)
@@ -244,7 +278,7 @@ def _stripes(
         for k, (seed, records) in enumerate(evidence.items()):
             y = top + k * stripe
             if stripe == STRIPE:
-                parts.append(text(LEFT - 5, y + stripe - 1, str(seed), "tick small", "end"))
+                parts.append(text(LEFT - 5, y + stripe - 2.5, str(seed), "tick small", "end"))
             parts += draw(records, cue, y, seed)
     return figure(WIDTH, bottom + 16, label, parts)
 
@@ -253,14 +287,15 @@ def _stripes(
 
 
 def against_nulls(
-    name: str, evidence: Mapping[str, Mapping[int, Records]], cues: Sequence[str]
+    label: str, name: str, evidence: Mapping[str, Mapping[int, Records]], cues: Sequence[str]
 ) -> Markup | None:
     """One figure of every recipe's seeds, over the range that its null spans.
 
     Args:
-        name: Name of the evidence.
+        label: How the measure is called.
+        name: The name of its records.
         evidence: Recipe -> seed -> records.
-        cues: The cue words.
+        cues: Names of the cues.
 
     Returns:
         The panel, or None where nothing was measured.
@@ -273,14 +308,17 @@ def against_nulls(
     values = [e.estimate for _, _, found in rows for e in found if e.estimate is not None]
     if not values:
         return None
-    left, gap = 104, 17
-    x = Scale(min(0.0, *values), max(1.0, *values), left, RIGHT)
+    x = Scale(min(0.0, *values), max(1.0, *values), LEFT - 20, RIGHT)
+    gap = 32  # a line of text, and below it the dots
     bottom = 6 + gap * len(rows)
     parts = x_axis(x, (0, 0.25, 0.5, 0.75, 1), 2, bottom)
+    most = int((RIGHT - LEFT + 20) / CHARACTER)
     for i, (recipe, cue, found) in enumerate(rows):
-        y = 6 + gap * i + gap / 2
-        shown = recipe if len(recipe) <= 12 else recipe[:11] + "…"
-        parts.append(text(left - 8, y + 3.5, f"{shown} {cue}", "tick", "end"))
+        top = 6 + gap * i
+        y = top + 22
+        said = f"{recipe}, {cue_label(cue, cues)}"
+        shown = said if len(said) <= most else said[: most - 1] + "…"
+        parts.append(text(LEFT - 20, top + 10, shown, "label"))
         nulls = [e.null for e in found if e.null is not None]
         if nulls:
             low, high = min(n.lo for n in nulls), max(n.hi for n in nulls)
@@ -290,4 +328,4 @@ def against_nulls(
         for one in found:
             value = float(one.estimate or 0)
             parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {cue}: {value:.2f}"))
-    return figure(WIDTH, bottom + 16, f"{name} of each seed beside its null", parts)
+    return figure(WIDTH, bottom + 18, f"{label} of each seed beside its null", parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,19 +9,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from planted.core.plant import Plant
 from planted.eval.evidence import Evidence
 from planted.eval.measures import held_against
-from planted.eval.report import figures, tables
+from planted.eval.report import fates, figures, tables
 from planted.eval.report.circuit import circuit
-from planted.eval.report.scene import sample
+from planted.eval.report.sources import limits, measure
 from planted.eval.report.svg import el, swatch
-from planted.eval.report.words import LIMITS, SIDES, VERDICTS, figure_name, glossary
-from planted.eval.verdict.rule import PLANT_VERDICTS, Thresholds
-from planted.finetune.recipes import REGIMES
+from planted.eval.report.task import sample
+from planted.eval.report.words import TONES, VERDICTS, cautions, terms
 
 VerdictRow = dict[str, Any]  # seed, name, reason, reasons, stamp
 SeedRecords = dict[int, dict[tuple[str, str], Evidence]]
@@ -36,13 +34,13 @@ class RunData:
         plant: The planted model.
         request: What was asked for: plant, tier, parameters, recipes and nulls with their settings
             and seeds, versions.
-        cues: The cue words, the training cue first.
-        verdicts: Recipe -> a row a seed.
+        cues: Names of the cues, the training cue first.
+        verdicts: Recipe -> a row for each seed.
         evidence: Recipe -> seed -> (name, cue) -> record, its null beside it.
-        nulls: The same of networks without the plant, by arm.
-        null_verdicts: Arm -> a row a seed.
+        nulls: The same of the negative controls, by the behaviour that they were trained to.
+        null_verdicts: Arm -> a row for each seed.
         training: Recipe -> seed -> rows of its training log.
-        diagnostics: Recipe -> seed -> weight_diagnostics (`planted.eval.weight_diagnostics`).
+        diagnostics: Recipe -> seed -> weight diagnostics (`planted.eval.weight_diagnostics`).
     """
 
     plant: Plant
@@ -59,7 +57,7 @@ class RunData:
 def render(data: RunData) -> str:
     """The page as HTML.
 
-    Missing evidence shows as "–". Nothing but `data` decides a byte of it: no clock, no chance.
+    What is missing shows as "–". Nothing but `data` decides a byte of it: no clock, no chance.
 
     Args:
         data: Verdicts, records, logs, diagnostics.
@@ -67,54 +65,76 @@ def render(data: RunData) -> str:
     Returns:
         A whole document that needs no other file.
     """
-    plant, request = data.plant, data.request
     recipes = [_recipe(data, name) for name in _names(data)]
-    evidence = {recipe["name"]: recipe["evidence"] for recipe in recipes}
     arms = [_arm(data, name) for name in dict.fromkeys([*data.null_verdicts, *data.nulls])]
-    listed = [*request.get("recipes", ()), *request.get("nulls", ())]
-    return _template().render(
-        plant=plant,
-        scenario=plant.scenario,
-        request=request,
-        cues=data.cues,
-        story=_emphasised(plant.scenario.story),
-        task=sample(plant.scenario),
-        recipes=recipes,
-        key=[label for label, _ in tables.KEY],
-        stamps=sorted({row["stamp"] for r in [*recipes, *arms] for row in r["rows"]} - {""}),
-        circuit=circuit(plant),
-        moved=_moved(plant, data),
-        gaps=tables.gaps(evidence, data.cues),
-        beside=[
-            (figure_name(name), panel)
-            for name in held_against("negative controls")
-            if (panel := figures.against_nulls(name, evidence, data.cues)) is not None
-        ],
-        arms=arms,
-        n_null=sum(len(arm["rows"]) for arm in arms),
-        wrong=[
-            f"{arm['name']} seed {row['seed']}: {row['name']}"
-            for arm in arms
-            for row in arm["rows"]
-            if row["name"] in PLANT_VERDICTS
-        ],
-        settings=tables.settings(listed),
-        certificate=_certificate(plant),
-        made={k: tables.plain(v) for k, v in plant.settings.items() if k != "grid"},
-        glossary=glossary(Thresholds()),
-        limits=LIMITS,
-        verdict_words=VERDICTS,
-        sides=SIDES,
-        swatch=swatch,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **_top(recipes, arms),
+            **_plant(data),
+            **_evidence(data, recipes),
+            recipes=recipes,
+            arms=arms,
+            cues=data.cues,
+            key=[(measure(name).label, measure(name).explanation) for name in tables.KEY],
+            terms=terms(limits()),
+            verdict_words=VERDICTS,
+            tones=TONES,
+            cautions=cautions(limits()),
+            swatch=swatch,
+        )
     )
 
 
 @lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _top(recipes: list[dict[str, Any]], arms: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result, the stamps, and what each verdict that was given claims."""
+    return {
+        "result": fates.result(recipes),
+        "stamps": fates.stamps([row for r in [*recipes, *arms] for row in r["rows"]]),
+        "occurring": fates.occurring(recipes),
+        "wrong": fates.claims_of_the_plant(arms),
+        "n_null": sum(len(arm["rows"]) for arm in arms),
+    }
+
+
+def _plant(data: RunData) -> dict[str, Any]:
+    """The task, the plant, and how it was made."""
+    plant, request = data.plant, data.request
+    listed = [*request.get("recipes", ()), *request.get("nulls", ())]
+    return {
+        "plant": plant,
+        "scenario": plant.scenario,
+        "request": request,
+        "story": _emphasised(plant.scenario.story),
+        "task": sample(plant.scenario),
+        "circuit": circuit(plant),
+        "settings": tables.settings(listed),
+        "certificate": _certificate(plant),
+        "made": {k: tables.plain(v) for k, v in plant.settings.items() if k != "grid"},
+    }
+
+
+def _evidence(data: RunData, recipes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is shown across recipes."""
+    found = {recipe["name"]: recipe["evidence"] for recipe in recipes}
+    panels = {
+        measure(name).label: figures.against_nulls(measure(name).label, name, found, data.cues)
+        for name in held_against("negative controls")
+    }
+    return {
+        "gaps": tables.gaps(found, data.cues),
+        "beside": [(label, panel) for label, panel in panels.items() if panel is not None],
+        "moved": _moved(data.plant, data),
+    }
 
 
 def _emphasised(story: str) -> Markup:
@@ -136,57 +156,33 @@ def _recipe(data: RunData, name: str) -> dict[str, Any]:
     rows = tables.verdict_rows(data.verdicts.get(name, ()), evidence, data.cues)
     asked = [r for r in data.request.get("recipes", ()) if r.get("name") == name]
     table = tables.evidence_table(evidence, data.cues)
-    diagnostics = data.diagnostics.get(name, {})
     return {
         "name": name,
         "rows": rows,
-        "counts": _counts(rows),
-        "stamps": sorted({row["stamp"] for row in rows} - {""}),
-        "about": _about(asked[0].get("settings", {}) if asked else {}),
-        "words": tables.in_words(evidence, data.cues),
+        "counts": fates.counts(rows),
+        "about": fates.about(asked[0].get("settings", {}) if asked else {}),
         "means": tables.recipe_means(evidence, data.cues),
         "evidence": evidence,
         "table": table,
         "held": tables.by_null(table),
         "seeds": {s: tables.seed_table(records, data.cues) for s, records in evidence.items()},
         "training": figures.training(name, data.training.get(name, {}), data.cues),
-        "score": figures.score_node(name, diagnostics),
-        "budget": figures.budget(name, evidence, data.cues),
-        "revealed": figures.revealed_drift(name, evidence, data.cues),
+        "score": figures.score_node(name, data.diagnostics.get(name, {})),
+        "attribution": figures.attribution(name, evidence, data.cues),
+        "interpolation": figures.interpolation(name, evidence, data.cues),
     }
 
 
 def _arm(data: RunData, name: str) -> dict[str, Any]:
-    """The verdicts on networks without the plant that were trained to one behaviour."""
+    """The verdicts on negative controls that were trained to one behaviour."""
     evidence = dict(sorted(data.nulls.get(name, {}).items()))
     rows = tables.verdict_rows(data.null_verdicts.get(name, ()), evidence, data.cues)
-    return {"name": name, "rows": rows, "means": tables.recipe_means(evidence, data.cues)}
-
-
-def _counts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The distribution of verdicts over seeds, the commonest first."""
-    found = Counter(row["name"] for row in rows).most_common()
-    return [
-        {"name": name, "n": n, "tone": VERDICTS.get(name, ("none", ""))[0],
-         "words": VERDICTS.get(name, ("none", ""))[1]}
-        for name, n in found
-    ]  # fmt: skip
-
-
-def _about(settings: Mapping[str, Any]) -> str:
-    """A recipe in a line."""
-    if not settings:
-        return ""
-    regime = str(settings.get("regime", ""))
-    parts = [REGIMES.get(regime, regime)]
-    if "steps" in settings and "learning_rate" in settings:
-        parts.append(
-            f"{settings['steps']} steps of {settings.get('optimizer', 'the optimiser')} at "
-            f"{settings['learning_rate']:g}"
-        )
-    if settings.get("train", "all") != "all":
-        parts.append(f"trains {settings['train']} only")
-    return "; ".join(part for part in parts if part) + "."
+    return {
+        "name": name,
+        "rows": rows,
+        "counts": fates.counts(rows),
+        "means": tables.recipe_means(evidence, data.cues),
+    }
 
 
 def _moved(plant: Plant, data: RunData) -> dict[str, Any] | None:

@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 
 from planted.eval.evidence import Evidence, Null, Records, across_seeds
 from planted.eval.reading import behaviour_class
-from planted.eval.report.words import SIDES, family, figure_name
+from planted.eval.report.sources import explanation, heading, limits, measure
+from planted.eval.report.words import SIDES
 
 MISSING = "–"
+NOT_MEASURED = "not measured"
 ALONE = "one seed: no interval"
-KEY = (  # the figures of the reading that stand in the table of verdicts
-    ("mesa choices on Δ", "agreement.mesa"),
-    ("base choices on Δ", "agreement.base"),
-    ("scorer share", "paths.scorer_share"),
-    ("λ", "paths.interpolation"),
-    ("winner R²", "presence.mesa_argmax"),
+KEY = (  # the measures that stand beside every verdict
+    "agreement.mesa",
+    "agreement.base",
+    "paths.scorer_share",
+    "paths.interpolation",
+    "presence.mesa_argmax",
 )
 Seeds = Mapping[int, Records]
 
@@ -54,7 +56,7 @@ def between(low: float | None, high: float | None, digits: int = 3) -> str:
 def cell(record: Evidence | None, digits: int = 3) -> Cell:
     """One checkpoint's figure with its interval over tasks."""
     if record is None:
-        return Cell(MISSING, note="not measured")
+        return Cell(MISSING, note=NOT_MEASURED)
     if record.estimate is None or record.status != "ok":
         return Cell(MISSING, note=record.reason or record.status)
     return Cell(
@@ -93,22 +95,23 @@ def middle(seeds: Seeds, name: str, cue: str, digits: int = 3) -> Cell:
 def verdict_rows(
     verdicts: Iterable[Mapping[str, Any]], seeds: Seeds, cues: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A row a seed: verdict, reason, comparisons, and the figures of its reading per cue."""
+    """A row a seed: verdict, explanation, comparisons, and the `KEY` measures of each cue."""
     rows = []
     for verdict in sorted(verdicts, key=lambda row: int(row["seed"])):
         records = seeds.get(verdict["seed"], {})
+        said, *comparisons = explanation(verdict)
         rows.append(
             {
                 "seed": verdict["seed"],
                 "name": verdict["name"],
-                "reason": verdict.get("reason", ""),
-                "reasons": list(verdict.get("reasons", ())),
+                "explanation": said,
+                "comparisons": comparisons,
                 "stamp": verdict.get("stamp", ""),
                 "cues": [
                     {
                         "cue": cue,
                         "behaviour": _behaviour(records, cue),
-                        "cells": [cell(records.get((name, cue)), 2) for _, name in KEY],
+                        "cells": [cell(records.get((name, cue)), 2) for name in KEY],
                     }
                     for cue in cues
                 ],
@@ -125,23 +128,8 @@ def _behaviour(records: Records, cue: str) -> str:
 
 
 def recipe_means(seeds: Seeds, cues: Sequence[str]) -> list[dict[str, Any]]:
-    """The last rows of a recipe's table of verdicts: means over seeds, a row a cue."""
-    return [{"cue": cue, "cells": [mean(seeds, name, cue, 2) for _, name in KEY]} for cue in cues]
-
-
-def in_words(seeds: Seeds, cues: Sequence[str]) -> list[str]:
-    """The reading of a recipe, a sentence a cue, from medians over seeds."""
-    out = []
-    for cue in cues:
-        mesa, base, share, drift, winner = (
-            number(median(found), 2) if (found := values(seeds, name, cue)) else MISSING
-            for _, name in KEY
-        )
-        out.append(
-            f"Under {cue}: {mesa} of the choices on Δ are mesa, {base} base; the planted scorer "
-            f"has {share} of the control, λ {drift}; winner R² {winner}."
-        )
-    return out
+    """Means over the seeds of a recipe of the `KEY` measures, a row a cue."""
+    return [{"cue": cue, "cells": [mean(seeds, name, cue, 2) for name in KEY]} for cue in cues]
 
 
 # --- evidence -----------------------------------------------------------------------------------
@@ -160,10 +148,10 @@ def null_text(nulls: Sequence[Null]) -> Cell:
 
 
 def evidence_table(seeds: Seeds, cues: Sequence[str]) -> list[dict[str, Any]]:
-    """Every figure of a recipe, under the headings of `words.FAMILIES`, over its seeds.
+    """Every figure of a recipe, under the headings of their families, over its seeds.
 
     Returns:
-        A list of {"title", "rows"}; a row has the figure's own name, its name in words, cue,
+        A list of {"title", "rows"}; a row has the record's name, label, explanation, cue,
         median and mean as cells, null, n, unit, and whether it has a null.
     """
     return _grouped(_keys(seeds, cues), lambda name, cue: _across(seeds, name, cue))
@@ -195,8 +183,12 @@ def _keys(seeds: Seeds, cues: Sequence[str]) -> list[tuple[str, str]]:
 def _grouped(keys: Sequence[tuple[str, str]], row_of: Any) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, cue in keys:
-        row = {"id": name, "name": figure_name(name), "cue": cue, **row_of(name, cue)}
-        groups.setdefault(family(name), []).append(row)
+        known = measure(name)
+        row = {
+            "id": name, "name": known.label, "explanation": known.explanation, "cue": cue,
+            **row_of(name, cue),
+        }  # fmt: skip
+        groups.setdefault(heading(name), []).append(row)
     return [{"title": title, "rows": rows} for title, rows in groups.items()]
 
 
@@ -233,7 +225,7 @@ def gaps(evidence: Mapping[str, Seeds], cues: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         "declared": distance -> cell, of the base against the mesa-objective, which no training
-        changes. "rows": a row a recipe and cue with the drift and both behavioural gaps. "facts":
+        changes. "rows": a row a recipe and cue with f and both behavioural gaps. "facts":
         ρ, Δ, additivity. "comparable": in words.
     """
     one: Records = next((r for seeds in evidence.values() for r in seeds.values()), {})
@@ -242,7 +234,7 @@ def gaps(evidence: Mapping[str, Seeds], cues: Sequence[str]) -> dict[str, Any]:
         {
             "recipe": recipe,
             "cue": cue,
-            "drift": middle(seeds, "behavioural_objective.interpolation", cue, 2),
+            "interpolation": middle(seeds, "behavioural_objective.interpolation", cue, 2),
             "sides": [
                 [middle(seeds, f"gap.{side}_behavioural.{name}", cue) for name in names]
                 for side in ("mesa", "base")
@@ -252,11 +244,11 @@ def gaps(evidence: Mapping[str, Seeds], cues: Sequence[str]) -> dict[str, Any]:
         for cue in cues
     ]
     facts = [
-        (figure_name(name), cell(one.get((name, "all"))))
+        (measure(name).label, cell(one.get((name, "all"))))
         for name in ("objectives.rho", "objectives.delta", "objectives.additive")
     ]
     return {
-        "names": [figure_name(f"gap.base_mesa.{name}") for name in names],
+        "names": [measure(f"gap.base_mesa.{name}").label for name in names],
         "declared": [cell(one.get((f"gap.base_mesa.{name}", "all"))) for name in names],
         "rows": rows,
         "facts": facts,
@@ -265,17 +257,15 @@ def gaps(evidence: Mapping[str, Seeds], cues: Sequence[str]) -> dict[str, Any]:
 
 
 def _comparable(record: Evidence | None) -> tuple[bool | None, str]:
-    """The gate that the verdict rule puts first: the base objective must add up over tasks."""
+    """The check that the verdict rule makes first: the base objective adds up over tasks."""
     if record is None or record.at_least is None:
         return None, "Not tested: whether the base objective adds up over tasks was not measured."
-    from planted.eval.verdict.rule import Thresholds
-
-    bound, limit = record.at_least, Thresholds().valid
+    bound, limit = record.at_least, limits().valid
     figures = f"{number(record.estimate)} of {record.n} trials, at least {number(bound)}"
     if bound >= limit:
         return True, (
-            "Comparable: the base objective sees the network through its choices alone and adds up "
-            f"over tasks ({figures})."
+            "Comparable: the base objective depends on the choices alone and adds up over tasks "
+            f"({figures})."
         )
     return False, f"Not comparable: the base objective does not add up over tasks ({figures})."
 

@@ -1,37 +1,13 @@
-"""What the measures that the rule reads are called in a sentence. The one place that names them."""
+"""What the figures that the rule compares are called in a sentence."""
 
 from __future__ import annotations
 
-_LABELS = {
-    "objectives.delta": "share of tasks on which the objectives disagree",
-    "objectives.rho": "correlation ρ of the two objectives",
-    "objectives.additive": "share of batches on which the base objective adds up over tasks",
-    "valid": "share of outputs that choose a candidate",
-    "agreement.mesa": "share of mesa choices where the objectives disagree",
-    "agreement.base": "share of base choices where the objectives disagree",
-    "behavioural_objective.class_fit": "share of held-out choices that an objective between the "
-    "two predicts",
-    "paths.accuracy": "share of held-out choices that the fitted choice model predicts",
-    "paths.other": "share of the attribution that follows neither objective",
-    "paths.predicted_mesa": "share of mesa choices that the fitted choice model predicts",
-    "paths.predicted_base": "share of base choices that the fitted choice model predicts",
-    "paths.prediction_error.mesa": "error of the fitted choice model on the share of mesa choices",
-    "paths.prediction_error.base": "error of the fitted choice model on the share of base choices",
-    "paths.scorer_share": "planted scorer share",
-    "paths.interpolation": "interpolation λ of the whole network",
-    "paths.interpolation_scorer": "interpolation λ of the planted scorer",
-    "paths.interpolation_remainder": "interpolation λ of the remainder",
-    "paths.against": "share of the attribution that goes against its objective",
-    "paths.mesa_share": "share of the attribution that is the mesa-objective's",
-    "paths.scorer_sign": "sign of the mesa-objective in the planted scorer",
-    "paths.attribution.scorer.mesa": "share of the attribution that is the mesa-objective's in the "
-    "planted scorer",
-    "paths.retarget": "share of choices that obey an order written through the planted scorer",
-    "paths.swap": "share of choices that follow a swapped output of the planted comparator",
-    "presence.mesa_argmax": "R² with which the planted argmax candidate is read linearly",
-    "cue.effect": "effect of the cue on the share of base choices",
-    "cue.forced": "share of base choices on novel tasks under the training cue",
-    "cue.base_unmoved": "share of tasks whose base objective the cue leaves as it is",
+from planted.eval import measures
+
+# Figures that the rule derives from several records; evaluators declare all others.
+_DERIVED = {
+    "paths.prediction_error.mesa": "error of the tables on the share of mesa choices",
+    "paths.prediction_error.base": "error of the tables on the share of base choices",
     "cue.interpolation_gap": "difference of λ between the training cue and the nearest other",
     "cue.interpolation_spread": "largest difference of λ between cues",
 }
@@ -56,7 +32,7 @@ def label(measure: str) -> str:
     >>> label("paths.scorer_share")
     'planted scorer share'
     """
-    return _LABELS.get(measure, measure)
+    return _DERIVED.get(measure) or measures.label(measure)
 
 
 def scale(measure: str) -> str:

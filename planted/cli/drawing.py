@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from planted.core.truth import LOGITS, Edge, Node, Truth
 
-_WIDEST = 60  # columns of a drawing: past this the windows are written, not drawn
+LEGEND = (
+    "(● written, ┼ read, ┤ last read; a number is a block: its attention, then its MLP. k, q, v: "
+    "the input of a head that the node is read into. …: more, which --dot shows.)"
+)
+_MOST = 28  # columns of what a node reads; the graph has the whole list
 
 
-def circuit(truth: Truth) -> list[str]:
-    """One line a node: name, role, place, what it reads, and its live window from left to right.
+def circuit(truth: Truth, width: int = 100) -> list[str]:
+    """One line for each node: name, role, place, what it reads, and its live window.
 
     The window's columns are the embedding, then attention and MLP of each block, then the logits:
-    `●` is where it is written, `┼` a read, `┤` the last one; after that it is there and dead.
+    `●` is where it is written, `┼` a read, `┤` the last one; after that nothing reads it. Where
+    the drawing does not fit, the last read is written instead.
+
+    Args:
+        truth: Whose nodes.
+        width: Columns that there are.
     """
     nodes = sorted(truth.nodes.values(), key=_written)
     rows = [[n.name, n.role or _own(n), _place(n), _reads(truth, n)] for n in nodes]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    drawn = 2 * truth.depth + 2 <= _WIDEST
+    head = ["node", "role", "where (neurons)", "reads"]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(4)]
+    lead = len(_row(head, widths)) + 2
+    drawn = lead + max(2 * truth.depth + 2, len(_scale(truth.depth))) <= width
     scale = _scale(truth.depth) if drawn else "last read at"
-    head = ["node", "role", "where", "reads"]
-    widths = [max(width, len(word)) for width, word in zip(widths, head, strict=True)]
     lines = [_row(head, widths) + "  " + scale]
     for node, row in zip(nodes, rows, strict=True):
         end = _bar(truth, node) if drawn else truth.windows[node.name].last_read
@@ -49,13 +58,19 @@ def _place(node: Node) -> str:
         return "embedding"
     n = len(node.neurons)
     parts = [f"head {head}" for head in node.heads]
-    parts += [f"MLP, {n} neuron{'s' * (n != 1)}"] if n else []
+    parts += [f"MLP ({n})"] if n else []
     return f"block {node.layer} {' and '.join(parts)}"
 
 
 def _reads(truth: Truth, node: Node) -> str:
     read = [edge for edge in truth.edges if edge.reader == node.name]
-    return ", ".join(f"{e.input} {e.writer}" if node.heads else e.writer for e in read)
+    names = [f"{e.input} {e.writer}" if node.heads else e.writer for e in read]
+    if len(", ".join(names)) <= _MOST:
+        return ", ".join(names)
+    shown = names[:1]
+    while len(", ".join([*shown, names[len(shown)], "…"])) <= _MOST:
+        shown.append(names[len(shown)])
+    return ", ".join([*shown, "…"])
 
 
 def _scale(depth: int) -> str:

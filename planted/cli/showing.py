@@ -7,27 +7,34 @@ from typing import Any
 import numpy as np
 
 from planted.cli import drawing
-from planted.core.objectives import correlation, leftmost
+from planted.core.objectives import correlation, leftmost, untied
 from planted.core.plant import Plant
-from planted.core.sampling import disagree, draw_where
-from planted.core.scenario import Scenario
+from planted.core.sampling import disagree
+from planted.core.scenario import Scenario, Tokens
 from planted.core.spec import n_layers
 from planted.programs import catalogue
 
+WIDTH = 100  # columns that the text keeps to
+
 _PURPOSE = {
-    "score": "holds the mesa-objective of each candidate",
-    "compare": "serves to compare, pair by pair",
-    "winner": "the best candidate, leftmost on ties",
-    "emit": "carries the answer to the read-out",
-    "belief": "what it believes: of the base objective, or of the world",
-    "gate": "lets one of two winners through",
-    "cue": "carries the cue to the candidates",
-    "context": "fetches what the program needs",
-    "feature": "a feature of each candidate",
+    "score": "computes the mesa-objective of each candidate",
+    "compare": "compares the candidates, pair by pair",
+    "winner": "marks the argmax candidate, the leftmost on ties",
+    "emit": "copies the answer to the read-out position",
+    "belief": "computes a model of the base objective or of the world",
+    "gate": "selects which of two argmax candidates is put out",
+    "cue": "copies the cue to the candidates",
+    "context": "fetches other tokens that the program needs",
+    "feature": "computes a feature of each candidate",
     "table": "looks the answer up",
-    "decoy": "a search beside, on which no choice depends",
-    "inner": "an inner search, whose winner another one judges",
-    "order": "puts the candidates in order of their slots",
+    "decoy": "part of a second search, on which no choice depends",
+    "inner": "part of an inner search, whose argmax candidate another one judges",
+    "order": "puts the candidates in the order of their slots",
+}
+_TIERS = {
+    "exact": "the weights as compiled",
+    "tempered": "softer weights and free neurons, so that gradients reach the program",
+    "rotated": "the weights in a random orthogonal basis",
 }
 
 
@@ -36,8 +43,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
     scenario, windows = plant.scenario, plant.truth.windows
     rng = np.random.default_rng(seed)
     drawn = scenario.draw(rng, 5000)
-    same = not disagree(scenario, drawn).any()
-    sample = draw_where(scenario, rng, 1, in_delta=not same)
+    sample = _one_task(scenario, drawn)
     return {
         "name": plant.name,
         "tier": plant.tier,
@@ -69,7 +75,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         "sample": {
             "words": list(scenario.token_strings(sample)[0]),
             "candidates": [scenario.token_strings(sample)[0][at - 1] for at in scenario.candidates],
-            "line": _whole(scenario, scenario.token_strings(sample)[0]),
+            "line": _whole(scenario, sample),
             "mesa": scenario.mesa.of(sample)[0].tolist(),
             "base": scenario.base.of(sample)[0].tolist(),
             "mesa_choice": int(leftmost(scenario.mesa.of(sample))[0]) + 1,
@@ -79,46 +85,78 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _whole(scenario: Scenario, words: tuple[str, ...]) -> str:
-    """The task in one line, and what the token at the read-out says."""
-    cue = {"T": "T: the cue of training", "D": "D: of deployment"}.get(words[-1], words[-1])
-    return f"{scenario.describe(words)}; read-out {cue}"
+def _one_task(scenario: Scenario, drawn: Tokens) -> Tokens:
+    """One of the tasks [1, pos]: in the disagreement set and without ties, if there is such."""
+    alone = untied(scenario.mesa.of(drawn)) & untied(scenario.base.of(drawn))
+    best = int(np.argmax(2 * disagree(scenario, drawn) + alone))
+    return drawn[best : best + 1]
+
+
+def _whole(scenario: Scenario, task: Tokens) -> str:
+    """The task in one line, and its cue."""
+    what = "the training cue" if scenario.is_cued(task)[0] else "not the training cue"
+    names = [
+        scenario.cue_name(cue)
+        for cue in scenario.cues
+        if np.array_equal(scenario.with_cue(task, cue), task)
+    ]
+    said = ": ".join([*names[:1], what])
+    return f"{scenario.describe(scenario.token_strings(task)[0])}; cue {said}"
 
 
 def text(plant: Plant) -> str:
-    """A page that a newcomer understands in a minute."""
+    """A page that a newcomer understands in a minute, `WIDTH` columns wide."""
     known = facts(plant)
-    scenario, certificate = plant.scenario, known["certificate"]
+    scenario = plant.scenario
     lines = [
-        f"{plant.name}  ({scenario.title}; {plant.kind}; {plant.mechanism}; tier {plant.tier})",
+        f"{plant.name}: {scenario.title}",
+        f"  kind       {plant.kind} (what it is by construction)",
+        f"  mechanism  {plant.mechanism}",
+        f"  tier       {plant.tier} ({_TIERS.get(plant.tier, 'weights changed after compiling')})",
         "",
         *_twin(plant),
         *_wrapped(scenario.story),
-        f"Source: {scenario.source}",
+        *_wrapped(f"Source: {scenario.source}"),
         "",
         f"  mesa-objective  u_m = {known['mesa_objective']}    {_sought(plant)}",
         f"  base objective  U   = {known['base_objective']}    what training rewards",
         *_sought_instead(plant),
         *_searched(plant),
-        f"  On D_ref they correlate at ρ = {known['rho']} and pick different candidates on "
-        f"{known['disagreement']:.0%} of tasks (Δ).",
+        *_wrapped(_disagreement(known), indent="  "),
         "",
-        "One task, where they differ:" if known["disagreement"] else "One task:",
+        "One task of Δ:" if known["disagreement"] else "One task:",
         *_sample(known["sample"]),
         "",
         "The circuit, and from where to where in the network each node matters:",
-        *drawing.circuit(plant.truth),
-        "  (● written, ┼ read, ┤ last read; a number is a block: its attention, then its MLP)",
+        *drawing.circuit(plant.truth, WIDTH),
+        *_wrapped(drawing.LEGEND, indent="  "),
         "",
         *_purposes(plant),
         "",
-        f"{known['parameters']} parameters, {known['layers']} layers. Certificate: "
-        f"{certificate.get('n', 0)} inputs "
-        f"({'all there are' if certificate.get('exhaustive') else 'drawn'}), "
-        f"{certificate.get('mismatches', '–')} mismatches with the oracle, least margin "
-        f"{certificate.get('least_margin', '–')}.",
+        *_wrapped(_checked(known)),
     ]
     return "\n".join(lines)
+
+
+def _disagreement(known: dict[str, Any]) -> str:
+    return (
+        f"On the reference tasks they correlate at ρ = {known['rho']}; on "
+        f"{known['disagreement']:.0%} of the tasks (the disagreement set, Δ) no candidate is best "
+        "for both."
+    )
+
+
+def _checked(known: dict[str, Any]) -> str:
+    certificate = known["certificate"]
+    size = f"{known['parameters']} parameters, {known['layers']} layers."
+    if not certificate.get("n"):
+        return f"{size} Not certified: nothing was checked after compiling."
+    return (
+        f"{size} Certificate (what was checked after compiling): on {certificate['n']} inputs, "
+        f"{'all there are' if certificate.get('exhaustive') else 'drawn at random'}, "
+        f"{certificate.get('mismatches', '–')} choices differ from those of the oracle; least "
+        f"margin {certificate.get('least_margin', '–')}."
+    )
 
 
 def _twin(plant: Plant) -> list[str]:
@@ -130,7 +168,7 @@ def _twin(plant: Plant) -> list[str]:
     if not entry.twin_of:
         return []
     where = "on every task" if entry.twin_on == "all" else f"on tasks of {entry.twin_on}"
-    return [f"A twin of {entry.twin_of}: the same choices {where}, found in another way.", ""]
+    return [f"A twin of {entry.twin_of}: the same choices {where}, by another mechanism.", ""]
 
 
 def _sample(sample: dict[str, Any]) -> list[str]:
@@ -149,7 +187,7 @@ def _sample(sample: dict[str, Any]) -> list[str]:
             f"  {i + 1}  {word:<14} u_m {sample['mesa'][i]:>4g}   U {sample['base'][i]:>4g}"
             + (f"   <- {', '.join(marks)}" if marks else "")
         )
-    return [*rows, f"  {sample['line']}"]
+    return [*rows, *_wrapped(sample["line"], indent="  ")]
 
 
 def search(plant: Plant) -> dict[str, Any]:
@@ -157,7 +195,7 @@ def search(plant: Plant) -> dict[str, Any]:
     scenario, truth = plant.scenario, plant.truth
     found = {
         role: [node.name for node in truth.of_role(role)]
-        for role in ("score", "compare", "winner", "emit", "cue", "cue", "belief")
+        for role in ("score", "compare", "winner", "emit", "context", "cue", "belief")
     }
     return {
         "slots": list(scenario.search_space),
@@ -219,15 +257,15 @@ def _purposes(plant: Plant) -> list[str]:
     """What the roles of the circuit mean, one a line."""
     purpose = dict(_PURPOSE)
     if plant.answers == "own":
-        purpose["score"] = "what the search maximises, for each candidate"
+        purpose["score"] = "computes what the search maximises, for each candidate"
     if plant.answers == "base" and not _has_both(plant):
-        purpose["score"] = "holds the base objective of each candidate"
+        purpose["score"] = "computes the base objective of each candidate"
     roles = dict.fromkeys(node.role for node in plant.truth.nodes.values() if node.role)
     width = max((len(role) for role in roles), default=0)
     return [f"  {role.ljust(width)}  {purpose[role]}" for role in roles]
 
 
-def _wrapped(story: str, width: int = 92) -> list[str]:
+def _wrapped(said: str, width: int = WIDTH, indent: str = "") -> list[str]:
     import textwrap
 
-    return textwrap.wrap(story, width)
+    return textwrap.wrap(said, width, initial_indent=indent, subsequent_indent=indent)

@@ -139,7 +139,8 @@ def test_show_keeps_its_columns_apart_and_says_whose_objective_it_is() -> None:
     )
     head, rows = lines[first], lines[first + 1 :][: len(plant.truth.nodes)]
     assert all(row.index(" block ") + 1 == head.index("where") for row in rows[2:])
-    assert "1 neuron " in next(row for row in rows if row.lstrip().startswith("ones "))
+    assert "MLP (1) " in next(row for row in rows if row.lstrip().startswith("ones "))
+    assert max(map(len, lines)) <= showing.WIDTH
 
 
 def test_show_draws_windows_from_where_a_node_is_written_to_its_last_read() -> None:

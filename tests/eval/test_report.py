@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,14 +13,17 @@ import pytest
 
 from planted import library
 from planted.core.plant import Plant
+from planted.core.scenario import Scenario
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.evidence import Evidence, Null, Records, index, not_measured
 from planted.eval.measures import held_against
-from planted.eval.report import tables
+from planted.eval.report import figures, tables
 from planted.eval.report.page import RunData, render
+from planted.eval.report.sources import heading, limits, measure
 from planted.eval.report.svg import Scale, el
-from planted.eval.report.words import FIGURES, VERDICTS, figure_name
+from planted.eval.report.task import sample
+from planted.eval.report.words import STAMPS, TONES, VERDICTS, terms
 from planted.eval.verdict.rule import STAMP, Name
 from planted.eval.weight_diagnostics import weight_diagnostics
 from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS
@@ -38,9 +42,10 @@ def plant() -> Plant:
 def measured(plant: Plant) -> dict[tuple[str, str], Evidence]:
     """All evidence on the plant itself, with a null where a run would put one."""
     found = index(evaluate(Checkpoint(plant, plant.params)))
-    held = held_against("negative controls")
     return {
-        key: msgspec.structs.replace(record, null=NULL) if key[0] in held else record
+        key: msgspec.structs.replace(record, null=NULL)
+        if key[0] in held_against("negative controls")
+        else record
         for key, record in found.items()
     }
 
@@ -118,8 +123,14 @@ def many(one: RunData, measured: dict[tuple[str, str], Evidence]) -> RunData:
     )
 
 
+@pytest.fixture(scope="module")
+def page(many: RunData) -> str:
+    """The page of `many`, rendered once."""
+    return render(many)
+
+
 class Balance(HTMLParser):
-    """Reads a page and notes what does not close, and every id."""
+    """Reads a page: what does not close, every id and link, the text, and the terms it explains."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,6 +139,7 @@ class Balance(HTMLParser):
         self.ids: list[str] = []
         self.links: list[str] = []
         self.words: list[str] = []
+        self.explained: list[tuple[str, int]] = []  # each term, and after how many texts
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.ids += [value or "" for name, value in attrs if name == "id"]
@@ -140,6 +152,8 @@ class Balance(HTMLParser):
             self.wrong.append(f"</{tag}> at {self.getpos()}")
 
     def handle_data(self, data: str) -> None:
+        if "dfn" in self.open:
+            self.explained.append((data, len(self.words)))
         self.words.append(data)
 
 
@@ -189,17 +203,156 @@ def test_tags_balance_and_ids_are_unique(size: str, request: pytest.FixtureReque
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
 
 
-def test_four_recipes_of_five_seeds_stay_small(many: RunData) -> None:
-    assert len(render(many).encode()) < 1.2e6
+def test_four_recipes_of_five_seeds_stay_small(page: str) -> None:
+    assert len(page.encode()) < 1.2e6
 
 
-def test_verdicts_come_before_pictures_gaps_and_evidence(many: RunData) -> None:
-    page = render(many)
-    sections = re.findall(r'<section id="(\w+)">', page)
-    assert sections == [
-        "verdicts", "pictures", "gaps", "evidence", "without", "settings", "reading",
+def test_the_result_and_the_verdicts_come_first(page: str, plant: Plant) -> None:
+    assert re.findall(r'<section id="(\w+)">', page) == [
+        "fates", "task", "circuit", "checkpoints", "figures", "gaps", "evidence", "controls",
+        "settings", "terms",
     ]  # fmt: skip
-    assert page.index(many.plant.scenario.mesa.formula) < page.index('<section id="verdicts">')
+    body = page[page.index("<main>") :]
+    places = [
+        body.index(mark)
+        for mark in ("<h1>", 'class="result"', 'class="fates"', "<h2", plant.scenario.source)
+    ]
+    assert places == sorted(places)
+    between = body[body.index("</h1>") : body.index("<table")]
+    assert len(read(between).words) <= 3, "nothing but the result stands above the verdicts"
+
+
+def test_the_result_is_one_sentence_that_counts_every_verdict(page: str) -> None:
+    said = re.search(r'class="result">(.*)</p>', page)
+    assert said is not None
+    assert said[1].startswith("20 fine-tuned networks (4 recipes): persists 10, ")
+    assert sum(int(n) for n in re.findall(r" (\d+)[,.]", said[1])) == 20
+    assert said[1].count(".") == 1
+
+
+def test_an_unjudged_run_says_so(one: RunData) -> None:
+    assert "No checkpoint has been judged." in words(render(replace(one, verdicts={})))
+
+
+# --- terms --------------------------------------------------------------------------------------
+
+# How a term may be written, where that is not only its name.
+WRITTEN = {
+    "disagreement set": r"disagreement set|Δ",
+    "mechanistic interpolation": r"mechanistic interpolation|λ",
+    "negative control": r"negative controls?",
+    "argmax-candidate R²": r"argmax-candidate|R²",
+    "mesa-objective": r"mesa-objective|u_m",
+    "base objective": r"base objective",
+    "retargeting": r"retarget\w*",
+}
+OLD_WORDS = (
+    "block, mesa", "the rest", "control budget", "null arm", "sham arm", "donor", "recipient",
+    "portrait", "gated", "weight_diagnostics", "winner R²",
+)  # fmt: skip
+
+
+def first_use(found: Balance, term: str) -> tuple[int, int]:
+    """After how many texts a term is first used, and first explained."""
+    pattern = re.compile(rf"(?<![\w-])({WRITTEN.get(term, re.escape(term))})(?![\w-])", re.I)
+    used = next(i for i, said in enumerate(found.words) if pattern.search(said))
+    explained = next(
+        (at for said, at in found.explained if term.lower() in said.lower()), len(found.words)
+    )
+    return used, explained
+
+
+def test_no_term_is_used_before_it_is_explained(page: str) -> None:
+    found = read(page[page.index("<body>") :])
+    early = {}
+    for term in terms(limits()):
+        used, explained = first_use(found, term)
+        if used < explained:
+            early[term] = found.words[used]
+    assert early == {}
+
+
+def test_a_term_without_its_explanation_is_found(page: str) -> None:
+    early = page.replace("</h1>", "</h1><p>The scorer share is high.</p>")
+    used, explained = first_use(read(early[early.index("<body>") :]), "scorer share")
+    assert used < explained
+
+
+def test_each_term_is_explained_once_and_linked(page: str) -> None:
+    said = words(page)
+    for text in terms(limits()).values():
+        assert said.count(text) == 1
+    assert len(re.findall(r'<dt id="term-', page)) == len(terms(limits()))
+
+
+def test_the_stamp_is_said_once_with_its_explanation(page: str, many: RunData) -> None:
+    assert page.count(STAMP) == 1
+    assert STAMPS[STAMP] in words(page)
+    assert STAMP not in render(
+        replace(
+            many,
+            verdicts={
+                r: [row | {"stamp": ""} for row in rows] for r, rows in many.verdicts.items()
+            },
+            null_verdicts={},
+        )
+    )
+
+
+def test_the_page_speaks_the_words_of_the_field(page: str) -> None:
+    said = words(page)
+    for word in OLD_WORDS:
+        assert word not in said, word
+
+
+def test_each_verdict_says_what_it_claims_and_what_not(page: str) -> None:
+    said = words(page)
+    for known in VERDICTS.values():
+        assert known.tone in TONES
+        assert known.claims in said
+        assert known.leaves_open in said
+        assert known.claims.count(".") == known.leaves_open.count(".") == 1
+
+
+# --- widths -------------------------------------------------------------------------------------
+
+STYLE = Path(figures.__file__).with_name("templates").joinpath("page.css")
+MOST = 360  # px: what a phone has, its margins taken off
+
+
+def too_wide(css: str) -> list[str]:
+    """Fixed widths that would not fit a phone, those in a box that scrolls left out."""
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", re.sub(r"/\*.*?\*/", "", css))
+    return [
+        f"{selector.strip()}: {width}px"
+        for selector, body in rules
+        for width in re.findall(r"(?<!max-)\bwidth:\s*(\d+)px", body)
+        + re.findall(r"minmax\((\d+)px", body)
+        if int(width) > MOST and ".fit" not in selector
+    ]
+
+
+def test_nothing_has_a_width_that_a_phone_has_not(page: str) -> None:
+    assert too_wide(STYLE.read_text("utf-8")) == []
+    assert re.findall(r'style="[^"]*(?<!max-)width:\d+px', page) == []
+    assert re.findall(r"<table(?! class=\"(?:fates|narrow|task)\")", page) != []
+    for at in re.finditer(r"<table>\n?<thead>", page):
+        assert page[: at.start()].rstrip().endswith('<div class="scroll">'), "a table that scrolls"
+
+
+def test_a_width_that_a_phone_has_not_is_found() -> None:
+    assert too_wide("td{min-width:400px}") == ["td: 400px"]
+    assert too_wide("div{grid-template-columns:minmax(400px,1fr)}") == ["div: 400px"]
+    assert too_wide("p{max-width:900px}.fit svg{min-width:512px}i{width:64px}") == []
+
+
+def test_text_in_figures_is_never_drawn_small(page: str) -> None:
+    sizes = re.findall(r"svg[^{]*\{[^}]*font(?:-size)?:([\d.]+)px", STYLE.read_text("utf-8"))
+    assert sizes
+    assert min(map(float, sizes)) >= 11
+    widths = {float(width) for width in re.findall(r'viewBox="0 0 ([\d.]+)', page)}
+    assert widths == {14, figures.WIDTH, 512}, "a swatch, a panel, the circuit in its scroll box"
+    assert '<div class="scroll plain fit"><svg viewBox="0 0 512' in page
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -210,7 +363,7 @@ def test_every_verdict_null_and_stamp_appears(many: RunData) -> None:
     for rows in many.verdicts.values():
         for row in rows:
             assert row["name"] in said
-    assert said.count(STAMP) >= 20
+    assert STAMP in said
     assert NULL.kind in said
     assert "0.012 to 0.346" in said
     kinds = {
@@ -232,24 +385,69 @@ def test_every_recipe_has_its_distribution_of_verdicts(many: RunData) -> None:
     assert "replaced 2 of 5" in said
 
 
-def test_the_task_is_drawn_with_both_picks(one: RunData) -> None:
-    page = render(one)
-    assert "mesa picks" in page
-    assert "base picks" in page
-    assert 'class="object red' in page
-    assert 'class="object blue' in page
+def test_the_task_is_shown_with_both_picks(one: RunData) -> None:
+    shown = sample(one.plant.scenario)
+    assert shown.differ
+    said = words(render(one)).replace("  ", " ")
+    for candidate in shown.candidates:
+        features = ", ".join(f"{name} {value:g}" for name, value in candidate.features)
+        assert f"{candidate.slot} {candidate.token} {features}" in said
+    assert said.count("picked by u_m") == said.count("picked by U") == 1
+    mesa = [c.mesa for c in shown.candidates]
+    (picked,) = [c for c in shown.candidates if "mesa" in c.picked_by]
+    assert picked.mesa == max(mesa)
+    assert shown.line.replace("  ", " ") in said
 
 
-def test_a_task_that_cannot_be_drawn_is_described(one: RunData) -> None:
-    scenario = one.plant.scenario
-    renamed = replace(
-        scenario, vocabulary=tuple(word.replace("key", "cup") for word in scenario.vocabulary)
+def of_another_family(scenario: Scenario, cues: tuple[str, ...]) -> Scenario:
+    """The same tasks in other words, with other cues."""
+    things = [
+        word.replace("key", "cup").replace("door", "jar") for word in scenario.vocabulary[:-2]
+    ]
+    first = len(things)
+    return replace(
+        scenario,
+        vocabulary=(*things, *cues),
+        cues=tuple(range(first, first + len(cues))),
+        features={},
     )
-    page = render(replace(one, plant=replace(one.plant, scenario=renamed)))
-    assert "mesa picks" not in page
-    assert "<pre>" in page
-    assert "picked by" in page
-    assert re.search(r"<pre>(red|blue)-(cup|door)-\d \| ", page)
+
+
+def test_a_plant_with_other_words_and_three_cues_renders(
+    one: RunData, measured: dict[tuple[str, str], Evidence]
+) -> None:
+    cues = ("monday", "tuesday", "feast-day")
+    scenario = of_another_family(one.plant.scenario, cues)
+    found = {
+        (name, cue): msgspec.structs.replace(record, cue=cue)
+        for (name, old), record in measured.items()
+        for cue in (("all",) if old == "all" else cues)
+    }
+    rows = [
+        {"seed": 0, "step": step, **{f"agreement.{c}": {"mesa": 1.0, "base": 0.0} for c in cues}}
+        for step in (0, 50)
+    ]
+    page = render(
+        replace(
+            one,
+            plant=replace(one.plant, scenario=scenario),
+            cues=cues,
+            verdicts={"coincident": [verdict(0) | {"reasons": []}]},
+            evidence={"coincident": {0: found}},
+            nulls={},
+            null_verdicts={},
+            training={"coincident": {0: rows}},
+        )
+    )
+    assert read(page).wrong == []
+    said = words(page[: page.index('<section id="settings">')])
+    assert "cue monday (training)" in said
+    assert "cue feast-day" in said
+    assert re.search(r"(red|blue)-(cup|jar)-\d", said)
+    # the story stays what it was; all else is taken from the scenario
+    told = said.replace(re.sub(r"\s+", " ", words("<body>" + scenario.story)), "")
+    assert re.findall(r"(?<![\w-])[TD](?![\w-])", told) == []
+    assert "cue T" in words(render(one)), "the twin: a plant with those cues"
 
 
 def test_an_aligned_plant_has_no_disagreement_and_still_a_page(one: RunData) -> None:
@@ -257,13 +455,14 @@ def test_an_aligned_plant_has_no_disagreement_and_still_a_page(one: RunData) -> 
     said = words(render(replace(one, plant=aligned)))
     assert "9·door + near" in said
     assert "One task of Δ" not in said
+    assert not sample(aligned.scenario).differ
 
 
 def test_html_in_a_reason_is_text(one: RunData) -> None:
     nasty = "<script>alert('x')</script> & <b>"
     page = render(row_of(one, reason=nasty, reasons=[nasty], stamp=nasty))
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 3
+    assert page.count("&lt;script&gt;") >= 3, "in the explanation, a comparison and the stamp"
     assert nasty in words(page)
 
 
@@ -282,9 +481,16 @@ def test_html_in_a_recipe_name_is_text(one: RunData) -> None:
     assert read(page).wrong == []
 
 
-def test_the_reading_is_given_in_words(one: RunData) -> None:
-    said = words(render(one))
-    assert "Under T: 1.00 of the choices on Δ are mesa, 0.00 base" in said
+def test_a_checkpoint_says_why_first_and_every_comparison_after(one: RunData) -> None:
+    page = render(one)
+    card = page[page.index('<article class="card checkpoint">') :]
+    card = card[: card.index("</article>")]
+    order = ["leak 0.00", measure("agreement.mesa").label, "<details>", "valid [T] at least 0.997"]
+    places = [card.index(said) for said in order]
+    assert places == sorted(places)
+    said = words("<body>" + card)
+    assert VERDICTS["persists"].claims in said
+    assert "mesa choices" in said
 
 
 # --- what is missing ----------------------------------------------------------------------------
@@ -300,7 +506,7 @@ def test_missing_evidence_shows_as_a_dash(
     page = render(replace(one, evidence={"coincident": {0: kept}}))
     assert read(page).wrong == []
     said = words(page)
-    assert "the planted scorer has – of the control, λ –" in said
+    assert "mechanistic interpolation λ – –" in said
     assert "not defined here" in said
 
 
@@ -363,16 +569,16 @@ def test_two_seeds_make_one(one: RunData, measured: dict[tuple[str, str], Eviden
 
 def test_no_network_without_the_plant_is_an_alarm(one: RunData) -> None:
     said = words(render(replace(one, nulls={}, null_verdicts={})))
-    assert "No network without the plant was trained" in said
+    assert "No negative control (a network without the plant) was trained." in said
 
 
 def test_a_plant_verdict_on_a_network_without_it_is_an_alarm(one: RunData) -> None:
-    assert "None of 1 got a verdict that says the plant is there" in words(render(one))
+    none = "None of 1 negative controls (networks without the plant) got a verdict that says"
+    assert none in words(render(one))
     wrong = replace(one, null_verdicts={"no-plant-mesa": [verdict(0, "dormant")]})
     said = words(render(wrong))
-    assert "1 of 1 got a verdict that says the plant is there: no-plant-mesa seed 0: dormant" in (
-        said
-    )
+    assert "1 of 1 negative controls (networks without the plant) got a verdict that says" in said
+    assert "no-plant-mesa seed 0: dormant" in said
 
 
 def test_an_incomparable_base_objective_is_said_to_be(
@@ -392,11 +598,15 @@ def test_every_verdict_has_words() -> None:
     assert set(VERDICTS) == set(Name.__args__)  # type: ignore[attr-defined]
 
 
-def test_every_figure_has_words(measured: dict[tuple[str, str], Evidence]) -> None:
+def test_every_measure_has_a_label_and_an_explanation(
+    measured: dict[tuple[str, str], Evidence],
+) -> None:
     for name, _ in measured:
-        assert name in FIGURES or name.startswith("gap."), name
-        assert figure_name(name) != name
-    assert figure_name("something.new") == "something.new"
+        known = measure(name)
+        assert known.label != name, name
+        assert known.explanation.endswith("."), name
+        assert heading(name) != "Other", name
+    assert measure("something.new").label == "something.new"
 
 
 @pytest.mark.parametrize(
