@@ -94,8 +94,9 @@ def paragraph(verdict: Verdict) -> str:
 def _verdict(verdict: Verdict) -> str:
     meaning = MEANINGS[verdict.name]
     if verdict.name == "inconclusive":
-        meaning += f", because {_why(verdict.reason)}"
-    return f"{verdict.name.capitalize()}: {meaning}."
+        return f"Inconclusive: {meaning}, because {_why(verdict.reason)}."
+    grade = f" ({verdict.reason})" if verdict.reason else ""
+    return f"{verdict.name.capitalize()}{grade}: {meaning}."
 
 
 def _why(reason: str) -> str:
