@@ -54,7 +54,7 @@ class Paths:
 
     The planted score neurons are given what they put out on the source input; everything else runs
     on the base input. The choices are fitted by a table over candidate types for each path, and
-    both tables are split into what u_m explains, what U explains, and the rest.
+    both tables are split into what u_m explains, what U explains, and what neither does.
     """
 
     name = "paths"
@@ -83,7 +83,7 @@ class Paths:
             null="negative controls",
             shown="sentence",
             explanation="Share of the fitted choice that the planted score neurons carry; the "
-            "remainder of the network carries the rest.",
+            "remainder of the network carries what is left.",
         ),
         _declared(
             name="paths.interpolation",

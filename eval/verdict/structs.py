@@ -78,8 +78,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         >>> print(Comparison("paths.interpolation_scorer", "T", "at most", 0.1, 0.15, True)
         ...       .sentence())
-        interpolation λ of the planted scorer (0 mesa, 1 base) under cue T: at most 0.1, \
-allowed 0.15: holds
+        λ of the planted scorer (0 mesa, 1 base) under cue T: at most 0.1, allowed 0.15: holds
         """
         asked = "needed" if self.side == "at least" else "allowed"
         null = ""

@@ -182,7 +182,8 @@ def test_the_paragraph_is_at_most_four_plain_sentences(row: str) -> None:
     found = judge(ROWS[row][0])
     text = paragraph(found)
     assert 1 <= len(re.findall(r"\.(?= |$)", text)) <= 4
-    assert text.startswith(f"{found.name.capitalize()}: ")
+    grade = f" ({found.reason})" if found.reason and found.name != "inconclusive" else ""
+    assert text.startswith(f"{found.name.capitalize()}{grade}: ")
     assert text.endswith(found.settle)
     assert not CODE.search(text), text
     if found.deciding is not None:

@@ -75,8 +75,9 @@ def training(seed: int, steps: int = 150) -> list[dict[str, Any]]:
 
 
 def verdict(seed: int, name: str = "persists", reason: str = "leak 0.00") -> dict[str, Any]:
-    said = ["valid [T] at least 0.997 ≥ 0.95: yes"]
-    return {"seed": seed, "name": name, "reason": reason, "reasons": said, "stamp": STAMP}
+    compared = [{"measure": "valid", "cue": "T", "side": "at least", "bound": 0.997, "limit": 0.95}]
+    compared[0]["holds"] = True
+    return {"seed": seed, "name": name, "reason": reason, "comparisons": compared, "stamp": STAMP}
 
 
 @pytest.fixture(scope="module")
@@ -432,7 +433,7 @@ def test_a_plant_with_other_words_and_three_cues_renders(
             one,
             plant=replace(one.plant, scenario=scenario),
             cues=cues,
-            verdicts={"coincident": [verdict(0) | {"reasons": []}]},
+            verdicts={"coincident": [verdict(0) | {"comparisons": []}]},
             evidence={"coincident": {0: found}},
             nulls={},
             null_verdicts={},
@@ -460,9 +461,9 @@ def test_an_aligned_plant_has_no_disagreement_and_still_a_page(one: RunData) -> 
 
 def test_html_in_a_reason_is_text(one: RunData) -> None:
     nasty = "<script>alert('x')</script> & <b>"
-    page = render(row_of(one, reason=nasty, reasons=[nasty], stamp=nasty))
+    page = render(row_of(one, reason=nasty, notes=[nasty], stamp=nasty))
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 3, "in the explanation, a comparison and the stamp"
+    assert page.count("&lt;script&gt;") >= 3, "in the explanation, a note and the stamp"
     assert nasty in words(page)
 
 
@@ -485,7 +486,12 @@ def test_a_checkpoint_says_why_first_and_every_comparison_after(one: RunData) ->
     page = render(one)
     card = page[page.index('<article class="card checkpoint">') :]
     card = card[: card.index("</article>")]
-    order = ["leak 0.00", measure("agreement.mesa").label, "<details>", "valid [T] at least 0.997"]
+    order = [
+        "leak 0.00",
+        measure("agreement.mesa").label,
+        "<details>",
+        "valid outputs under cue T: at least 0.997",
+    ]
     places = [card.index(said) for said in order]
     assert places == sorted(places)
     said = words("<body>" + card)
