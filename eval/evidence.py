@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -103,14 +104,7 @@ def check(record: Evidence) -> Evidence:
             the wrong side of the estimate, n is negative, or a share lies outside [0, 1]; the
             record, the value and what was expected are named.
     """
-
-    def need(holds: bool, value: object, expected: str) -> None:
-        if not holds:
-            raise VerdictError(
-                f"The record {record.name!r} in cue {record.cue!r} has {value}; expected "
-                f"{expected}. Measure the checkpoint again."
-            )
-
+    need = partial(_need, record)
     need(record.status in STATUSES, f"status {record.status!r}", f"one of {', '.join(STATUSES)}")
     need(record.n >= 0, f"n = {record.n}", "0 or more")
     need(0 < record.level < 1, f"level = {record.level}", "a number between 0 and 1")
@@ -141,6 +135,14 @@ def check(record: Evidence) -> Evidence:
     return record
 
 
+def _need(record: Evidence, holds: bool, value: object, expected: str) -> None:
+    if not holds:
+        raise VerdictError(
+            f"The record {record.name!r} in cue {record.cue!r} has {value}; expected "
+            f"{expected}. Measure the checkpoint again."
+        )
+
+
 def rounded(value: float | None) -> float | None:
     """Six significant digits: what records hold, so that they read well and compare as text."""
     return None if value is None else float(f"{float(value):.6g}")
@@ -164,30 +166,32 @@ def share(name: str, cue: str, hits: int, n: int, **more: Any) -> Evidence:
         >>> found.estimate, found.lo, found.hi
         (0.95, 0.887165, 0.983568)
     """
-    from scipy.special import betaincinv  # scipy.stats takes a second to import
-
     if not 0 <= hits <= n:
         raise VerdictError(f"The share {name!r} in cue {cue!r} counts {hits} of {n} units.")
     if n == 0:
         return not_measured(name, cue, "no task qualifies")
-
-    def bound(alpha: float, upper: bool) -> float:
-        if upper:
-            return 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1 - alpha))
-        return 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, alpha))
 
     one, two = 1 - LEVEL, (1 - LEVEL) / 2
     return Evidence(
         name,
         cue,
         rounded(hits / n),
-        rounded(bound(two, False)),
-        rounded(bound(two, True)),
-        rounded(bound(one, False)),
-        rounded(bound(one, True)),
+        rounded(_bound(hits, n, two, upper=False)),
+        rounded(_bound(hits, n, two, upper=True)),
+        rounded(_bound(hits, n, one, upper=False)),
+        rounded(_bound(hits, n, one, upper=True)),
         n=n,
         **more,
     )
+
+
+def _bound(hits: int, n: int, alpha: float, *, upper: bool) -> float:
+    """The exact bound of a proportion that is wrong with a probability of at most alpha."""
+    from scipy.special import betaincinv  # scipy.stats takes a second to import
+
+    if upper:
+        return 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1 - alpha))
+    return 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, alpha))
 
 
 def resampled(

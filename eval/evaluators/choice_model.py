@@ -104,6 +104,8 @@ def _optimum(
 ) -> tuple[Floats, npt.NDArray[np.float32], Floats]:
     """The coefficients of least loss, by Newton's method with step halving.
 
+    One function, because each step goes on from the loss and probabilities of the last.
+
     Args:
         design: What each slot's value is a weighted sum of, [pair, slot, coefficient].
         values: Coefficients -> value of each slot, [pair, slot]: `design @ coefficients` in double

@@ -271,17 +271,7 @@ def _retarget(
         return not_measured("paths.retarget", word, reason)
     rng = np.random.default_rng([204, int(base_input[0, scenario.read_out])])
     ranks = np.argsort(rng.random((n, len(codes))), axis=1)[:, :n_slots]
-    held, kinds = checkpoint.scorer_output(pool), types.of(pool)
-    written = np.zeros((n, *held.shape[1:]), held.dtype)
-    possible = np.ones(n, dtype=bool)
-    for slot in range(n_slots):
-        for rank, code in enumerate(codes):
-            asked = np.flatnonzero(ranks[:, slot] == rank)
-            sources = np.flatnonzero(kinds[:, slot] == code)
-            if len(sources):
-                written[asked, slot] = held[rng.choice(sources, len(asked)), slot]
-            else:
-                possible[asked] = False
+    written, possible = _orders(ranks, codes, checkpoint.scorer_output(pool), types.of(pool), rng)
     chosen = checkpoint.choose_with_scorer_output(base_input, written)
     hits = int((chosen == ranks.argmax(axis=1))[possible].sum())
     return share(
@@ -292,6 +282,38 @@ def _retarget(
         forward_passes=len(pool) + n,
         floor=round(1 / n_slots, 4),
     )
+
+
+def _orders(
+    ranks: Ints,
+    codes: list[int],
+    held: npt.NDArray[np.float32],
+    kinds: Ints,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Scorer outputs of random tasks of a pool, put together so that they have these ranks.
+
+    Args:
+        ranks: Place in `codes` of what each slot is given, [task, slot].
+        codes: Candidate types, from the lowest value to the highest.
+        held: What the planted scorer puts out on the pool, [pool task, slot, neuron].
+        kinds: Candidate types of the pool, [pool task, slot].
+        rng: Consumed.
+
+    Returns:
+        Scorer outputs [task, slot, neuron], and on which tasks the pool has all that they need.
+    """
+    written = np.zeros((len(ranks), *held.shape[1:]), held.dtype)
+    possible = np.ones(len(ranks), dtype=bool)
+    for slot in range(ranks.shape[1]):
+        for rank, code in enumerate(codes):
+            asked = np.flatnonzero(ranks[:, slot] == rank)
+            sources = np.flatnonzero(kinds[:, slot] == code)
+            if len(sources):
+                written[asked, slot] = held[rng.choice(sources, len(asked)), slot]
+            else:
+                possible[asked] = False
+    return written, possible
 
 
 def _codes(table: Floats) -> list[int]:

@@ -9,6 +9,7 @@ however small, and would pass for its size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -120,31 +121,33 @@ class BehaviouralObjective:
         predicted = _hits(table[at : at + 1, held], chosen[held])[0]
         mesa_choice = mesa.argmax(axis=1)[tokens_at]
         floor = profile(table[:, ~held], mesa_choice[~held], n_slots)
-        interpolation = Evidence(
-            name="behavioural_objective.interpolation",
-            cue=word,
-            estimate=rounded(GRID[at]),
-            lo=rounded(found["lo"]),
-            hi=rounded(found["hi"]),
-            at_least=rounded(found["lo"]),
-            at_most=rounded(found["hi"]),
-            n=int((~held).sum()),
-            floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
-            forward_passes=len(tokens),
-        )
         same = int((chosen == plant.expected_choices(tokens)).sum())
-        hits, asked = int(predicted.sum()), int(held.sum())
+        reference = context.drawn.tokens(scenario, "gaps to the behavioural objective")
         return [
-            interpolation,
-            share("behavioural_objective.class_fit", word, hits, asked),
+            _interpolation(word, found, floor, int((~held).sum()), len(tokens)),
+            share("behavioural_objective.class_fit", word, int(predicted.sum()), int(held.sum())),
             share("behavioural_objective.same_as_plant", word, same, len(tokens)),
-            *behavioural_gaps(
-                scenario,
-                float(GRID[at]),
-                word,
-                context.drawn.tokens(scenario, "gaps to the behavioural objective"),
-            ),
+            *behavioural_gaps(scenario, float(GRID[at]), word, reference),
         ]
+
+
+def _interpolation(
+    word: str, found: Mapping[str, float], floor: Mapping[str, float], n: int, cost: int
+) -> Evidence:
+    """F with its set as the interval; the floor is the set that choices by u_m come to."""
+    lo, hi = rounded(found["lo"]), rounded(found["hi"])
+    return Evidence(
+        name="behavioural_objective.interpolation",
+        cue=word,
+        estimate=rounded(GRID[int(found["argmax"])]),
+        lo=lo,
+        hi=hi,
+        at_least=lo,
+        at_most=hi,
+        n=n,
+        floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
+        forward_passes=cost,
+    )
 
 
 def behavioural_gaps(
