@@ -46,7 +46,7 @@ def search(scenario: Scenario) -> Program:
 @pytest.fixture
 def nothing_is_compiled() -> Iterator[None]:
     """Tracr must not be reached."""
-    with mock.patch.object(compiler, "_craft", side_effect=AssertionError("compiled")):
+    with mock.patch.object(compiler, "craft", side_effect=AssertionError("compiled")):
         yield
 
 
