@@ -70,7 +70,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
         known: The names that exist.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    lower = {each.lower(): each for each in names}
+    near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     if near and len(names) > MOST_NAMES:
         return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}.")

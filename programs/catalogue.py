@@ -325,7 +325,7 @@ def entry(name: str) -> Entry:
     named, at, version = name.partition("@")
     stem, _, size = named.partition(".")
     if stem not in ENTRIES:
-        raise unknown("plant", stem, ENTRIES)
+        raise unknown("plant", named, ENTRIES)
     found = ENTRIES[stem].of_size(size) if size or "." in named else ENTRIES[stem]
     if at and version != str(found.version):
         raise PlantedError(

@@ -138,6 +138,23 @@ class Model:
 
         return PlantedTransformer.from_params(self.plant.params, self.plant.spec)
 
+    def in_tier(self, tier: str) -> Model:
+        """The same plant in another tier, as a model of the same runtime.
+
+        Args:
+            tier: "exact", "tempered" or "rotated". Tempering a program of your own takes a minute.
+
+        Raises:
+            PlantedError: If the tier is not known, or nothing says how the plant was made.
+            CertificateError: If the plant cannot be had in that tier.
+        """
+        if self.plant.to_tier is None:
+            raise PlantedError(
+                f"Nothing says how {self.name} was made, so that it is to be had in tier "
+                f"{self.tier!r} alone. Take it from planted.load or planted.plant."
+            )
+        return Model(self.plant.to_tier(tier), self.runtime)
+
     def inputs(self, n: int, seed: int = 0) -> Any:
         """`n` tasks of D_ref under the training cue: int64 [n, pos], BOS included.
 
