@@ -26,6 +26,14 @@ class UnknownNameError(PlantedError):
     """A name that is not in the catalogue."""
 
 
+class UnknownNodeError(UnknownNameError, KeyError):
+    """A node that a plant does not have; a KeyError too, as any mapping of nodes raises."""
+
+    def __str__(self) -> str:
+        """The message itself, where a KeyError shows it quoted."""
+        return str(self.args[0])
+
+
 class ScenarioError(PlantedError):
     """A scenario on which nothing could be measured, and that does not say that this is wanted."""
 

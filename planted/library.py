@@ -245,38 +245,37 @@ def build(
 
 
 def matched(
-    names: Iterable[str], tier: str = "exact", parameters: Mapping[str, Any] | None = None
+    names: Iterable[str | Model | Plant],
+    tier: str = "exact",
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[Model]:
     """Models of one scenario, zero-padded to common shapes: no count of weights tells them apart.
 
     Args:
-        names: A plant and its twins, as ["crumbs", "crumbs-list"].
+        names: A plant and its twins, as ["crumbs", "crumbs-list"]; or plants of your own.
         tier: "exact", "tempered" or "rotated".
-        parameters: Scenario parameters other than the defaults, of each.
+        parameters: Scenario parameters other than the defaults, of each that is named.
 
     Raises:
         PlantedError: If the plants are not of one vocabulary and layout, or none are named.
         CertificateError: If a padded plant does not do what its program says.
     """
     _check_tier(tier)
-    listed = texts("names", names, "crumbs")
-    entries = [catalogue.entry(name) for name in listed]
-    scenarios = [entry.make_scenario(parameters) for entry in entries]
-    for scenario in scenarios:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        texts("names", names, "crumbs")
+    sources = [planting.source_of(each, parameters) for each in names]
+    for _, scenario, *_ in sources:
         refuse_invalid(scenario)
-    planting.require_same_tasks(entries, scenarios)
+    planting.require_same_tasks([(name, scenario) for name, scenario, *_ in sources])
 
     def make(number: int) -> Callable[[float], Plant]:
         def at(exactness: float) -> Plant:
-            made = [planting.bare(e, s, exactness) for e, s in zip(entries, scenarios, strict=True)]
-            return tiers.common(made)[number]
+            made = tiers.common([of(exactness) for _, _, of, _ in sources])[number]
+            return replace(made, remake=at) if made.origin else made
 
         return at
 
-    made = [
-        _tiers(make(number), lambda e=entry, s=scenario: e.program(s), tier)[tier]  # type: ignore[misc]
-        for number, (entry, scenario) in enumerate(zip(entries, scenarios, strict=True))
-    ]
+    made = [_tiers(make(i), program, tier)[tier] for i, (*_, program) in enumerate(sources)]
     return [Model(plant) for plant in made]
 
 

@@ -17,6 +17,8 @@ from planted.core.plant import Plant
 from planted.core.roles import Program, recording
 from planted.core.scenario import Scenario
 from planted.errors import CompileError, PlantedError, need
+from planted.network.model import Model
+from planted.programs import catalogue
 from planted.programs.entries import Entry
 
 ANSWERS = ("mesa", "base", "cue", "own")
@@ -181,20 +183,51 @@ def accepted(address: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in known}
 
 
-def require_same_tasks(entries: Sequence[Entry], scenarios: Sequence[Scenario]) -> None:
-    """Refuses plants that cannot have common shapes.
+Source = tuple[str, Scenario, Callable[[float], Plant], Callable[[], Program]]
+
+
+def source_of(given: str | Model | Plant, parameters: Mapping[str, Any] | None) -> Source:
+    """Name, scenario, what compiles it at an exactness, and what makes its program.
+
+    Args:
+        given: A name of the catalogue, or a plant.
+        parameters: Of a name: scenario parameters other than the defaults.
+
+    Raises:
+        PlantedError: If it is neither.
+    """
+    if not isinstance(given, str):
+        own = given.plant if isinstance(given, Model) else given
+        if not isinstance(own, Plant):
+            raise PlantedError(f"A plant is a name, as 'crumbs', or a model; got {given!r}.")
+        remake, program = own.remake, own.program
+        if remake is not None and program is not None:
+            return own.name, own.scenario, remake, lambda: program(own.scenario)
+        given, parameters = own.name, dict(own.scenario.parameters)
+    entry = catalogue.entry(given)
+    scenario = entry.make_scenario(parameters)
+    return (
+        entry.name,
+        scenario,
+        lambda exactness: bare(entry, scenario, exactness),
+        lambda: entry.program(scenario),
+    )
+
+
+def require_same_tasks(plants: Sequence[tuple[str, Scenario]]) -> None:
+    """Refuses plants, given as names and scenarios, that cannot have common shapes.
 
     Raises:
         PlantedError: If there are none, or one has other words or another layout.
     """
-    if not entries:
+    if not plants:
         raise PlantedError("Name the plants that shall have common shapes.")
-    first = scenarios[0]
-    for entry, scenario in zip(entries, scenarios, strict=True):
+    other, first = plants[0]
+    for name, scenario in plants:
         if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
             raise PlantedError(
-                f"{entry.name!r} and {entries[0].name!r} have other words or another layout: only "
-                "plants of one scenario, of the same size, can be matched."
+                f"{name!r} and {other!r} have other words or another layout: only plants of one "
+                "scenario, of the same size, can be matched."
             )
 
 

@@ -321,24 +321,24 @@ class TestMethods:
         )
         (tmp_path / "my_broken.py").write_text("1 / 0")
         monkeypatch.chdir(tmp_path)
-        name, make = scoring.resolve("my_methods:Best.locate")
+        name, make = scoring.method_of("my_methods:Best.locate")
         assert name == "my_methods:Best.locate"
         assert make(get(SMALL).scenario)(None, None, None) == {"blocks.0.hook_mlp_out": 1}
         with pytest.raises(MethodError, match="raised ZeroDivisionError: division by zero"):
-            scoring.resolve("my_broken:locate")
+            scoring.method_of("my_broken:locate")
         with pytest.raises(MethodError, match=r"raised AttributeError: .*'locate'"):
-            scoring.resolve("my_methods:locate")
+            scoring.method_of("my_methods:locate")
         with pytest.raises(MethodError, match="raised ModuleNotFoundError"):
-            scoring.resolve("my_mehtods:locate")
+            scoring.method_of("my_mehtods:locate")
         with pytest.raises(MethodError, match="is str, not a function"):
-            scoring.resolve("my_methods:word")
+            scoring.method_of("my_methods:word")
 
     @pytest.mark.parametrize(
         ("more", "error", "message"),
         [
             ({"locate": "exact-patchin"}, UnknownNameError, "Did you mean 'exact-patching'"),
             ({"locate": 3}, MethodError, "is int, not a function"),
-            ({"task": "recover"}, PlantedError, "Unknown task 'recover'; there is locate."),
+            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: locate"),
             ({"models": "red-door"}, UnknownNameError, "Did you mean"),
             ({"models": [TWIN]}, PlantedError, "has no node of role 'score'"),
             ({"models": []}, PlantedError, "at least one model"),
