@@ -168,6 +168,25 @@ def open_plant(
     return _linked(found)
 
 
+def trust(plant: Model | Plant) -> dict[str, str]:
+    """Which evaluators are trusted on a plant: evaluator -> "", or why it is not trusted.
+
+    Trust goes by the weights: what the release says of them, or what an earlier call found, is
+    taken. Otherwise the plant's validation models (base, mux, gate) are made and each evaluator has
+    to read them, and the plant, right: one to two minutes of one core for a plant of the size of
+    red-doors. The result is kept in the cache folder.
+
+    Args:
+        plant: The plant, in any tier; the exact one is what is validated.
+
+    Raises:
+        PlantedError: If it cannot be had in tier "exact".
+    """
+    from planted.eval.calibration import own
+
+    return own.trust_of(in_tier(plant.plant if isinstance(plant, Model) else plant, "exact"))
+
+
 def in_tier(plant: Plant, tier: str) -> Plant:
     """The same plant in another tier: by name if it is the catalogue's, else compiled anew.
 

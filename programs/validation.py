@@ -57,6 +57,9 @@ def validation_models(plant: Plant) -> ValidationModels:
         plant: In tier "exact".
     """
     found = ValidationModels({"plant": plant}, {})
+    if not plant.truth.of_role("score"):
+        found.reasons.update(dict.fromkeys(ROLES[1:], "the plant has no node of role 'score'"))
+        return found
     family = _family(plant)
     for role in ROLES[1:]:
         if role in family:
