@@ -148,7 +148,7 @@ def unmarked_winner(_: Scenario) -> Program:
             "Node 'score' is marked as 'score', but the output does not depend .*simplify=Fal",
         ),
         (unread, "Node 'length' is marked as 'feature', but the output does not depend on it"),
-        (lambda place: search(place).output, r"must return .*Program, got Aggregate. Wrap"),
+        (lambda place: search(place).output, r"must return .*Program, got Aggregate from .* Wrap"),
         (lambda _: Program(None), "output is a RASP expression .* got NoneType"),
         (Program("score"), "output is a RASP expression .* got str"),
         (
