@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import planted
 from planted import library
+from planted.cli import main
 from planted.core import artefact
 from planted.core.plant import Plant
 from planted.core.roles import Program
@@ -283,3 +286,21 @@ class TestFunctions:
     def test_wrong_arguments_are_named(self, more: dict[str, Any], why: str) -> None:
         with pytest.raises(PlantedError, match=why):
             planted.plant(search, menu().scenario(), **more)
+
+
+class TestShow:
+    def shown(self, *arguments: str) -> str:
+        result = CliRunner().invoke(main, ["show", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def test_a_function_of_the_users_is_shown_as_a_name_is(self, module: Path) -> None:
+        assert "ferries@0" in self.shown("their_plants:make_plant")
+        facts = json.loads(self.shown("their_plants:make_plant", "--set", "speeds=2", "--json"))
+        assert (facts["name"], facts["mesa_objective"]) == ("ferries@0", "speed")
+        assert "digraph" in self.shown("their_plants:make_plant", "--dot")
+
+    def test_a_mistake_is_said_without_a_traceback(self, module: Path) -> None:
+        result = CliRunner().invoke(main, ["show", "their_plants:raises"])
+        assert result.exit_code == 2
+        assert "their_plants:raises raised KeyError" in result.stderr
