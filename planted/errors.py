@@ -26,6 +26,14 @@ class UnknownNameError(PlantedError):
     """A name that is not in the catalogue."""
 
 
+class UnknownNodeError(UnknownNameError, KeyError):
+    """A node that a plant does not have; a KeyError too, as any mapping of nodes raises."""
+
+    def __str__(self) -> str:
+        """The message itself, where a KeyError shows it quoted."""
+        return str(self.args[0])
+
+
 class ScenarioError(PlantedError):
     """A scenario on which nothing could be measured, and that does not say that this is wanted."""
 
@@ -70,7 +78,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
         known: The names that exist.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    lower = {each.lower(): each for each in names}
+    near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     if near and len(names) > MOST_NAMES:
         return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -13,22 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from planted.compiler import certify, guards
+from planted.compiler import certify
 from planted.compiler.expressions import verify
-from planted.core import artefact, environment
-from planted.core.checks import checked
+from planted.core import addresses, artefact, environment, saved
+from planted.core.arguments import texts
 from planted.core.plant import TIERS, Plant
-from planted.core.roles import Program, recording
+from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
-from planted.errors import ArtefactError, PlantedError, ScenarioError, need
+from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.finetune import tiers
 from planted.finetune.tiers.shapes import common
 from planted.network.model import Model
-from planted.programs import catalogue
-from planted.programs.entries import Entry
-
-ANSWERS = ("mesa", "base", "cue", "own")
+from planted.programs import catalogue, planting
 
 
 def load(
@@ -62,30 +58,172 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
     if entry.shipped and default and tier in TIERS:
-        return artefact.load_plant(shipped_folder(), stem, scenario)
-    folder = environment.cache_folder() / _key(entry, scenario, tier)
+        return _linked(artefact.load_plant(shipped_folder(), stem, scenario))
+    folder = environment.cache_folder() / planting.cache_key(
+        entry, scenario, tiers.source_digest(tier)
+    )
     if (folder / f"{stem}.json").exists():
         try:
-            return artefact.load_plant(folder, stem, scenario)
+            return _linked(artefact.load_plant(folder, stem, scenario))
         except ArtefactError as error:
             warnings.warn(f"{error} It is planted again now.", stacklevel=3)
     plant = build(entry.name, parameters, only=tier)[tier]
     artefact.save_plant(folder, plant, stem)
-    return plant
+    return _linked(plant)
+
+
+def resolve(
+    given: Any, tier: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> Plant:
+    """The plant that something stands for; every function that takes a plant asks here.
+
+    Args:
+        given: A name of the catalogue, as "red-doors"; "module:function" of a function that can be
+            imported (the working folder counts) and returns a model, a plant, or a program and a
+            scenario; a `Model` or a `Plant`; or the path of a saved plant or of a run's folder.
+        tier: The tier wanted; None for the one that it comes in, "exact" for a name.
+        parameters: Of a name: scenario parameters other than the defaults. Of a function: its
+            arguments.
+
+    Raises:
+        UnknownNameError: If there is no plant of this name.
+        PlantedError: If it stands for no plant, or has no such parameter.
+        ArtefactError: If a saved plant is missing or damaged.
+    """
+    if isinstance(given, str) and given and not _is_elsewhere(given):
+        return get(given, "exact" if tier is None else tier, parameters)
+    if addresses.is_address(given):
+        found = _from_address(given, parameters or {}, tier)
+    elif parameters:
+        raise PlantedError(
+            f"Parameters are set where a plant is made; {given!r} is made already, got "
+            f"parameters={dict(parameters)!r}."
+        )
+    elif saved.is_path(given):
+        if isinstance(given, str) and not Path(given).expanduser().exists():
+            catalogue.entry(given)  # raises, with the near names
+        found = open_plant(given, tier)
+    elif isinstance(given, Model | Plant):
+        found = given.plant if isinstance(given, Model) else given
+    else:
+        raise PlantedError(
+            f"A plant is a name as 'red-doors', 'module:function', a model from planted.load or "
+            f"planted.plant, or the folder of a saved plant; got {given!r}."
+        )
+    return found if tier is None else in_tier(found, tier)
+
+
+def _is_elsewhere(given: str) -> bool:
+    return addresses.is_address(given) or saved.is_path(given)
+
+
+def _from_address(address: str, arguments: Mapping[str, Any], tier: str | None = None) -> Plant:
+    made = planting.found_at(address, arguments)
+    if isinstance(made, tuple) and len(made) == 2:
+        made = plant(*made, tier=tier or "exact")
+    if not isinstance(made, Model | Plant):
+        raise PlantedError(
+            f"{address!r} is to give a model (from planted.plant), a plant, or a program and a "
+            f"scenario, got {type(made).__name__}."
+        )
+    found = made.plant if isinstance(made, Model) else made
+    return _linked(replace(found, origin=address)) if found.origin == "object" else found
+
+
+def open_plant(
+    path: str | Path, tier: str | None = None, scenario: Scenario | None = None
+) -> Plant:
+    """Reads a saved plant.
+
+    Args:
+        path: Its folder, a run's folder, or one of its two files.
+        tier: Which one, where the folder holds a plant in several tiers.
+        scenario: Its scenario, where it was planted from objects in memory; otherwise it is found
+            by the catalogue or by the function that made it.
+
+    Raises:
+        ArtefactError: If it is missing or damaged, or the function now makes another program.
+        PlantedError: If nothing says what its scenario is.
+    """
+    folder, stem = saved.located(Path(path).expanduser(), tier)
+    manifest = artefact.read_manifest(folder, stem)
+    name, origin = str(manifest.get("name")), str(manifest.get("origin", ""))
+    made_for = (manifest.get("scenario") or {}).get("parameters") or {}
+    remade: Plant | None = None
+    if scenario is None and origin == "object":
+        raise PlantedError(
+            f"{folder / stem}.json is {name}, planted from objects in memory: nothing says where "
+            "its scenario is. Open it with planted.library.open_plant(folder, scenario=...), or "
+            "plant it as 'module:function'."
+        )
+    if scenario is None and origin:
+        remade = _from_address(origin, planting.accepted(origin, made_for))
+        scenario = remade.scenario
+    found = artefact.load_plant(
+        folder, stem, scenario or catalogue.entry(name).make_scenario(made_for)
+    )
+    if remade is not None:
+        if remade.truth.operations != found.truth.operations:
+            raise ArtefactError(
+                f"{folder / stem}.json: {origin} now makes another program than the one that was "
+                "saved. Plant it again."
+            )
+        found = replace(found, remake=remade.remake, program=remade.program)
+    return _linked(found)
+
+
+def trust(plant: Model | Plant) -> dict[str, str]:
+    """Which evaluators are trusted on a plant: evaluator -> "", or why it is not trusted.
+
+    Trust goes by the program, its parameters and its objectives: what the release says of them, or
+    what an earlier call found, is taken. Otherwise the plant's validation models (base, mux, gate)
+    are made and each evaluator has to read them, and the plant, right: one to two minutes of one
+    core for a plant of the size of red-doors. The result is kept in the cache folder.
+
+    Args:
+        plant: The plant, in any tier; the exact one is what is validated.
+
+    Raises:
+        PlantedError: If it cannot be had in tier "exact".
+    """
+    from planted.eval.calibration import own
+
+    return own.trust_of(in_tier(plant.plant if isinstance(plant, Model) else plant, "exact"))
+
+
+def in_tier(plant: Plant, tier: str) -> Plant:
+    """The same plant in another tier: by name if it is the catalogue's, else compiled anew.
+
+    Args:
+        plant: From `get`, `plant` or `resolve`.
+        tier: "exact", "tempered" or "rotated".
+
+    Raises:
+        PlantedError: If the tier is not known, or nothing says how the plant was made.
+        CertificateError: If the plant cannot be had in that tier.
+    """
+    tiers.check(tier)
+    if plant.tier == tier:
+        return plant
+    if not plant.origin:
+        return get(plant.name, tier, dict(plant.scenario.parameters))
+    remake, program = plant.remake, plant.program
+    if remake is None or program is None:
+        raise PlantedError(
+            f"{plant.name} was read from files, which do not hold its program: it is to be had in "
+            f"tier {plant.tier!r} alone. Plant it again with planted.plant."
+        )
+    made = _tiers(remake, lambda: program(plant.scenario), tier)[tier]
+    return _linked(replace(made, origin=plant.origin))
+
+
+def _linked(plant: Plant) -> Plant:
+    return replace(plant, to_tier=lambda tier: in_tier(plant, tier))
 
 
 def shipped_folder() -> Path:
     """The folder of the models that the wheel carries."""
     return Path(str(files("planted.models")))
-
-
-def _key(entry: Entry, scenario: Scenario, tier: str) -> str:
-    # Other source may be another program, oracle or tier under the same name.
-    source = environment.source_digest() + tiers.source_digest(tier)
-    request = json.dumps(
-        [entry.name, entry.version, dict(scenario.parameters), source], sort_keys=True
-    )
-    return hashlib.sha256(request.encode()).hexdigest()[:16]
 
 
 def build(
@@ -109,11 +247,11 @@ def build(
     partner = catalogue.entry(entry.shares_shapes_with) if entry.shares_shapes_with else None
 
     def make(exactness: float) -> Plant:
-        plant = _bare(entry, scenario, exactness)
+        plant = planting.bare(entry, scenario, exactness)
         if partner is None:
             return plant
         try:
-            other = _bare(partner, partner.make_scenario(parameters), exactness)
+            other = planting.bare(partner, partner.make_scenario(parameters), exactness)
         except PlantedError as error:
             raise PlantedError(
                 f"{entry.name!r} has the shapes of its twin {partner.name!r}, which cannot be made "
@@ -125,14 +263,16 @@ def build(
 
 
 def matched(
-    names: Iterable[str], tier: str = "exact", parameters: Mapping[str, Any] | None = None
+    names: Iterable[str | Model | Plant],
+    tier: str = "exact",
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[Model]:
     """Models of one scenario, zero-padded to common shapes: no count of weights tells them apart.
 
     Args:
-        names: A plant and its twins, as ["crumbs", "crumbs-list"].
+        names: A plant and its twins, as ["crumbs", "crumbs-list"]; or plants of your own.
         tier: "exact", "tempered", "rotated", or one of an installed package.
-        parameters: Scenario parameters other than the defaults, of each.
+        parameters: Scenario parameters other than the defaults, of each that is named.
 
     Raises:
         PlantedError: If the plants are not of one vocabulary and layout, or none are named.
@@ -140,33 +280,20 @@ def matched(
     """
     tiers.check(tier)
     if isinstance(names, str) or not isinstance(names, Iterable):
-        raise PlantedError(
-            f"Name the plants in a list, as ['crumbs', 'crumbs-list'], not {names!r}."
-        )
-    entries = [catalogue.entry(name) for name in names]
-    scenarios = [entry.make_scenario(parameters) for entry in entries]
-    if not entries:
-        raise PlantedError("Name the plants that shall have common shapes.")
-    for entry, scenario in zip(entries, scenarios, strict=True):
+        texts("names", names, "crumbs")
+    sources = [planting.source_of(each, parameters) for each in names]
+    for _, scenario, *_ in sources:
         refuse_invalid(scenario)
-        first = scenarios[0]
-        if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
-            raise PlantedError(
-                f"{entry.name!r} and {entries[0].name!r} have other words or another layout: only "
-                "plants of one scenario, of the same size, can be matched."
-            )
+    planting.require_same_tasks([(name, scenario) for name, scenario, *_ in sources])
 
     def make(number: int) -> Callable[[float], Plant]:
         def at(exactness: float) -> Plant:
-            made = [_bare(e, s, exactness) for e, s in zip(entries, scenarios, strict=True)]
-            return common(made)[number]
+            made = common([of(exactness) for _, _, of, _ in sources])[number]
+            return replace(made, remake=at) if made.origin else made
 
         return at
 
-    made = [
-        _tiers(make(number), lambda e=entry, s=scenario: e.program(s), tier)[tier]  # type: ignore[misc]
-        for number, (entry, scenario) in enumerate(zip(entries, scenarios, strict=True))
-    ]
+    made = [_tiers(make(i), program, tier)[tier] for i, (*_, program) in enumerate(sources)]
     return [Model(plant) for plant in made]
 
 
@@ -197,8 +324,11 @@ def plant(
 ) -> Model:
     """Plants your own RASP program for a scenario.
 
+    The model, or its `.plant`, is taken by every function that takes the name of a plant. Takes
+    about a second in tier "exact", ten in "rotated" and a minute in "tempered".
+
     Args:
-        program: A function from the scenario to a Program; a Program itself for tier "exact".
+        program: A function from the scenario to a Program, or a Program; neither is changed.
         scenario: The scenario whose oracle the program must agree with.
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered", "rotated", or one of an installed package.
@@ -210,86 +340,16 @@ def plant(
 
     Raises:
         ScenarioError: If nothing could be measured on the scenario, and it does not say so.
-        PlantedError: If the scenario is malformed, a utility is no finite number, or a Program is
-            given for a tier that compiles it more than once.
-        CompileError: If the program cannot be compiled right.
+        PlantedError: If the scenario is malformed, or a utility is no finite number.
+        CompileError: If the program's function raises, or the program cannot be compiled right.
         CertificateError: If the program is not the oracle's equal.
     """
     tiers.check(tier)
-    if not isinstance(program, Program) and not callable(program):
-        raise PlantedError(
-            f"A program is a planted.Program, or a function from the scenario to one, got "
-            f"{type(program).__name__}. Wrap an output: Program(output)."
-        )
-    if isinstance(program, Program) and tier not in ("exact", "rotated"):
-        raise PlantedError(
-            f"Tier {tier!r} compiles a program several times, and each time needs fresh "
-            "expressions: pass a function from the scenario to a Program."
-        )
-    if answers not in ANSWERS or (answers == "own" and scenario.answer is None):
-        raise PlantedError(
-            f"answers is one of {', '.join(ANSWERS)}, got {answers!r}; 'own' needs a scenario with "
-            "`answer`, which says what a plant chooses that is best for neither objective."
-        )
-    checked(scenario)
+    entry = planting.own_entry(program, scenario, name, kind, answers)
     refuse_invalid(scenario)
-
-    def build_program(place: Scenario) -> Program:
-        if isinstance(program, Program):
-            return program
-        with recording() as marked:
-            made = program(place)
-        if not isinstance(made, Program):
-            raise PlantedError(
-                f"The function that makes a program must return a planted.Program, got "
-                f"{type(made).__name__}. Wrap the output: Program(output)."
-            )
-        need("tracr", "compile programs")
-        guards.kept(made.output, marked)
-        return made
-
-    entry = Entry(
-        name or scenario.name,
-        0,
-        kind,
-        "search",
-        lambda **_: scenario,
-        build_program,
-        answers=answers,
-    )
-    made = _tiers(
-        lambda exactness: _bare(entry, scenario, exactness),
-        lambda: build_program(scenario),
-        tier,
-    )
-    return Model(made[tier], runtime)
-
-
-def _bare(entry: Entry, scenario: Scenario, exactness: float) -> Plant:
-    """The exact tier, not yet certified."""
-    need("tracr", "compile a program into weights")
-    from planted.compiler.compile import compile_program
-
-    compiled = compile_program(
-        entry.program(scenario),
-        scenario.vocabulary,
-        len(scenario.candidates),
-        scenario.read_out,
-        exactness,
-    )
-    return Plant(
-        name=f"{entry.name}@{entry.version}",
-        tier="exact",
-        kind=entry.kind,
-        mechanism=entry.mechanism,
-        answers=entry.answers,
-        scenario=scenario,
-        params=compiled.params,
-        spec=compiled.spec,
-        truth=compiled.truth,
-        settings={"exactness": exactness},
-        certificate={},
-    )
+    at = planting.remaker(entry, scenario)
+    made = _tiers(at, lambda: entry.program(scenario), tier)[tier]
+    return Model(_linked(made), runtime)
 
 
 def _tiers(

@@ -6,22 +6,21 @@ none, and on random networks, and gives a `Scoreboard`. How to write a method: d
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from planted.core.plant import TIERS
+from planted.core.addresses import imported
+from planted.core.arguments import one_of, texts, whole
+from planted.core.plant import TIERS, Plant
 from planted.core.scenario import Scenario
 from planted.errors import MethodError, PlantedError, need, unknown
 from planted.eval.methods import builtin, measure
 from planted.eval.methods.board import Scoreboard
 from planted.eval.methods.locate import Method, positives
 from planted.eval.methods.measure import Cell, Settings, Subject
-from planted.library import get
-from planted.network.model import RUNTIMES
+from planted.library import get, in_tier, matched, resolve
+from planted.network.model import RUNTIMES, Model
 from planted.programs import catalogue
 
 TASKS = ("locate",)
@@ -31,9 +30,10 @@ DEV = ("red-doors@1", "red-doors-small@1")  # the second has a twin
 def score(
     locate: Method | str,
     task: str = "locate",
-    models: str | Sequence[str] = "dev",
+    models: str | Model | Plant | Sequence[str | Model | Plant] = "dev",
     runtime: str | None = None,
     *,
+    twin: str | Model | Plant | None = None,
     tiers: Sequence[str] = TIERS,
     n_pairs: int = 64,
     n_redraws: int = 20,
@@ -50,12 +50,17 @@ def score(
             where to import it from ("package.module:function"), or a built-in: "exact-patching",
             "linear-probe".
         task: "locate".
-        models: "dev" (red-doors, and red-doors-small beside its twin), or names of plants.
+        models: "dev" (red-doors, and red-doors-small beside its twin), or one or several plants:
+            names, "module:function", models or plants, your own among them.
         runtime: What the method is handed: "torch" (the nn.Module and int64 tensors) or "numpy"
             (`planted.network.model.Network` and arrays). If None, torch where it is
             installed; built-ins,
             which give the same either way, then run by numpy.
-        tiers: Tiers to average over.
+        twin: A plant without a score node that chooses what `models`, then one plant, chooses: your
+            own twin, a Program with searches=False. Both are zero-padded to common shapes. A
+            catalogue plant that has a twin of its shapes brings it.
+        tiers: Tiers to average over; a plant of your own is compiled in each, and tempering it
+            takes a minute.
         n_pairs: Pairs of tasks a redraw.
         n_redraws: Redraws of pairs; the interval is over them.
         n_reinits: Random networks that set the twin's threshold.
@@ -72,35 +77,28 @@ def score(
         PlantedError: If an argument is out of bounds, a plant is not known or has no score node,
             or torch is wanted and not installed.
     """
-    if task not in TASKS:
-        raise PlantedError(f"Unknown task {task!r}; there is {', '.join(TASKS)}.")
-    _whole("n_pairs", n_pairs, 2)
-    _whole("n_redraws", n_redraws, measure.AT_LEAST)
-    _whole("n_reinits", n_reinits, 1)
-    _whole("seed", seed, 0)
+    one_of("task", task, TASKS)
+    whole("n_pairs", n_pairs, 2)
+    whole("n_redraws", n_redraws, measure.AT_LEAST)
+    whole("n_reinits", n_reinits, 1)
+    whole("seed", seed)
     few = max(2, n_pairs // 4) if twin_pairs is None else twin_pairs
-    _whole("twin_pairs", few, 2, n_pairs)
-    if budget_s is not None and not budget_s >= 0:
+    whole("twin_pairs", few, 2, n_pairs)
+    if budget_s is not None and (not isinstance(budget_s, int | float) or not budget_s >= 0):
         raise PlantedError(f"budget_s must be at least 0 seconds, got {budget_s!r}.")
-    name, make = resolve(locate)
+    name, make = method_of(locate)
     settings = Settings(n_pairs, n_redraws, n_reinits, few, seed, budget_s)
     runtime = _runtime("numpy" if runtime is None and name in builtin.BUILTIN else runtime)
     subject = Subject(name, make, runtime)
-    names = DEV if models == "dev" else (models,) if isinstance(models, str) else tuple(models)
-    cells = [cell for model in names for cell in _cells(model, tiers)]
+    wanted = texts("tiers", tiers, "exact")
+    cells = [cell for pair in _pairs(models, twin) for cell in _cells(*pair, wanted)]
     if not cells:
         raise PlantedError("A score needs at least one model and one tier.")
     done = measure.measure(subject, cells, settings, progress)
     return Scoreboard(task, runtime, settings, done, subject, tuple(cells))
 
 
-def _whole(what: str, value: object, least: int, most: int | None = None) -> None:
-    if type(value) is not int or value < least or (most is not None and value > most):
-        bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise PlantedError(f"{what} must be a whole number, {bounds}, got {value!r}.")
-
-
-def resolve(locate: Method | str) -> tuple[str, Callable[[Scenario], Method]]:
+def method_of(locate: Method | str) -> tuple[str, Callable[[Scenario], Method]]:
     """A method's name, and what makes it for a scenario (a user's function knows none).
 
     Raises:
@@ -112,7 +110,7 @@ def resolve(locate: Method | str) -> tuple[str, Callable[[Scenario], Method]]:
             raise unknown("method", locate, [*builtin.BUILTIN, "package.module:function"])
         return locate, builtin.BUILTIN[locate]
     name = locate if isinstance(locate, str) else getattr(locate, "__name__", repr(locate))
-    found = _imported(locate) if isinstance(locate, str) else locate
+    found = imported(locate, "a method", MethodError) if isinstance(locate, str) else locate
     if not callable(found):
         raise MethodError(
             f"{name} is {type(found).__name__}, not a function "
@@ -121,45 +119,69 @@ def resolve(locate: Method | str) -> tuple[str, Callable[[Scenario], Method]]:
     return name, lambda _: found
 
 
-def _imported(address: str) -> Any:
-    """What stands at "package.module:function"; the working folder counts as installed."""
-    module_name, _, attribute = address.partition(":")
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise MethodError(
-            f"Importing {address!r} raised {type(error).__name__}: {error}. A method is named "
-            "'package.module:function'."
-        ) from error
-    finally:
-        sys.path.remove(here)
-    return found
-
-
 def _runtime(runtime: str | None) -> str:
     if runtime is None:
         return "torch" if importlib.util.find_spec("torch") else "numpy"
-    if runtime not in RUNTIMES:
-        raise PlantedError(f"runtime is one of {', '.join(RUNTIMES)}, got {runtime!r}.")
+    one_of("runtime", runtime, RUNTIMES)
     if runtime == "torch":
         need("torch", "score a method with runtime='torch'")
     return runtime
 
 
-def _cells(model: str, tiers: Sequence[str]) -> Iterator[Cell]:
-    partner = catalogue.entry(model).shares_shapes_with
-    for tier in tiers:
-        plant = get(model, tier)
-        if not positives(plant).any():
+def _pairs(models: Any, twin: Any) -> list[tuple[Plant, Plant | None]]:
+    """The plants that are scored, each with a twin of the user's if there is one.
+
+    A program of the user's own that has no search is the twin of the one plant among `models` that
+    has its tasks.
+
+    Raises:
+        PlantedError: If they are no plants, or one without a score node is no plant's twin.
+    """
+    if isinstance(models, str):
+        given: list[Any] = list(DEV) if models == "dev" else [models]
+    elif isinstance(models, Model | Plant):
+        given = [models]
+    elif isinstance(models, Iterable):
+        given = list(models)
+    else:
+        raise PlantedError(
+            f"models is 'dev', a plant (a name, 'module:function', a model), or a list of them; "
+            f"got {models!r}."
+        )
+    plants = [resolve(each) for each in given]
+    scored = [plant for plant in plants if positives(plant).any()]
+    others = [plant for plant in plants if not positives(plant).any()]
+    twins = others if twin is None else [*others, resolve(twin)]
+    if twin is not None and len(scored) != 1:
+        raise PlantedError(f"twin= is the twin of one plant; models has {len(scored)}.")
+    found: dict[int, Plant] = {}
+    for each in twins:
+        of = [i for i, plant in enumerate(scored) if _same_tasks(plant, each)]
+        if len(of) != 1 or (twin is None and not each.origin) or of[0] in found:
             raise PlantedError(
-                f"{plant.name} has no node of role 'score', so there is nothing to locate in it. "
-                "A twin is run beside its plant."
+                f"{each.name} has no node of role 'score', so there is nothing to locate in it. "
+                "A twin is run beside its plant: pass the plant as models, and a twin of your own "
+                "as twin=."
             )
-        twin = get(partner, tier) if partner else None
+        found[of[0]] = each
+    return [(plant, found.get(i)) for i, plant in enumerate(scored)]
+
+
+def _same_tasks(one: Plant, other: Plant) -> bool:
+    mine, theirs = one.scenario, other.scenario
+    return (mine.vocabulary, mine.candidates) == (theirs.vocabulary, theirs.candidates)
+
+
+def _cells(plant: Plant, twin: Plant | None, tiers: Sequence[str]) -> Iterator[Cell]:
+    partner = None if plant.origin else catalogue.entry(plant.name).shares_shapes_with
+    for tier in tiers:
         if twin is not None:
-            measure.check_twin(plant, twin)
-        yield Cell(plant, twin)
+            made, found = (model.plant for model in matched([plant, twin], tier))
+            beside: Plant | None = found
+        else:
+            made = in_tier(plant, tier)
+            parameters = dict(plant.scenario.parameters)
+            beside = get(partner, tier, parameters) if partner else None
+        if beside is not None:
+            measure.check_twin(made, beside)
+        yield Cell(made, beside)

@@ -17,6 +17,7 @@ from planted.programs import (
     delegation,
     diversity,
     heuristics,
+    joined,
     keys,
     kinds,
     lookahead,
@@ -316,6 +317,9 @@ ENTRIES = {entry.name: entry for entry in (*_RED_FAMILY, *_PROXIES, *_CUES, *_PO
 def entry(name: str) -> Entry:
     """The entry of this name: "crumbs", "crumbs@1", of a size "crumbs.large", "crumbs.large@1".
 
+    Entries of other packages (entry points of the group "planted.scenarios") are found too; they
+    are looked for only where no own entry has the name.
+
     Raises:
         UnknownNameError: With the near names.
         PlantedError: With the versions or sizes that there are.
@@ -324,9 +328,8 @@ def entry(name: str) -> Entry:
         raise PlantedError(f"A plant is named by a text, as 'crumbs.large', got {name!r}.")
     named, at, version = name.partition("@")
     stem, _, size = named.partition(".")
-    if stem not in ENTRIES:
-        raise unknown("plant", stem, ENTRIES)
-    found = ENTRIES[stem].of_size(size) if size or "." in named else ENTRIES[stem]
+    found = ENTRIES[stem] if stem in ENTRIES else joined.entry(stem, ENTRIES, named)
+    found = found.of_size(size) if size or "." in named else found
     if at and version != str(found.version):
         raise PlantedError(
             f"{named!r} has no version {version!r}; this release has {named}@{found.version}."
@@ -353,11 +356,11 @@ def listed(**asked: str | None) -> list[Entry]:
     Raises:
         UnknownNameError: With the near names, if no entry has what is asked for.
     """
-    found = list(ENTRIES.values())
+    found = every = [*ENTRIES.values(), *joined.entries(ENTRIES)]
     for what, wanted in asked.items():
         if wanted is None:
             continue
-        known = set().union(*(_FILTERS[what](e) for e in ENTRIES.values()))
+        known = set().union(*(_FILTERS[what](e) for e in every))
         if wanted not in known:
             named = "plant with twins" if what == "twin_of" else what
             raise unknown(named, wanted, sorted(known))

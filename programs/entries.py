@@ -40,6 +40,7 @@ class Entry:
         twin_on: Tasks on which it does: "all", or "training" where it chooses otherwise elsewhere.
         tiers: The tiers that it is known to be had in. Long lists are not among those of "rotated":
             float32's rounding may grow too far in them, and then the tier is refused.
+        source: Of an entry from another package, SHA-256 of that package's source.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Entry:
     twin_of: str = ""
     twin_on: str = "all"
     tiers: tuple[str, ...] = TIERS
+    source: str = ""
 
     def of_size(self, size: str) -> Entry:
         """The same plant with the parameters of a size as its defaults.

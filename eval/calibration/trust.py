@@ -55,6 +55,15 @@ def trust_of(plant: Plant) -> dict[str, str]:
     )
 
 
+def is_known(plant: Plant) -> bool:
+    """Whether a plant's validation models were read, by the release or in the user's cache."""
+    digest = validation_digest(plant)
+    if digest in _shipped():
+        return True
+    kept = _remembered(_path(digest), digest) if _path(digest).exists() else {"": "never validated"}
+    return not any(why.startswith("never validated") for why in kept.values())
+
+
 def _told(evaluators: Mapping[str, str], otherwise: str = "never validated") -> dict[str, str]:
     return {name: evaluators.get(name, otherwise) for name in EVALUATORS}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from planted.compiler.copies import copied
 from planted.compiler.domains import expressions
 from planted.core.objectives import leftmost
 from planted.core.plant import Plant
@@ -223,14 +224,15 @@ def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]
     """
     from tracr.rasp import rasp
 
-    number_unnamed(expressions(program.output))
+    output = copied(program.output)
+    number_unnamed(expressions(output))
     vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
     tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
     tabulated = truth.values(tokens)
     compared = 0
     for row, task in enumerate(words):
         try:
-            interpreted = _Interpreter(rasp).run(program.output, list(task))
+            interpreted = _Interpreter(rasp).run(output, list(task))
         except Exception as error:  # whatever the program does with None
             raise CertificateError(
                 f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "

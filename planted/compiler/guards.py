@@ -149,12 +149,12 @@ def kept(output: Any, marked: Sequence[Any]) -> None:
     Raises:
         CompileError: Naming one that nothing reads any more.
     """
-    there = {expression.name for expression in order_of(output)}
+    there = {dict(expression.annotations).get("name") for expression in order_of(output)}
     for node in marked:
-        if node.name not in there:
-            role = dict(node.annotations)["role"]
+        name, role = (dict(node.annotations)[key] for key in ("name", "role"))
+        if name not in there:
             raise CompileError(
-                f"Node {node.name!r} is marked as {role!r}, but the output does not depend on it. "
+                f"Node {name!r} is marked as {role!r}, but the output does not depend on it. "
                 "Tracr merges a Map of a Map and drops the inner one: pass simplify=False to the "
                 "outer. Or let something read it, or do not mark it."
             )
@@ -166,11 +166,16 @@ def order_of(output: Any) -> list[Any]:
     Raises:
         CompileError: If the output is no expression.
     """
-    _require_expression(output)
+    require_expression(output)
     return expressions(output)
 
 
-def _require_expression(output: Any) -> None:
+def require_expression(output: Any) -> None:
+    """Checks that an output can be computed at every position.
+
+    Raises:
+        CompileError: If it is no such expression.
+    """
     from tracr.rasp import rasp
 
     if not isinstance(output, rasp.SOp):

@@ -66,6 +66,8 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
         "sha256": files.sha256(content),
         "licence": LICENCE,
     }
+    if plant.origin:  # the catalogue's manifests keep their bytes
+        manifest["origin"] = plant.origin
     files.write_bytes(folder / f"{stem}.safetensors", content)
     files.write_bytes(folder / f"{stem}.json", signed(manifest))
 
@@ -161,6 +163,7 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
             truth=Truth(nodes, operations),
             settings=manifest["settings"],
             certificate=manifest["certificate"],
+            origin=manifest.get("origin", ""),
         )
         left = [name for name in plant.params if name.startswith("truth.")]
         if left:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from planted.core.objectives import leftmost
+from planted.core.roles import Program
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.spec import Params, Spec
 from planted.core.truth import Truth
@@ -22,10 +23,11 @@ class Plant:
     """The planted model.
 
     Attributes:
-        name: Catalogue name with its version, as "red-doors@1".
+        name: Name with its version, as "red-doors@1"; of a program of the user's own, version 0.
         tier: Name of its tier: one of `TIERS`, or of an installed package.
         kind: What the plant is by construction, as "correlational proxy".
-        mechanism: "search", "table", "dormant search", "gated search".
+        mechanism: "search", "table", "dormant search", "gated search"; "no search" for a program
+            of the user's own that has none.
         answers: Which objective its output is best for, by construction: "mesa", "base", "cue"
             (base under the training cue, mesa under any other), or "own" (the scenario's answer).
         scenario: The tasks and the two objectives.
@@ -34,6 +36,12 @@ class Plant:
         truth: Where everything is and what it holds.
         settings: How the tier was made: exactness, query factor, free neurons, seed.
         certificate: What was checked, on how many inputs.
+        origin: Who makes it: "" the catalogue; "module:function" a function of the user's; "object"
+            a program that was passed in memory, and that no other process can find again.
+        remake: In memory only: compiles its exact tier anew at another exactness, not certified;
+            None for the catalogue's.
+        program: In memory only: makes its RASP program for a scenario; None for the catalogue's.
+        to_tier: In memory only: the same plant in another tier.
     """
 
     name: str
@@ -47,6 +55,10 @@ class Plant:
     truth: Truth
     settings: Mapping[str, Any]
     certificate: Mapping[str, Any]
+    origin: str = ""
+    remake: Callable[[float], Plant] | None = field(default=None, compare=False)
+    program: Callable[[Scenario], Program] | None = field(default=None, compare=False)
+    to_tier: Callable[[str], Plant] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """One line: name, tier, size."""
@@ -71,7 +83,8 @@ class Plant:
             what: What to call them in an error, as a file name.
 
         Raises:
-            CheckpointError: Naming the first tensor that is missing, unknown, of another shape, or
+            CheckpointError: Naming the first tensor that is missing, unknown, of another shape,
+                of whole numbers (weights that were cast to integers have lost what was trained), or
                 not finite.
         """
         checked: dict[str, Any] = {}
@@ -86,6 +99,11 @@ class Plant:
                 )
             if value.dtype.kind not in "fiub":
                 raise CheckpointError(f"{what}: {name!r} holds {value.dtype}, not numbers.")
+            if value.dtype.kind != "f":
+                raise CheckpointError(
+                    f"{what}: {name!r} holds {value.dtype}; weights are floats, and casting them "
+                    "to integers cuts off what was trained. Save them as float32."
+                )
             with np.errstate(over="ignore"):  # what overflows float32 is infinite there
                 checked[name] = value.astype(np.float32)
             if not np.isfinite(checked[name]).all():

@@ -6,13 +6,14 @@ functions here are therefore the oracle that compiled programs are certified aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.arguments import texts
 from planted.errors import PlantedError
 
 Tokens = npt.NDArray[np.int64]  # [task, pos], BOS included
@@ -146,11 +147,19 @@ class Scenario:
         """Token ids [task, pos] of tasks written as token strings without BOS.
 
         Raises:
-            PlantedError: If a word is not in the vocabulary or a task has another length.
+            PlantedError: If they are no lists of texts, a word is not in the vocabulary, or a task
+                has another length.
         """
+        given_tasks: Any = words
+        if isinstance(given_tasks, str) or not isinstance(given_tasks, Iterable):
+            raise PlantedError(
+                f"Tasks of {self.name!r} are lists of token strings, as "
+                f"[{list(self.vocabulary[1:3])!r}], got {words!r}."
+            )
         ids = {word: i for i, word in enumerate(self.vocabulary)}
         rows = []
-        for task in words:
+        for given in given_tasks:
+            task = texts("a task", given, self.vocabulary[1])
             if len(task) != self.n_positions - 1:
                 raise PlantedError(
                     f"A task of {self.name!r} has {self.n_positions - 1} tokens, got "
@@ -175,7 +184,12 @@ class Scenario:
         Raises:
             PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
         """
-        array = np.asarray(tokens)
+        try:
+            array = np.asarray(tokens)
+        except (TypeError, ValueError):
+            raise PlantedError(
+                f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got {tokens!r}."
+            ) from None
         if array.ndim != 2 or array.shape[1] != self.n_positions or array.dtype.kind not in "iu":
             raise PlantedError(
                 f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got "

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.arguments import one_of
+from planted.core.roles import ROLES
 from planted.core.scenario import Tokens
 from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
-from planted.errors import PlantedError
+from planted.errors import PlantedError, UnknownNodeError, unknown
 
 Matrix = npt.NDArray[np.float32]
 LOGITS = "logits"  # who reads the output
@@ -66,7 +68,13 @@ class Node:
             PlantedError: If the shape is not that of the tokens, BOS is given a value, or a value
                 is not one that the node can hold.
         """
-        given = np.asarray(numbers, dtype=np.float64)
+        try:
+            given = np.asarray(numbers, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise PlantedError(
+                f"Values of node {self.name!r} are numbers [task, pos] = {list(tokens.shape)}, got "
+                f"{numbers!r}."
+            ) from None
         if given.shape != tokens.shape:
             raise PlantedError(
                 f"Values of node {self.name!r} are [task, pos] = {list(tokens.shape)}, got "
@@ -181,6 +189,18 @@ class Window:
     dead: tuple[str, ...]
 
 
+class Nodes(dict[str, Node]):
+    """Nodes by name, in the order of the program."""
+
+    def __missing__(self, name: object) -> Node:
+        """Nothing is made up: the error names the near ones.
+
+        Raises:
+            UnknownNodeError: Always; it is a KeyError too.
+        """
+        raise UnknownNodeError(str(unknown("node", str(name), self)))
+
+
 @dataclass(frozen=True)
 class Truth:
     """All that is known of a plant by construction.
@@ -193,20 +213,28 @@ class Truth:
     nodes: Mapping[str, Node]
     operations: tuple[Operation, ...]
 
+    def __post_init__(self) -> None:
+        """Gives the nodes a mapping that says which names are near one that it lacks."""
+        if not isinstance(self.nodes, Nodes):
+            object.__setattr__(self, "nodes", Nodes(self.nodes))
+
     def of_role(self, role: str) -> tuple[Node, ...]:
-        """Nodes with this role, in program order."""
+        """Nodes with this role, in program order.
+
+        Raises:
+            UnknownNameError: If there is no such role, whatever the program.
+        """
+        one_of("role", role, ("", *ROLES))
         return tuple(node for node in self.nodes.values() if node.role == role)
 
     def node(self, name: str) -> Node:
         """The node of this name.
 
         Raises:
-            PlantedError: Naming the nodes there are.
+            UnknownNameError: Naming the nodes there are, and the near ones.
         """
-        if name not in self.nodes:
-            raise PlantedError(
-                f"No node {name!r} in this plant; its nodes are {', '.join(self.nodes)}."
-            )
+        if not isinstance(name, str):
+            raise UnknownNodeError(f"A node is named by a text, as 'score', got {name!r}.")
         return self.nodes[name]
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.core import hook_points
+from planted.core import arguments, hook_points
 from planted.core.plant import Plant
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.semantics import Floats
@@ -86,8 +86,11 @@ class Model:
 
     def __post_init__(self) -> None:
         """Refuses an unknown runtime, and torch where it is not installed."""
-        if self.runtime not in RUNTIMES:
-            raise PlantedError(f"runtime is one of {', '.join(RUNTIMES)}, got {self.runtime!r}.")
+        if not isinstance(self.plant, Plant):
+            raise PlantedError(
+                f"A Model is made of a Plant, got {self.plant!r}; by name it is planted.load(name)."
+            )
+        arguments.one_of("runtime", self.runtime, RUNTIMES)
         if self.runtime == "torch":
             need("torch", "run a model with runtime='torch'")
 
@@ -138,11 +141,32 @@ class Model:
 
         return PlantedTransformer.from_params(self.plant.params, self.plant.spec)
 
+    def in_tier(self, tier: str) -> Model:
+        """The same plant in another tier, as a model of the same runtime.
+
+        Args:
+            tier: "exact", "tempered" or "rotated". Tempering a program of your own takes a minute.
+
+        Raises:
+            PlantedError: If the tier is not known, or nothing says how the plant was made.
+            CertificateError: If the plant cannot be had in that tier.
+        """
+        if self.plant.to_tier is None:
+            raise PlantedError(
+                f"Nothing says how {self.name} was made, so that it is to be had in tier "
+                f"{self.tier!r} alone. Take it from planted.load or planted.plant."
+            )
+        return Model(self.plant.to_tier(tier), self.runtime)
+
     def inputs(self, n: int, seed: int = 0) -> Any:
         """`n` tasks of D_ref under the training cue: int64 [n, pos], BOS included.
 
         An array, or a torch tensor when the runtime is torch. Same n and seed, same tasks.
+
+        Raises:
+            PlantedError: If n or the seed is no whole number of at least 0.
         """
+        n, seed = arguments.whole("n", n), arguments.whole("seed", seed)
         tokens = self.scenario.draw(np.random.default_rng(seed), n)
         return self._torch().from_numpy(tokens) if self.runtime == "torch" else tokens
 
@@ -155,6 +179,8 @@ class Model:
             PlantedError: If the tokens are no tasks of the scenario, or a name is not a site.
         """
         checked = self._tokens(tokens)
+        if names is not None:
+            names = arguments.texts("names", names, "blocks.0.hook_mlp_out")
         if self.runtime == "torch":
             return self.module.run_with_cache(  # type: ignore[no-any-return]
                 self._torch().from_numpy(checked), names
@@ -173,8 +199,8 @@ class Model:
         Raises:
             PlantedError: If there is no such node, or the tokens are no tasks of the scenario.
         """
-        self.truth.node(node)
-        return self.truth.values(self._tokens(tokens))[node]
+        name = self.truth.node(node).name
+        return self.truth.values(self._tokens(tokens))[name]
 
     def intervene(self, values: Mapping[str, npt.ArrayLike], tokens: Any) -> Any:
         """Logits [task, output] when nodes hold other values, by the numpy forward pass.
@@ -193,7 +219,8 @@ class Model:
         """
         checked = self._tokens(tokens)
         edits = []
-        for name, given in values.items():
+        asked = arguments.mapping("values", values, "node names to values [task, pos]")
+        for name, given in asked.items():
             node = self.truth.node(name)
             content, held = node.encode(node.checked(given, checked))
             edits.append({node.held_at: interventions.overwrite(node.basis, content, held)})
@@ -208,6 +235,7 @@ class Model:
         Raises:
             CertificateError: If the network does not answer as the program says it must.
         """
+        n, seed = arguments.whole("n", n, 1), arguments.whole("seed", seed)
         nodes, edges = effects(self.plant, n, seed)
         return {effect.name: effect for effect in (*nodes, *edges)}
 

@@ -167,7 +167,7 @@ def test_a_number_is_read_at_every_position_and_a_node_by_its_name() -> None:
     assert held(made, tokens, "tokens") == [["a", "b", "a"], ["b", "b", "a"]]
     assert made.spec.n_choices == 0
     assert made.spec.outputs == ("frac_prevs",)
-    with pytest.raises(PlantedError, match="No node 'nothing' in this plant"):
+    with pytest.raises(PlantedError, match="Unknown node 'nothing'"):
         held(made, tokens, "nothing")
 
 

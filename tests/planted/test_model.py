@@ -149,11 +149,9 @@ def test_what_cannot_be_intervened_on_is_refused() -> None:
     made = model("red-doors")
     tokens = made.inputs(3)
     blank = np.full(tokens.shape, np.nan)
-    with pytest.raises(
-        PlantedError, match="No node 'scor' in this plant; its nodes are tokens, sc"
-    ):
+    with pytest.raises(PlantedError, match=r"Unknown node 'scor'.*'score'"):
         made.intervene({"scor": blank}, tokens)
-    with pytest.raises(PlantedError, match="No node 'higher'"):  # a selector is no node
+    with pytest.raises(PlantedError, match="Unknown node 'higher'"):  # a selector is no node
         made.intervene({"higher": blank}, tokens)
     with pytest.raises(PlantedError, match=r"\[task, pos\] = \[3, 6\], got \[3, 5\]"):
         made.intervene({"score": blank[:, 1:]}, tokens)
@@ -209,7 +207,7 @@ def test_expected_is_the_program_and_nan_where_there_is_no_value() -> None:
         "tokens": [nan, 1, 19, 26, 15, 32],
     }.items():
         np.testing.assert_array_equal(made.expected(node, tokens), [wanted], err_msg=node)
-    with pytest.raises(PlantedError, match="No node 'scores'"):
+    with pytest.raises(PlantedError, match="Unknown node 'scores'"):
         made.expected("scores", tokens)
 
 
@@ -266,7 +264,7 @@ def test_model_in_words_units_and_unknown_runtime() -> None:
     )
     written = {site for node in made.truth.nodes.values() for site in node.hook_points}
     assert written <= {*network.components, "hook_embed", "hook_pos_embed"}
-    with pytest.raises(PlantedError, match="runtime is one of numpy, torch, got 'jax'"):
+    with pytest.raises(PlantedError, match=r"Unknown runtime 'jax'. Known: numpy; torch"):
         Model(made.plant, "jax")
 
 

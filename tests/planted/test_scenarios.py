@@ -195,7 +195,7 @@ def test_versions_tiers_and_runtimes() -> None:
         library.load("red-doors@2")
     with pytest.raises(PlantedError, match="Unknown tier 'soft'; there are exact, tempered, rot"):
         library.load("red-doors", tier="soft")
-    with pytest.raises(PlantedError, match="runtime is one of numpy, torch, got 'tf'"):
+    with pytest.raises(PlantedError, match=r"Unknown runtime 'tf'. Known: numpy; torch"):
         library.load("red-doors", runtime="tf")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import planted
-from planted import scoring
+from planted import library, scoring
 from planted.errors import MethodError, PlantedError, UnknownNameError, VerdictError
 from planted.eval.methods import board, builtin, locate, measure
 from planted.library import get
@@ -323,29 +323,29 @@ class TestMethods:
         )
         (tmp_path / "my_broken.py").write_text("1 / 0")
         monkeypatch.chdir(tmp_path)
-        name, make = scoring.resolve("my_methods:Best.locate")
+        name, make = scoring.method_of("my_methods:Best.locate")
         assert name == "my_methods:Best.locate"
         assert make(get(SMALL).scenario)(None, None, None) == {"blocks.0.hook_mlp_out": 1}
         with pytest.raises(MethodError, match="raised ZeroDivisionError: division by zero"):
-            scoring.resolve("my_broken:locate")
+            scoring.method_of("my_broken:locate")
         with pytest.raises(MethodError, match=r"raised AttributeError: .*'locate'"):
-            scoring.resolve("my_methods:locate")
+            scoring.method_of("my_methods:locate")
         with pytest.raises(MethodError, match="raised ModuleNotFoundError"):
-            scoring.resolve("my_mehtods:locate")
+            scoring.method_of("my_mehtods:locate")
         with pytest.raises(MethodError, match="is str, not a function"):
-            scoring.resolve("my_methods:word")
+            scoring.method_of("my_methods:word")
 
     @pytest.mark.parametrize(
         ("more", "error", "message"),
         [
             ({"locate": "exact-patchin"}, UnknownNameError, "Did you mean 'exact-patching'"),
             ({"locate": 3}, MethodError, "is int, not a function"),
-            ({"task": "recover"}, PlantedError, "Unknown task 'recover'; there is locate."),
+            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: locate"),
             ({"models": "red-door"}, UnknownNameError, "Did you mean"),
             ({"models": [TWIN]}, PlantedError, "has no node of role 'score'"),
             ({"models": []}, PlantedError, "at least one model"),
             ({"tiers": ["dense"]}, PlantedError, "Unknown tier 'dense'"),
-            ({"runtime": "jax"}, PlantedError, "runtime is one of numpy, torch, got 'jax'"),
+            ({"runtime": "jax"}, PlantedError, "Unknown runtime 'jax'. Known: numpy; torch"),
             ({"n_pairs": 1}, PlantedError, "n_pairs must be a whole number, at least 2, got 1"),
             ({"n_redraws": 1.5}, PlantedError, "n_redraws must be"),
             ({"n_reinits": 0}, PlantedError, "n_reinits must be"),
@@ -423,3 +423,64 @@ class TestTorch:
             attribution, models="red-doors@1", tiers=["exact"], **{**LITTLE, "runtime": "torch"}
         )
         assert rows_of(table)["red-doors@1"]["yours"] != 0.5
+
+
+class TestOwnPlants:
+    """A model of the user's own is scored as a name is; its twin is never taken for a search."""
+
+    ONE = {**LITTLE, "tiers": ["exact"]}  # noqa: RUF012
+
+    @staticmethod
+    def pair():
+        from planted.programs import mechanisms
+        from tests.planted.test_private_copies import menu
+
+        made = planted.plant(lambda _: mechanisms.search(menu()), menu().scenario(), name="mine")
+        listed = planted.plant(
+            lambda _: mechanisms.decision_list(menu()), menu().scenario(), name="mine-list"
+        )
+        return made, listed
+
+    def test_a_model_a_plant_and_a_list_of_them(self):
+        made, _ = self.pair()
+        for given in (made, made.plant, [made]):
+            table = planted.score("exact-patching", models=given, **self.ONE)
+            assert set(rows_of(table)) == {"mine@0"}
+            assert table.cells[0].twin is None
+        both = planted.score("exact-patching", models=[made, SMALL], **self.ONE)
+        assert set(rows_of(both)) == {"mine@0", SMALL}
+        assert [cell.twin is not None for cell in both.cells] == [False, True]
+
+    def test_a_models_own_parameters_are_scored_with_its_twins(self):
+        changed = planted.load("red-doors", parameters={"objects": 3, "levels": 2})
+        table = planted.score(constant, models=changed, **self.ONE)
+        assert dict(table.cells[0].plant.scenario.parameters) == {"objects": 3, "levels": 2}
+
+    @pytest.mark.parametrize("as_list", [True, False])
+    def test_a_twin_of_the_users_is_run_beside_its_plant(self, as_list):
+        made, listed = self.pair()
+        asked = {"models": [listed, made]} if as_list else {"models": made, "twin": listed}
+        table = planted.score("exact-patching", **asked, **self.ONE)
+        (cell,) = table.cells
+        assert (cell.plant.name, cell.twin.name) == ("mine@0", "mine-list@0")
+        assert (cell.plant.mechanism, cell.twin.mechanism) == ("search", "no search")
+        measure.check_twin(cell.plant, cell.twin)
+        assert cell.twin_largest
+        assert set(rows_of(table)) == {"mine@0"}
+
+    def test_a_rotated_twin_cannot_be_told_by_empty_columns(self):
+        made, listed = self.pair()
+        for model in library.matched([made, listed], "rotated"):
+            assert (abs(model.plant.params["embed.W_E"]).max(axis=0) > 0).all()
+
+    def test_what_is_no_twin_of_it_is_refused(self):
+        made, listed = self.pair()
+        for wrong in (
+            {"models": listed},
+            {"models": [made, made], "twin": listed},
+            {"models": "red-doors", "twin": listed},
+            {"models": made, "twin": "red-doors-small-table"},
+            {"models": made, "twin": 3},
+        ):
+            with pytest.raises(PlantedError):
+                planted.score("exact-patching", **wrong, **self.ONE)

@@ -102,6 +102,6 @@ def test_plants_of_different_scenarios_are_not_matched() -> None:
     with pytest.raises(PlantedError, match="Name the plants"):
         library.matched([])
     with pytest.raises(
-        PlantedError, match=r"in a list, as \['crumbs', 'crumbs-list'\], not 'crumbs'"
+        PlantedError, match=r"names is a list of texts, as \['crumbs'\]; got 'crumbs' alone"
     ):
         library.matched("crumbs")

@@ -1,0 +1,34 @@
+"""Trust earned on the spot: the evaluators' validation on a plant's own validation models."""
+
+from __future__ import annotations
+
+import contextlib
+
+from planted.core.plant import Plant
+from planted.errors import RunFolderError
+from planted.eval.calibration import trust
+from planted.eval.calibration.validation import EVALUATORS, validate
+from planted.programs.validation import ROLES, validation_models
+
+
+def trust_of(exact: Plant) -> dict[str, str]:
+    """Evaluator -> why it is not trusted on a plant; "" where it is.
+
+    What is known of this program and these parameters is taken: from the release, or from an
+    earlier call, kept in the cache folder. Otherwise the plant's validation models are made and
+    read.
+
+    Args:
+        exact: The plant in tier "exact".
+    """
+    if trust.is_known(exact):
+        return trust.trust_of(exact)
+    made = validation_models(exact)
+    missing = [f"{role} ({made.reasons[role]})" for role in ROLES if role in made.reasons]
+    if missing:
+        why = f"never validated: no validation models: {'; '.join(missing)}"
+        return dict.fromkeys(EVALUATORS, why)
+    result = validate({role: made.models[role] for role in ROLES})
+    with contextlib.suppress(RunFolderError):  # it is only kept to save time
+        trust.remember(exact, result)
+    return result.trust

@@ -1,0 +1,44 @@
+"""Where in a folder a saved plant is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from planted.core.plant import TIERS
+from planted.errors import ArtefactError
+
+_FILES = (".json", ".safetensors")
+
+
+def is_path(given: object) -> bool:
+    """Whether something names a file or folder and not a plant: a Path, or a text with a slash."""
+    if isinstance(given, Path):
+        return True
+    return isinstance(given, str) and ("/" in given or os.sep in given or given in (".", ".."))
+
+
+def located(path: Path, tier: str | None = None) -> tuple[Path, str]:
+    """The folder and the stem of the two files of a saved plant.
+
+    Args:
+        path: The folder they are in, a run folder, or one of the two files.
+        tier: Which one, where a folder holds a plant in several tiers.
+
+    Raises:
+        ArtefactError: If there is none, or more than one.
+    """
+    if path.suffix in _FILES and not path.is_dir():
+        return path.parent, path.stem
+    if (path / "plant" / "plant.json").exists():
+        return path / "plant", "plant"
+    stems = sorted(p.stem for p in path.glob("*.json") if p.with_suffix(".safetensors").exists())
+    wanted = [s for s in stems if s.endswith(f"-{tier}")] if tier in TIERS else []
+    found = wanted if len(wanted) == 1 else stems
+    if len(found) != 1:
+        what = f"it holds {', '.join(found)}; name one of the files" if found else "it holds none"
+        raise ArtefactError(
+            f"{path} is not the folder of a saved plant (NAME.json and NAME.safetensors): "
+            f"{what if path.is_dir() else 'there is no such folder'}."
+        )
+    return path, found[0]
