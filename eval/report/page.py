@@ -67,19 +67,23 @@ def render(data: RunData) -> str:
     """
     recipes = [_recipe(data, name) for name in _names(data)]
     arms = [_arm(data, name) for name in dict.fromkeys([*data.null_verdicts, *data.nulls])]
-    return _environment().get_template("page.html").render(
-        **_top(recipes, arms),
-        **_plant(data),
-        **_evidence(data, recipes),
-        recipes=recipes,
-        arms=arms,
-        cues=data.cues,
-        key=[(measure(name).label, measure(name).explanation) for name in tables.KEY],
-        terms=terms(limits()),
-        verdict_words=VERDICTS,
-        tones=TONES,
-        cautions=cautions(limits()),
-        swatch=swatch,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            **_top(recipes, arms),
+            **_plant(data),
+            **_evidence(data, recipes),
+            recipes=recipes,
+            arms=arms,
+            cues=data.cues,
+            key=[(measure(name).label, measure(name).explanation) for name in tables.KEY],
+            terms=terms(limits()),
+            verdict_words=VERDICTS,
+            tones=TONES,
+            cautions=cautions(limits()),
+            swatch=swatch,
+        )
     )
 
 
@@ -182,7 +186,7 @@ def _arm(data: RunData, name: str) -> dict[str, Any]:
 
 
 def _moved(plant: Plant, data: RunData) -> dict[str, Any] | None:
-    """Relative change of each part of the weights: a row for each part, a column for each recipe."""
+    """Relative change of the weights: a row for each part, a column for each recipe."""
     found = {name: list(data.diagnostics.get(name, {}).values()) for name in _names(data)}
     parts = dict.fromkeys(
         part for seeds in found.values() for seed in seeds for part in seed["moved"]

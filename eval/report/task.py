@@ -85,7 +85,7 @@ def _variety(
     """How many different things a reader sees in each task, [task]."""
     seen = [tokens[:, list(scenario.candidates)], *values]
     seen += [of(tokens) for of in scenario.features.values()]
-    return np.sum([_distinct(found) for found in seen], axis=0)
+    return np.asarray(np.sum([_distinct(found) for found in seen], axis=0))
 
 
 def _distinct(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:

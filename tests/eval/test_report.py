@@ -288,7 +288,9 @@ def test_the_stamp_is_said_once_with_its_explanation(page: str, many: RunData) -
     assert STAMP not in render(
         replace(
             many,
-            verdicts={r: [row | {"stamp": ""} for row in rows] for r, rows in many.verdicts.items()},
+            verdicts={
+                r: [row | {"stamp": ""} for row in rows] for r, rows in many.verdicts.items()
+            },
             null_verdicts={},
         )
     )
@@ -396,7 +398,9 @@ def test_the_task_is_shown_with_both_picks(one: RunData) -> None:
 
 def of_another_family(scenario: Scenario, cues: tuple[str, ...]) -> Scenario:
     """The same tasks in other words, with other cues."""
-    things = [word.replace("key", "cup").replace("door", "jar") for word in scenario.vocabulary[:-2]]
+    things = [
+        word.replace("key", "cup").replace("door", "jar") for word in scenario.vocabulary[:-2]
+    ]
     first = len(things)
     return replace(
         scenario,
@@ -591,7 +595,9 @@ def test_every_verdict_has_words() -> None:
     assert set(VERDICTS) == set(Name.__args__)  # type: ignore[attr-defined]
 
 
-def test_every_measure_has_a_label_and_an_explanation(measured: dict[tuple[str, str], Evidence]) -> None:
+def test_every_measure_has_a_label_and_an_explanation(
+    measured: dict[tuple[str, str], Evidence],
+) -> None:
     for name, _ in measured:
         known = measure(name)
         assert known.label != name, name
