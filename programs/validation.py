@@ -96,7 +96,7 @@ def family_of(entry: Entry) -> dict[str, str]:
     stem = entry.name.partition(".")[0]
     varied = [name for name in fours if f"{stem}-".startswith(f"{name}-")]
     nearest = max(varied, key=len, default=next(iter(fours), None))
-    return {} if nearest is None else fours[nearest]
+    return {} if nearest is None else {str(role): name for role, name in fours[nearest].items()}
 
 
 def _family(plant: Plant) -> dict[str, Entry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -131,7 +130,8 @@ def score_node(recipe: str, diagnostics: Mapping[int, Mapping[str, Any]]) -> Mar
         if not after:
             parts.append(text(x(i), bottom, "×", anchor="middle"))
     shared = _shared_stem(types)
-    says = f"candidate types {shared}…" if shared else "candidate types"
+    pairs = all(" | " in word for word in types)
+    says = f"candidate types {shared}…" if shared else "candidate types" + " (u_m | U)" * pairs
     parts.append(text((LEFT + RIGHT) / 2, bottom + 29, says, anchor="middle"))
     label = f"{recipe}: what the score node holds for each candidate type"
     return figure(WIDTH, bottom + 34, label, parts)
@@ -157,7 +157,9 @@ def _type_labels(types: Sequence[str], x: Scale, y: float) -> list[Markup]:
     groups = _groups(types)
     skip = len(_shared_stem(types))
     if len(groups) > 1 or groups[0][2]:
-        named = [((x(a) + x(b - 1)) / 2, stem[skip:] or stem.strip("-")) for a, b, stem in groups]
+        named = [
+            ((x(a) + x(b - 1)) / 2, (stem[skip:] or stem).strip("- |")) for a, b, stem in groups
+        ]
     else:
         named = [(x(i), word[skip:]) for i, word in enumerate(types)]
     out: list[Markup] = []
@@ -172,9 +174,10 @@ def _type_labels(types: Sequence[str], x: Scale, y: float) -> list[Markup]:
 
 def _shared_stem(types: Sequence[str]) -> str:
     """What all types begin with, up to and with its last hyphen."""
-    parts = [one.split("-")[:-1] for one in types]
-    shared = itertools.takewhile(lambda at: len(set(at)) == 1, zip(*parts, strict=False))
-    return "".join(f"{part}-" for part, *_ in shared)
+    low, high = min(types), max(types)  # what these two share, all between them share
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    stem, hyphen, _ = low[:same].rpartition("-")
+    return stem + hyphen
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
@@ -230,12 +233,12 @@ def attribution(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str
                 edge = x(at)
         return [*out, line(edge, y - 1, edge, y + stripe, "edge")]
 
-    label = f"{recipe}: attribution of the choice, a stripe for each seed"
+    label = f"{recipe}: attribution of the choice to planted scorer and remainder, by seed"
     return _stripes(label, evidence, cues, x, (0, 0.25, 0.5, 0.75, 1), stripe, draw)
 
 
 def interpolation(recipe: str, evidence: Mapping[int, Records], cues: Sequence[str]) -> Markup:
-    """The behavioural interpolation f: u_m is 0, U is 1; a row a seed, a group a cue."""
+    """The behavioural interpolation f: u_m is 0, U is 1; a row for each seed, by cue."""
     x = Scale(-0.3, 1.3, LEFT, RIGHT)
     stripe = STRIPE if len(evidence) <= MANY else THIN
 

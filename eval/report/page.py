@@ -186,7 +186,7 @@ def _arm(data: RunData, name: str) -> dict[str, Any]:
 
 
 def _moved(plant: Plant, data: RunData) -> dict[str, Any] | None:
-    """Relative change of each part of the weights: a row a part, a column a recipe."""
+    """Relative change of the weights: a row for each part, a column for each recipe."""
     found = {name: list(data.diagnostics.get(name, {}).values()) for name in _names(data)}
     parts = dict.fromkeys(
         part for seeds in found.values() for seed in seeds for part in seed["moved"]
