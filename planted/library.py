@@ -17,6 +17,7 @@ from planted.compiler import certify, guards
 from planted.compiler.expressions import verify
 from planted.core import artefact, environment
 from planted.core.checks import checked
+from planted.core.files import write_obstacle
 from planted.core.plant import TIERS, Plant
 from planted.core.roles import Program, recording
 from planted.core.scenario import Scenario
@@ -68,8 +69,14 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
             return artefact.load_plant(folder, stem, scenario)
         except ArtefactError as error:
             warnings.warn(f"{error} It is planted again now.", stacklevel=3)
+    obstacle = write_obstacle(folder)  # said before the work, which is then for this call alone
+    if obstacle:
+        warnings.warn(
+            f"{obstacle} The plant is not kept. PLANTED_CACHE names another folder.", stacklevel=3
+        )
     plant = build(entry.name, parameters, only=tier)[tier]
-    artefact.save_plant(folder, plant, stem)
+    if not obstacle:
+        artefact.save_plant(folder, plant, stem)
     return plant
 
 

@@ -118,7 +118,7 @@ def run(
 ) -> Controls:
     """Reads the four controls of a plant of your own, each as it is and rotated.
 
-    Pass the result to `planted.evaluate(checkpoint, plant, controls=...)`. Takes about ten forward
+    Pass its `standing` to `planted.evaluate(checkpoint, plant, trust=...)`. Takes about ten forward
     passes of 8 000 tasks a network, tier and cue.
 
     Args:

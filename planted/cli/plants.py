@@ -9,6 +9,7 @@ import click
 
 from planted.cli.options import json_, parameters_, parsed, tier_
 from planted.cli.printing import print_json, print_table
+from planted.errors import RunFolderError
 
 
 @click.command("list")
@@ -83,8 +84,10 @@ def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: 
 def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
     """Compiles a plant anew from its RASP program, certifies it and writes it."""
     from planted import library
-    from planted.core import artefact
+    from planted.core import artefact, files
 
+    if obstacle := files.write_obstacle(out):
+        raise RunFolderError(obstacle)
     made = library.build(name, parsed(parameters), only=tier)[tier]
     artefact.save_plant(out, made, f"{made.name}-{tier}")
     facts = {

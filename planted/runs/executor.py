@@ -89,6 +89,7 @@ def worker_environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "XLA_FLAGS": f"{ONE_THREAD} {flags}".strip(),
+        "NPROC": "1",  # XLA's own: with another number of threads it rounds in another order
         # a folder of a package's name where the user stands must not shadow the package
         "PYTHONSAFEPATH": "1",
     }

@@ -16,6 +16,7 @@ import numpy as np
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
+from planted.errors import ArtefactError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.weight_diagnostics import weight_diagnostics
 from planted.finetune.data import CHUNK, batches
@@ -71,7 +72,9 @@ def judge_cell(
     for name, records in wiring.evidence_by_evaluator(subject, trust, only).items():
         why = trust.get(name, "")
         cells.write_evidence(folder, name, versions[name], weights, why, records)
-    if not (folder / cells.DIAGNOSTICS).exists():
+    try:
+        cells.read_diagnostics(folder, weights)
+    except ArtefactError:
         cells.write_diagnostics(folder, weights, weight_diagnostics(subject))
 
 
@@ -85,11 +88,12 @@ def seen_tasks(plant: Plant, recipe: Recipe, seed: int) -> Tokens:
 def _keep_compiled() -> None:
     """One thread, where JAX can still be told; and XLA's programs kept in the cache folder.
 
-    The programs save a few seconds a process and change no number.
+    A process that used JAX before with more threads rounds in another order. The kept programs save
+    a few seconds a process and change no number.
     """
     if "jax" not in sys.modules:
         wanted = worker_environment()
-        os.environ.update({name: wanted[name] for name in ("JAX_PLATFORMS", "XLA_FLAGS")})
+        os.environ.update({name: wanted[name] for name in ("JAX_PLATFORMS", "XLA_FLAGS", "NPROC")})
     import jax
 
     folder = environment.cache_folder() / "xla"

@@ -24,9 +24,10 @@ from planted.finetune.recipes import Recipe
 from planted.runs import store, wiring
 from planted.runs.cell import Cell, Network
 from planted.runs.executor import Executor
+from planted.runs.findings import findings_of
 from planted.runs.folder import beside
 from planted.runs.progress import Progress
-from planted.runs.request import CONTROL_SEEDS, controls_of
+from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.work import work
 
@@ -40,6 +41,7 @@ def evaluate(
     seen: Any = None,
     controls: int | Sequence[Recipe] = CONTROL_SEEDS,
     trust: Mapping[str, str] | None = None,
+    anyway: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> CheckpointResult:
@@ -47,7 +49,9 @@ def evaluate(
 
     Figures are held against networks without the plant trained to the same behaviour, and against
     the plant trained on its own choices. They are trained for the plant once, on this machine's
-    cores, and kept in the cache.
+    cores, and kept in the cache. Where it is known beforehand that the verdict will be
+    "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the reading and
+    the evidence stand without them.
 
     Args:
         checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
@@ -62,6 +66,7 @@ def evaluate(
         controls: Seeds of each negative control and of sham fine-tuning, or their recipes.
         trust: Evaluator -> why it is not trusted on this plant, "" where it is; what validation of
             the plant came to, if None.
+        anyway: Train controls although the verdict is known to be "inconclusive".
         executor: Where controls are trained; processes on this machine if None.
         progress: Called as controls are finished, as for `planted.run`.
 
@@ -83,7 +88,10 @@ def evaluate(
         for records in wiring.evidence_by_evaluator(subject, trust, wiring.evaluators()).values()
         for record in records
     ]
-    with _placed(made, recipes) as networks:
+    blocking = [f for f in findings_of(made, (), recipes, trust, LEAST_CONTROLS) if f.blocking]
+    for finding in blocking:
+        warnings.warn(str(finding), stacklevel=2)
+    with _placed(made, [] if blocking and not anyway else recipes) as networks:
         work(made, networks, trust=trust, executor=executor, progress=progress)
         held_against = beside(networks, made)
     cues = cues_of(made.scenario)

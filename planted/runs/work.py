@@ -14,7 +14,7 @@ from planted.errors import ArtefactError, PlantedError, RunFolderError, need
 from planted.runs import cell as cells
 from planted.runs import jobs, store, wiring
 from planted.runs.cell import Network
-from planted.runs.executor import Executor, opened
+from planted.runs.executor import Executor, opened, worker_count
 from planted.runs.progress import Count, Progress
 
 PHASES = ("train", "judge")
@@ -61,7 +61,11 @@ def work(
         ArtefactError: If a network is to be judged that is not trained.
         KeyboardInterrupt: When interrupted; what was finished is on disk.
     """
+    if not networks:
+        return
     require(*phases)
+    if executor is None:
+        worker_count()  # a wrong number is refused also where nothing is left to do
     trust = wiring.trust_of(plant) if trust is None else trust
     for folder in {network.folder.parent for network in networks}:
         if folder.exists():

@@ -18,6 +18,7 @@ from planted.runs.cell import Network
 from planted.runs.request import read_request
 from tests.end_to_end import short
 
+os.environ.setdefault("NPROC", "1")  # JAX in this process rounds as in a worker's, for its bytes
 SCRIPT = Path(short.__file__)
 PLANT = "red-doors-small"
 TRIAL = ("--controls", "1", "--control-steps", "50", "--anyway")

@@ -599,8 +599,7 @@ def first(copy: Path) -> Path:
     return cell_of(copy, "pressure", 0).checkpoint
 
 
-@pytest.mark.parametrize("judged", [True, False])
-@pytest.mark.parametrize("damage", [truncate, alter, Path.unlink])
+@pytest.mark.parametrize(("damage", "judged"), [(truncate, True), (Path.unlink, False)])
 def test_a_damaged_checkpoint_is_named_and_finetune_restores_it(
     copy: Path, damage: Callable[[Path], None], judged: bool
 ) -> None:
@@ -644,7 +643,7 @@ def test_a_checkpoint_that_is_not_this_plants_is_named(
     assert str(first(copy)) in said
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"digest": 1, "checkpoint": 2}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"digest": 1, "checkpoint": 2}'])
 def test_damaged_evidence_is_set_aside_and_measured_again(copy: Path, content: str) -> None:
     path = cell_of(copy, "pressure", 1).folder / "evidence" / "paths@1.json"
     before = path.read_bytes()

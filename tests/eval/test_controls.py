@@ -174,8 +174,9 @@ def own(name: str, answers: str = "mesa") -> Any:
 @pytest.mark.slow
 def test_a_plant_of_your_own_is_trusted_by_its_own_controls() -> None:
     made = own("red-doors")
-    records, _ = planted.evaluate(made.plant.params, made)
-    reason = index(records)[("paths.scorer_share", "T")].reason
+    with pytest.warns(UserWarning, match="not-trusted: paths"):
+        result = planted.evaluate(made.plant.params, made)
+    reason = result.records[("paths.scorer_share", "T")].reason
     assert reason.startswith("no control: cats@0 is not in the catalogue")
     assert validation.standing_of("crumbs.small@1") == validation.standing_of("crumbs@1")
     assert "planted.eval.controls.run" in reason
@@ -186,8 +187,9 @@ def test_a_plant_of_your_own_is_trusted_by_its_own_controls() -> None:
         gate=own("red-doors-gate", "cue"),
     )
     assert found.standing == TRUSTED
-    records, _ = planted.evaluate(made.plant.params, made, controls=found)
-    assert index(records)[("paths.scorer_share", "T")].estimate == pytest.approx(1, abs=0.01)
+    with pytest.warns(UserWarning, match="few-controls"):  # none are trained for one seed of each
+        result = planted.evaluate(made.plant.params, made, trust=found.standing, controls=1)
+    assert result.records[("paths.scorer_share", "T")].estimate == pytest.approx(1, abs=0.01)
 
 
 def test_every_name_of_a_record_is_known() -> None:
