@@ -85,7 +85,9 @@ def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json:
     """Compiles a plant anew from its RASP program, certifies it and writes it."""
     from planted import library
     from planted.core import artefact, files
+    from planted.programs import catalogue
 
+    catalogue.entry(name).make_scenario(parsed(parameters))  # a wrong name is said before all else
     if obstacle := files.write_obstacle(out):
         raise RunFolderError(obstacle)
     made = library.build(name, parsed(parameters), only=tier)[tier]

@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,22 @@ def _why(error: OSError | ValueError) -> str:
 
 
 def write_obstacle(folder: Path) -> str:
-    """Why nothing can be written into a folder, which is made if need be; "" if it can.
+    """Why nothing can be written into a folder, or none be made there; "" if it can.
 
-    A few bytes are written and removed again, so that a full disk is noticed as well.
+    A few bytes are written and removed again, so that a full disk is noticed as well; a folder that
+    was not there is removed too.
     """
     probe = folder / f"probe-{os.getpid()}"
+    new = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
         write_bytes(probe, bytes(4096))
     except RunFolderError as error:
         return str(error).replace(str(probe), str(folder))
-    probe.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+            for place in new:  # the innermost first; one that another process fills stays
+                place.rmdir()
     return ""
 
 

@@ -332,6 +332,6 @@ def run_folder(given: Mapping[str, Any] | Any) -> Path:
     """
     if not isinstance(given, str | Path):
         raise RunFolderError(f"out must be the path of a folder, as 'runs/demo'; got {given!r}.")
-    if str(given) in ("", "."):
+    if given == "":
         raise RunFolderError(f"out must name a folder, as 'runs/demo'; got {str(given)!r}.")
     return Path(given)
