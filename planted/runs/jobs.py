@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ def _keep_compiled() -> None:
     folder = environment.cache_folder() / "xla"
     if files.write_obstacle(folder):
         return
+    # a cache that is full by then costs a few seconds, which is no news
+    warnings.filterwarnings("ignore", message="Error (writing|reading) persistent compilation")
     settings: dict[str, Any] = {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": 0,

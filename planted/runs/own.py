@@ -48,8 +48,9 @@ def evaluate(
     """A verdict on weights from the user's own training loop, with its reading and evidence.
 
     Figures are held against networks without the plant trained to the same behaviour, and against
-    the plant trained on its own choices. They are trained for the plant once, on this machine's
-    cores, and kept in the cache. Where it is known beforehand that the verdict will be
+    the plant trained on its own choices. These 12 networks are trained for the plant once, about a
+    minute on two cores for red-doors, and kept in the cache; after that a call takes the few
+    seconds in which the checkpoint itself is judged. Where it is known beforehand that the verdict will be
     "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the reading and
     the evidence stand without them.
 

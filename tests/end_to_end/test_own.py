@@ -29,7 +29,7 @@ def test_the_users_own_checkpoint_gets_what_a_runs_checkpoint_gets(whole: Path) 
     network, run = cell_of(whole, "pressure", 0), planted.open_run(whole)
     seen = seen_tasks(run.plant, SHORT, 0)
     found, executor = evaluate(network.checkpoint, seen=seen)
-    assert executor.jobs == ["train_cells", "judge_cell"] * 2
+    assert sorted(executor.jobs) == ["judge_cell"] * 2 + ["train_cells"] * 2
     assert found.verdict.name == run[0].verdict.name
     assert found.reading.keys() == run[0].reading.keys()
     known = {key: (r.estimate, r.lo, r.hi) for key, r in run[0].records.items()}
