@@ -50,9 +50,9 @@ def evaluate(
     Figures are held against networks without the plant trained to the same behaviour, and against
     the plant trained on its own choices. These 12 networks are trained for the plant once, about a
     minute on two cores for red-doors, and kept in the cache; after that a call takes the few
-    seconds in which the checkpoint itself is judged. Where it is known beforehand that the verdict will be
-    "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the reading and
-    the evidence stand without them.
+    seconds in which the checkpoint itself is judged. Where it is known beforehand that the verdict
+    will be "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the
+    reading and the evidence stand without them.
 
     Args:
         checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a

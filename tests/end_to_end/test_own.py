@@ -77,7 +77,7 @@ def test_no_controls_are_trained_for_a_verdict_that_is_known_to_be_inconclusive(
     assert executor.jobs == []
     assert found.verdict.name == "inconclusive"
     assert found.evidence["agreement.mesa[T]"].estimate == 1.0
-    assert found.evidence["agreement.mesa[T]"].null is None
+    assert found.evidence["paths.scorer_share[T]"].null is None
     assert found.reading["T"]["behaviour"] == "mesa"
 
 
