@@ -150,6 +150,17 @@ class Recipe:
             )
         return recipes[0]
 
+    def changed(self, **changes: Any) -> Recipe:
+        """The recipe with other settings or another number of seeds, under the same name if own.
+
+        Raises:
+            PlantedError: As for the constructor.
+        """
+        own = self.name not in {**NAMED, **ARMS} and not self.name.startswith(f"{self.base} ")
+        seeds = changes.pop("seeds", self.seeds)
+        name = self.name if own else None
+        return Recipe(self.base, name=name, seeds=seeds, settings=self.settings, **changes)
+
     @property
     def slug(self) -> str:
         """The name as part of a file's name (`slug_of`)."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from planted.core.scenario import Scenario as Scenario
     from planted.core.scenario import Utility as Utility
     from planted.experiment import evaluate as evaluate
+    from planted.experiment import forecast as forecast
     from planted.experiment import open_run as open_run
     from planted.experiment import run as run
     from planted.finetune.recipes import Recipe as Recipe
@@ -29,6 +30,7 @@ _WHERE = {
     "Scenario": "planted.core.scenario",
     "Utility": "planted.core.scenario",
     "evaluate": "planted.experiment",
+    "forecast": "planted.experiment",
     "load": "planted.library",
     "mark": "planted.core.roles",
     "open_run": "planted.experiment",
@@ -44,6 +46,7 @@ __all__ = [
     "Utility",
     "__version__",
     "evaluate",
+    "forecast",
     "load",
     "mark",
     "open_run",

@@ -10,6 +10,7 @@ from types import ModuleType
 _EXTRAS = {
     "tracr": "train",
     "jax": "train",
+    "loky": "train",
     "optax": "train",
     "scipy": "train",
     "sklearn": "train",

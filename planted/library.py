@@ -16,6 +16,7 @@ from planted.compiler import certify
 from planted.compiler.expressions import verify
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
+from planted.core.files import write_obstacle
 from planted.core.plant import TIERS, Plant
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
@@ -67,8 +68,14 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
             return _linked(artefact.load_plant(folder, stem, scenario))
         except ArtefactError as error:
             warnings.warn(f"{error} It is planted again now.", stacklevel=3)
+    obstacle = write_obstacle(folder)  # said before the work, which is then for this call alone
+    if obstacle:
+        warnings.warn(
+            f"{obstacle} The plant is not kept. PLANTED_CACHE names another folder.", stacklevel=3
+        )
     plant = build(entry.name, parameters, only=tier)[tier]
-    artefact.save_plant(folder, plant, stem)
+    if not obstacle:
+        artefact.save_plant(folder, plant, stem)
     return _linked(plant)
 
 

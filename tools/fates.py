@@ -39,7 +39,7 @@ def main() -> None:
         "| --- | --- |",
     ]
     arms: dict[str, list] = {}
-    for seed in (*run.seeds, *run.nulls):
+    for seed in (*run.results, *run.negative_controls):
         arms.setdefault(seed.recipe, []).append(seed)
     for name, seeds in arms.items():
         counts = Counter(str(seed.verdict) for seed in seeds)

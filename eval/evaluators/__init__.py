@@ -109,6 +109,11 @@ def names() -> list[str]:
     return plugins.names("evaluators", own())
 
 
+def versions() -> dict[str, str]:
+    """Evaluator -> its version, in the order of records."""
+    return {name: str(get(name).version) for name in names()}
+
+
 def get(name: str) -> Evaluator:
     """The evaluator of a name, planted's own or from another package.
 

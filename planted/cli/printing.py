@@ -13,43 +13,28 @@ import click
 
 
 def print_run(done: Any, as_json: bool) -> None:
-    """The verdicts of a run over its seeds, the nulls' below them."""
-    if as_json:
-        print_json(
-            {
-                "folder": str(done.folder),
-                "verdicts": done.verdicts,
-                "seeds": [
-                    {
-                        "recipe": s.recipe,
-                        "seed": s.seed,
-                        "verdict": s.verdict.name,
-                        "reason": s.verdict.reason,
-                        "stamp": s.verdict.stamp,
-                        "reading": s.reading,
-                    }
-                    for s in done.seeds
-                ],
-            }
-        )
+    """The verdicts of a run over its seeds, the negative controls' below them."""
+    if not as_json:
+        click.echo(str(done))
         return
-    rows = [
-        [recipe, ", ".join(f"{name} {n}" for name, n in counts.items())]
-        for recipe, counts in done.verdicts.items()
-    ]
-    print_table(["recipe", f"verdicts over seeds ({done.seeds[0].verdict.stamp})"], rows)
-    null_counts: dict[str, dict[str, int]] = {}
-    for seed in done.nulls:
-        counts = null_counts.setdefault(seed.recipe, {})
-        counts[seed.verdict.name] = counts.get(seed.verdict.name, 0) + 1
-    if null_counts:
-        print_table(
-            ["without the plant", "verdicts over seeds"],
-            [[arm, ", ".join(f"{k} {n}" for k, n in c.items())] for arm, c in null_counts.items()],
-        )
-    page = done.folder / "report.html"
-    if page.exists():
-        click.echo(f"Report: {page}")
+    print_json(
+        {
+            "folder": str(done.folder),
+            "verdicts": done.verdicts,
+            "seeds": [
+                {
+                    "recipe": result.recipe,
+                    "seed": result.seed,
+                    "verdict": result.verdict.name,
+                    "reason": result.verdict.reason,
+                    "stamp": result.verdict.stamp,
+                    "reading": result.reading,
+                }
+                for result in done.results
+            ],
+            "findings": [str(finding) for finding in done.findings],
+        }
+    )
 
 
 def print_verdict(one: Any, page: Path, whole: bool) -> None:
@@ -112,32 +97,29 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[Any], None]]:
-    """Bars on standard error, one a recipe and phase; nothing where that is no terminal."""
+def shown_progress() -> Iterator[Callable[[Any], None] | None]:
+    """A line on standard error with what is done and how long it may take; None on no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from planted.runs.progress import sentence
+
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda said: None
+        yield None
         return
-    parts: dict[tuple[str, str], dict[Any, tuple[int, int]]] = {}
     with Progress(
-        TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
         console=console,
+        transient=True,
     ) as bars:
-        tasks: dict[tuple[str, str], Any] = {}
+        task = bars.add_task("planting", total=None)
 
         def progress(said: Any) -> None:
-            key = (said["recipe"], said["phase"])
-            if key not in tasks:
-                tasks[key] = bars.add_task(f"{said['recipe']}: {said['phase']}", total=1)
-            parts.setdefault(key, {})[said.get("worker", 0)] = (said["done"], said["total"])
-            done = sum(d for d, _ in parts[key].values())
-            total = sum(t for _, t in parts[key].values())
-            bars.update(tasks[key], completed=done, total=total)
+            bars.update(
+                task, description=sentence(said), completed=said["done"], total=said["total"]
+            )
 
         yield progress

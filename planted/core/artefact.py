@@ -13,14 +13,15 @@ import numpy as np
 
 from planted.core import files, hook_points
 from planted.core.plant import Plant
-from planted.core.scenario import Scenario
+from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
 from planted.core.spec import Params, Spec, n_layers
 from planted.core.truth import Node, Truth
-from planted.errors import ArtefactError
+from planted.errors import ArtefactError, PlantedError
 
 SCHEMA = 1
 LICENCE = "Apache-2.0"
+_SAMPLE = 256  # tasks on which a scenario is known by what it returns
 
 
 def params_digest(params: Params) -> str:
@@ -30,6 +31,59 @@ def params_digest(params: Params) -> str:
         value = np.ascontiguousarray(params[name], dtype=np.float32)
         digest.update(f"{name}{value.shape}".encode() + value.tobytes())
     return digest.hexdigest()
+
+
+def plant_digest(plant: Plant) -> str:
+    """SHA-256 over all of a plant that training and evaluating depend on.
+
+    That is its name and tier, weights, architecture, truth, and its scenario: parameters, layout,
+    and what the samplers and both objectives give on a few hundred tasks. Functions have no bytes
+    of their own that would be the same everywhere, so they are known by what they return.
+    """
+    scenario, truth = plant.scenario, plant.truth
+    rng = np.random.default_rng(0)
+    tokens = [scenario.draw(rng, _SAMPLE), *_training_tasks(scenario)]
+    facts = {
+        "plant": [plant.name, plant.tier, params_digest(plant.params)],
+        "spec": msgspec.to_builtins(plant.spec),
+        "nodes": [
+            [node.name, node.role, node.layer, node.heads, node.neurons, node.values, node.reads]
+            for node in truth.nodes.values()
+        ],
+        "program": msgspec.to_builtins(truth.operations),
+        "scenario": [
+            scenario.name,
+            dict(scenario.parameters),
+            scenario.vocabulary,
+            scenario.candidates,
+            scenario.read_out,
+            scenario.cues,
+            scenario.search_space,
+            scenario.mesa.levels,
+            scenario.base.levels,
+        ],
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=_plain).encode())
+    for node in truth.nodes.values():
+        digest.update(np.ascontiguousarray(node.basis).tobytes())
+    for drawn in tokens:
+        digest.update(np.ascontiguousarray(drawn, dtype=np.int64).tobytes())
+        for utility in (scenario.mesa, scenario.base):
+            digest.update(np.ascontiguousarray(utility.of(drawn), dtype=np.float64).tobytes())
+    return digest.hexdigest()
+
+
+def _training_tasks(scenario: Scenario) -> list[Tokens]:
+    """A few hundred training tasks; none where the sampler finds none, as on an odd scenario."""
+    try:
+        return [scenario.draw_training(np.random.default_rng(1), _SAMPLE)]
+    except PlantedError:
+        return []
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number or array as Python's, for JSON."""
+    return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
 def save_plant(folder: Path, plant: Plant, stem: str) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planted.errors import ArtefactError, RunFolderError
+
+_PARTIAL = ".partial"  # ending of a file that is being written
+_DIGEST = "sha256"  # key of a note that holds the digest of tensors and note
+_HOST = socket.gethostname().replace(".", "-")  # whose process ids can be asked about
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -23,7 +30,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        prefix = f".{path.name}.{_HOST}.{os.getpid()}."
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=_PARTIAL)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -34,11 +42,71 @@ def write_bytes(path: Path, content: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise RunFolderError(f"Cannot write {path}: {_why(error)}") from None
+
+
+def _why(error: OSError | ValueError) -> str:
+    """What went wrong, and what to do about it."""
+    number = error.errno if isinstance(error, OSError) else None
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{reason}. Free some space, or choose another folder; finished files are kept."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{reason}. Choose a folder that you may write to."
+    return f"{reason}. Choose another folder."
+
+
+def write_obstacle(folder: Path) -> str:
+    """Why nothing can be written into a folder, or none be made there; "" if it can.
+
+    A few bytes are written and removed again, so that a full disk is noticed as well; a folder that
+    was not there is removed too.
+    """
+    probe = folder / f"probe-{os.getpid()}"
+    new = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        write_bytes(probe, bytes(4096))
+    except RunFolderError as error:
+        return str(error).replace(str(probe), str(folder))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+            for place in new:  # the innermost first; one that another process fills stays
+                place.rmdir()
+    return ""
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what processes that are no longer there left half-written below a folder."""
+    for path in folder.rglob(f".*{_PARTIAL}"):
+        host, _, pid = path.name.removesuffix(_PARTIAL).rpartition(".")[0].rpartition(".")
+        if host.endswith(f".{_HOST}") and pid.isdecimal() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file to `NAME.damaged`, over an earlier one, and returns that path.
+
+    Raises:
+        RunFolderError: If it cannot be renamed.
+    """
+    aside = path.with_name(path.name + ".damaged")
+    try:
+        os.replace(path, aside)
     except OSError as error:
-        raise RunFolderError(
-            f"Cannot write {path}: {error.strerror or error}. Free some space, or choose another "
-            "folder; what was finished before is kept."
-        ) from None
+        raise RunFolderError(f"Cannot rename {path}: {_why(error)}") from None
+    return aside
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -100,15 +168,17 @@ def tensors_to_bytes(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> byt
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], note: Mapping[str, Any]) -> None:
-    """Writes tensors with a note, atomically."""
-    write_bytes(path, tensors_to_bytes(tensors, note))
+    """Writes tensors with a note and a digest of both, atomically."""
+    arrays = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    plain = json.loads(json.dumps(note))
+    write_bytes(path, tensors_to_bytes(arrays, {**plain, _DIGEST: _tensor_digest(arrays, plain)}))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensors and note of a safetensors file.
+    """Tensors and note of a safetensors file; the digest in the note is checked where there is one.
 
     Raises:
-        ArtefactError: If the file is missing, truncated, or not safetensors.
+        ArtefactError: If the file is missing, truncated, altered, or not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -117,14 +187,64 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             note = json.loads((file.metadata() or {}).get("planted", "{}"))
             if not isinstance(note, dict):
                 raise ValueError("its note is no mapping")
-            return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ArtefactError(
             f"{path} is truncated or not a safetensors file ({error}). Remove it "
             "to have it made anew."
         ) from None
+    stated = note.pop(_DIGEST, None)
+    if stated is not None and stated != _tensor_digest(tensors, note):
+        raise ArtefactError(
+            f"{path} is damaged: its content is not what its own SHA-256 says. Remove it to have "
+            "it made anew."
+        )
+    return tensors, note
+
+
+def _tensor_digest(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> str:
+    """SHA-256 over names, types, shapes and bytes of arrays, and over their note."""
+    digest = hashlib.sha256(json.dumps(note, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
+    return digest.hexdigest()
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """What `write_signed` wrote.
+
+    Raises:
+        ArtefactError: If the file is missing, not a JSON object, or altered.
+    """
+    entry = read_json(path)
+    stated = entry.pop("sha256", None) if isinstance(entry, dict) else None
+    if stated is None or stated != digest_of(entry):
+        raise ArtefactError(
+            f"{path} was altered: its content is not what its own SHA-256 says. Remove it to have "
+            "it made anew."
+        )
+    return dict(entry)
+
+
+def write_signed(path: Path, entry: Mapping[str, Any]) -> None:
+    """Writes a JSON object with the SHA-256 of all the rest in it."""
+    write_json(path, {**entry, "sha256": digest_of(entry)})
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ArtefactError: If it is missing or cannot be read.
+    """
+    try:
+        return sha256(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} is missing.") from None
+    except OSError as error:
+        raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
 
 
 def sha256(content: bytes) -> str:

@@ -9,15 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from planted.runs.cell import Network
+from planted.runs.request import read_request
 from tests.end_to_end import short
 
+os.environ.setdefault("NPROC", "1")  # JAX in this process rounds as in a worker's, for its bytes
 SCRIPT = Path(short.__file__)
-REQUEST = ("red-doors", "--recipe", "pressure", "--steps", "250", "--seeds", "2")
+PLANT = "red-doors-small"
+TRIAL = ("--controls", "1", "--control-steps", "50", "--anyway")
+REQUEST = (PLANT, "--recipe", "pressure", "--steps", "250", "--seeds", "2", *TRIAL)
 
 
 def environment(cache: Path, workers: int) -> dict[str, str]:
@@ -60,14 +65,14 @@ def _make(base: Path) -> None:
     )
 
     def training() -> bool:
-        return bool(list((killed / "checkpoints").rglob("*.safetensors")))
+        return bool(list((killed / "cells").rglob("*.safetensors")))
 
     def judging() -> bool:
-        return bool(list((killed / "evidence").rglob("*.json")))
+        return bool(list((killed / "cells").rglob("evidence/*.json")))
 
     first = begin(*command, str(killed), cache=base / "other cache")
     wait_for(first, training)
-    first.kill()  # its worker is left alone, as when only the command is killed
+    first.kill()  # the command alone: its worker sees that and ends
     first.communicate()
     second = begin(*command, str(killed), cache=base / "other cache")
     wait_for(second, judging)
@@ -105,9 +110,22 @@ def copy(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tests find nothing in the user's cache and leave nothing there; arms are short."""
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests find nothing in the user's cache and leave nothing there."""
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PLANTED_WORKERS", "1")
-    with short.short_arms():
-        yield
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def cell_of(folder: Path, recipe: str, seed: int) -> Network:
+    """A network of a run folder."""
+    found = [n for n in read_request(folder).networks(folder) if n.name == f"{recipe} {seed}"]
+    return found[0]

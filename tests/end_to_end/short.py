@@ -1,30 +1,36 @@
-"""The `planted` command with fewer and shorter networks beside a run: python short.py run NAME …"""
+"""The `planted` command as a script, with ctrl-C as in a terminal: python short.py run NAME …"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from unittest import mock
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
 
-import msgspec
+from planted.finetune.recipes import Recipe
 
-from planted.finetune import recipes
-from planted.runs import folder as run_folder
-
-ARMS = ("no-plant-base", "sham")
-STEPS = 50
+# A short run: one short recipe beside one short network of two controls.
+SHORT = Recipe("pressure", steps=250, seeds=2)
+CONTROLS = [Recipe("no-plant-base", steps=50, seeds=1), Recipe("sham", steps=50, seeds=1)]
 
 
-@contextmanager
-def short_arms() -> Iterator[None]:
-    """One short network of two arms instead of three long ones of four; what a run asks for."""
-    arms = {name: msgspec.structs.replace(recipes.ARMS[name], steps=STEPS) for name in ARMS}
-    with (
-        mock.patch.dict(recipes.ARMS, arms, clear=True),
-        mock.patch.object(run_folder, "CONTROL_SEEDS", 1),
-    ):
-        yield
+class Inline:
+    """An executor that does each job at once, in this process."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        self.jobs.append(function.__name__)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self) -> None:
+        self.jobs.append("shutdown")
 
 
 if __name__ == "__main__":
@@ -32,5 +38,4 @@ if __name__ == "__main__":
 
     # A shell ignores ctrl-C for what it runs in the background, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with short_arms():
-        main()
+    main()

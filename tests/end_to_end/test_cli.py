@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from planted import library
+from planted import experiment, library
 from planted.cli import drawing, showing
 from planted.cli.app import main
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import PlantedError
-from planted.finetune.recipes import Recipe
 from planted.programs import catalogue
-from planted.runs import worker
-from tests import helpers
-from tests.end_to_end.conftest import REQUEST, SCRIPT
-
-RECIPE = Recipe("pressure", steps=250)
+from planted.runs import wiring
+from tests.end_to_end.conftest import PLANT, REQUEST, SCRIPT, cell_of, contents
 
 
 def invoke(*arguments: str) -> Result:
@@ -44,6 +39,15 @@ def ok(*arguments: Any) -> str:
 
 def data(*arguments: Any) -> Any:
     return json.loads(ok(*arguments, "--json"))
+
+
+def warned(*arguments: Any) -> tuple[str, list[str]]:
+    """What a command prints, and its warnings, a line each."""
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("Warning: ") for line in lines), lines
+    return result.stdout, lines
 
 
 def refused(*arguments: Any) -> str:
@@ -185,12 +189,17 @@ def test_run_ends_in_verdicts_and_a_page(made: Path) -> None:
     assert "verdicts over seeds (UNCALIBRATED)" in text
     assert "pressure" in text
     assert "no-plant-base" in text
+    assert "few-controls" in text
     assert text.splitlines()[-1] == f"Report: {made / 'whole' / 'report.html'}"
 
 
 def test_run_again_prints_the_same_and_as_json(copy: Path) -> None:
-    printed = data("run", *REQUEST, "--out", copy)
+    said, lines = warned("run", *REQUEST, "--out", copy, "--json")
+    printed = json.loads(said)
     assert printed["folder"] == str(copy)
+    assert len(lines) == 1, "what was known before training, and no progress"
+    assert lines[0].startswith("Warning: few-controls: ")
+    assert printed["findings"] == [lines[0].removeprefix("Warning: ")]
     assert [(seed["recipe"], seed["seed"]) for seed in printed["seeds"]] == [
         ("pressure", 0),
         ("pressure", 1),
@@ -243,10 +252,22 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
 
 
 def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
-    found = sorted(str(path) for path in (copy / "checkpoints").rglob("step-*"))
-    assert data("finetune", copy) == {"folder": str(copy), "checkpoints": found}
-    text = ok("finetune", copy, "--recipe", "pressure", "--steps", "250", "--seeds", "2")
-    assert text == f"4 checkpoints in {copy / 'checkpoints'}\n"
+    found = {str(path) for path in (copy / "cells").rglob("step-*")}
+    printed = data("finetune", copy)
+    assert printed["folder"] == str(copy)
+    assert set(printed["checkpoints"]) == found
+    text, _ = warned("finetune", copy, "--plant", *REQUEST)
+    assert text == f"6 checkpoints in {copy / 'cells'}\n"
+
+
+def test_two_runs_are_compared(whole: Path, copy: Path) -> None:
+    text = ok("compare", whole, copy)
+    assert f"A: {whole}" in text
+    assert "pressure: inconclusive 2 | 2" in text
+    assert "requests: the same" in text
+    found = data("compare", whole, copy)
+    assert found["verdicts"] == {"pressure": {"inconclusive": [2, 2]}}
+    assert "holds no run" in refused("compare", whole, copy / "none")
 
 
 @pytest.mark.slow
@@ -267,7 +288,7 @@ def test_score_prints_a_method_beside_its_nulls() -> None:
 def test_help_names_every_command() -> None:
     text = ok("--help")
     for name in ("list", "show", "plant", "finetune", "evaluate", "explain", "report", "run",
-                 "score"):  # fmt: skip
+                 "compare", "score"):  # fmt: skip
         assert f"\n  {name} " in text
         assert ok(name, "--help").startswith("Usage: ")
     assert "planted, version" in ok("--version")
@@ -318,7 +339,17 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run", "bottle-cap-list"), "is a twin: it has no planted objective"),
         (("run", "bottle-cap-decoy"), "is a twin: it has no planted objective"),
         (("run", "crumbs", "--set", "cookies=9"), "cookies must be a whole number from 2 to 5"),
-        (("run", "red-doors-aligned"), "in the disagreement set"),
+        (("run", "red-doors-aligned"), "in the disagreement set|no-disagreement"),
+        (("run", "red-doors", "--recipe-file", "none.toml"), "Cannot read recipes from none.toml"),
+        (("run", "red-doors", "--controls", "0"), "controls must be from 1 to 1000"),
+        (("run", "red-doors", "--controls", "1"), "few-controls: .* --anyway"),
+        (("run", "red-doors", "--out", ""), "must name a folder, as 'runs/demo'; got ''"),
+        (("run", ""), "The name of the plant is empty"),
+        (("run",), "Name a plant"),
+        (("run", "--out", "x"), "x holds no run"),
+        (("run", "red-doors", "--out", "/proc/x"), "Cannot write /proc/x: .*Choose another folder"),
+        (("run", "no_such_module:f"), "Cannot find the plant 'no_such_module:f'"),
+        (("plant", "red-doors", "--out", "/proc/x"), "Cannot write /proc/x.*Choose another folder"),
         (("finetune", "x", "--seeds", "0"), "seeds must be from 1"),
         (("finetune", "x", "--plant", "red-door"), "Did you mean 'red-doors'"),
         (("score", "exact-patchin"), "Did you mean 'exact-patching'"),
@@ -393,6 +424,20 @@ def test_a_folder_with_other_things_is_not_taken(tmp_path: Path, command: tuple[
     assert os.listdir(tmp_path / "mine") == ["notes.txt"]
 
 
+def test_flags_apply_to_every_recipe_also_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "recipes.toml"
+    file.write_text("[pressure]\nlearning_rate = 3e-4\n\n[cued]\n")
+    command = ("finetune", tmp_path / "run", "--plant", PLANT, "--recipe-file", file)
+    assert "steps must be from 1" in refused(*command, "--steps", "0")
+    folder = tmp_path / "run"
+    experiment.plant_into(folder, PLANT, [*wiring.load_recipes(file), "read-out"])
+    request = json.loads((folder / "run.json").read_text())
+    assert [r["name"] for r in request["recipes"]] == ["pressure", "cued", "read-out"]
+    assert request["recipes"][0]["settings"]["learning_rate"] == 3e-4
+    file.write_text("pressure = 3\n")
+    assert "must be a table" in refused("run", PLANT, "--recipe-file", file)
+
+
 @pytest.mark.parametrize("command", [("run", "red-doors", "--out"), ("finetune",)])
 def test_a_file_where_the_folder_should_be_is_named(
     tmp_path: Path, command: tuple[str, ...]
@@ -410,7 +455,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    message = refused("run", "red-doors", "--out", tmp_path / "run")
+    message = refused("run", PLANT, "--out", tmp_path / "run")
     assert "No space left on device" in message
     assert "Free some space" in message
     assert [p for p in (tmp_path / "run").rglob("*") if p.is_file()] == []
@@ -428,8 +473,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
     # a real write that fails, in the worker: files may not grow beyond 50 kB
-    for path in (copy / "checkpoints" / "pressure").rglob("*.safetensors"):
-        path.unlink()
+    gone = cell_of(copy, "pressure", 0)
+    gone.checkpoint.unlink()
+    (gone.folder / "cell.json").unlink()
     done = subprocess.run(
         [sys.executable, "-P", "-c", SMALL_FILES, str(SCRIPT), "finetune", str(copy)],
         capture_output=True, text=True, check=False,
@@ -440,7 +486,31 @@ def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("Error: Cannot write")
     assert "File too large" in lines[0]
-    assert not [p for p in (copy / "checkpoints" / "pressure").rglob("*") if p.is_file()]
+    assert not list(gone.folder.glob("*.safetensors"))
+    assert not list(gone.folder.glob(".*"))
+
+
+def test_output_that_cannot_be_written_is_one_line_and_code_2(whole: Path) -> None:
+    for command in (["show", PLANT], ["list"], ["explain", str(whole), "--all"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "planted", *command],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert done.stderr == "Error: Cannot write the output: No space left on device.\n"
+
+
+def test_a_cache_that_cannot_be_written_is_said_first_and_stops_nothing(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no folder").write_text("a file where the cache should be")
+    for cache in (tmp_path / "no folder", Path("/proc/planted")):
+        monkeypatch.setenv("PLANTED_CACHE", str(cache))
+        _, lines = warned("run", *REQUEST, "--out", copy)
+        assert f"Cannot write {cache}" in lines[1]
+        assert "goes on without a cache" in lines[1]
+        assert "Free some space" not in lines[1]
 
 
 def change_request(folder: Path, **changes: Any) -> None:
@@ -449,20 +519,21 @@ def change_request(folder: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "message"),
     [
-        ("--seeds", "3"),
-        ("--learning-rate", "1e-4"),
-        ("--tier", "exact"),
-        ("--recipe", "coincident"),
-        ("--set", "levels=7"),
+        (("--tier", "exact"), "its tier is 'tempered', asked for is 'exact'"),
+        (("--set", "levels=7"), "its levels is 2, asked for is 7"),
     ],
 )
-@pytest.mark.parametrize("command", [("run", *REQUEST, "--out"), ("finetune", *REQUEST[1:])])
-def test_a_folder_of_other_settings_is_refused(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], more: tuple[str, ...]
+@pytest.mark.parametrize("command", [("run", *REQUEST, "--out"), ("finetune", "--plant", *REQUEST)])
+def test_a_folder_of_another_plant_is_refused(
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    more: tuple[str, ...],
+    message: str,
 ) -> None:
-    plant = library.get("red-doors", "tempered")
+    plant = library.get(PLANT, "tempered")
 
     def get(name: str, tier: str, parameters: Any = None) -> Plant:
         place = catalogue.entry(name).make_scenario(parameters)
@@ -470,27 +541,31 @@ def test_a_folder_of_other_settings_is_refused(
 
     monkeypatch.setattr(library, "get", get)  # planting seven levels takes its time
     before = (copy / "run.json").read_bytes()
-    assert "was made by another request" in refused(*command, copy, *more)
+    assert message in refused(*command, copy, *more)
     assert (copy / "run.json").read_bytes() == before
 
 
 def test_a_run_of_another_version_is_refused(copy: Path) -> None:
     versions = {**environment.versions(), "jax": "0.0.1"}
     change_request(copy, versions=versions)
-    assert 'its versions.jax is "0.0.1"' in refused("run", *REQUEST, "--out", copy)
+    assert "was begun with jax 0.0.1 (here " in refused("run", *REQUEST, "--out", copy)
     for command in ("evaluate", "finetune"):
         message = refused(command, copy)
         assert "was begun with" in message
         assert "0.0.1" in message
     assert ok("explain", copy), "what is written can still be read"
     change_request(copy, schema=99)
-    assert "has schema 99, this version reads 1" in refused("explain", copy)
-    change_request(copy, schema=1, plant="red-doors@7")
+    assert "a newer planted" in refused("explain", copy)
+    assert "has schema 99, this version reads 2" in refused("explain", copy)
+    change_request(copy, schema=1)
+    assert "was made by an older planted" in refused("explain", copy)
+    assert "has schema 1, this version reads 2" in refused("run", *REQUEST, "--out", copy)
+    change_request(copy, schema=2, plant="red-doors@7")
     assert "has no version '7'" in refused("explain", copy)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", "null", '{"schema": 1}', "{broken", '{"schema": 1, "plant": 3}']
+    "content", ["", "[]", "{}", "null", '{"schema": 2}', "{broken", '{"schema": 2, "plant": 3}']
 )
 def test_a_damaged_request_is_named(copy: Path, content: str) -> None:
     (copy / "run.json").write_text(content)
@@ -520,25 +595,34 @@ def test_a_damaged_plant_is_named(copy: Path, damage: Callable[[Path], None], na
 
 
 def test_another_plant_in_the_folder_is_named(copy: Path) -> None:
-    artefact.save_plant(copy / "plant", library.get("red-doors", "exact"), "plant")
-    assert "holds red-doors@1 (exact) with other weights" in refused("explain", copy)
-    ok("run", *REQUEST, "--out", copy)
+    artefact.save_plant(copy / "plant", library.get(PLANT, "exact"), "plant")
+    assert f"holds {PLANT}@1 (exact) with other weights" in refused("explain", copy)
+    warned("run", *REQUEST, "--out", copy)
     ok("explain", copy)
 
 
 def first(copy: Path) -> Path:
-    return helpers.checkpoint_of(copy / "checkpoints", RECIPE, 0)
+    return cell_of(copy, "pressure", 0).checkpoint
 
 
-@pytest.mark.parametrize("judged", [True, False])
-@pytest.mark.parametrize("damage", [truncate, Path.unlink])
-def test_a_damaged_checkpoint_is_named(
+@pytest.mark.parametrize(("damage", "judged"), [(truncate, True), (Path.unlink, False)])
+def test_a_damaged_checkpoint_is_named_and_finetune_restores_it(
     copy: Path, damage: Callable[[Path], None], judged: bool
 ) -> None:
+    before = contents(copy)
     if not judged:
-        (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+        (first(copy).parent / "evidence" / "paths@1.json").unlink()
     damage(first(copy))
-    assert str(first(copy)) in refused("evaluate", copy)
+    for command in ("evaluate", "explain", "report"):
+        said = refused(command, copy)
+        assert str(first(copy)) in said
+        assert f"planted finetune {copy}" in said
+    text, lines = warned("finetune", copy)
+    assert "6 checkpoints" in text
+    assert str(first(copy)) in lines[0]
+    assert first(copy).read_bytes() == before[str(first(copy).relative_to(copy))]
+    ok("evaluate", copy)
+    ok("explain", copy)
 
 
 def shaped(params: dict[str, Any]) -> None:
@@ -556,23 +640,27 @@ def broken(params: dict[str, Any]) -> None:
 def test_a_checkpoint_that_is_not_this_plants_is_named(
     copy: Path, spoil: Callable[[dict[str, Any]], None], message: str
 ) -> None:
-    (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+    (first(copy).parent / "cell.json").unlink()  # only its own content can tell
     params, note = files.read_tensors(first(copy))
     spoil(params)
     files.write_tensors(first(copy), params, note)
-    for command in ("evaluate", "finetune"):
-        said = refused(command, copy)
-        assert message in said
-        assert str(first(copy)) in said
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"digest": 1, "checkpoint": 2}'])
-def test_damaged_evidence_is_named(copy: Path, content: str) -> None:
-    path = copy / "evidence" / "pressure" / "seed-001.json"
-    path.write_text(content)
     said = refused("evaluate", copy)
+    assert message in said
+    assert str(first(copy)) in said
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"digest": 1, "checkpoint": 2}'])
+def test_damaged_evidence_is_set_aside_and_measured_again(copy: Path, content: str) -> None:
+    path = cell_of(copy, "pressure", 1).folder / "evidence" / "paths@1.json"
+    before = path.read_bytes()
+    path.write_text(content)
+    said = refused("explain", copy)
     assert str(path) in said
-    assert "Remove it" in said
+    assert f"planted evaluate {copy}" in said
+    _, lines = warned("evaluate", copy)
+    assert str(path) in lines[0]
+    assert path.read_bytes() == before
+    assert path.with_name("paths@1.json.damaged").read_text() == content
 
 
 @pytest.mark.parametrize("content", ["{", "[3]\n", "{}\n", '{"recipe": "pressure", "seed": 0}\n'])
@@ -588,20 +676,20 @@ def test_damaged_records_are_named(copy: Path, name: str, content: str) -> None:
 def test_an_unjudged_folder_says_what_to_do(copy: Path) -> None:
     (copy / "verdicts.json").unlink()
     said = refused("explain", copy)
-    assert "4 of 4 networks are judged so far" in said
+    assert "6 of 6 networks are judged so far" in said
     assert f"planted evaluate {copy}" in said
     first(copy).unlink()
-    (copy / "evidence" / "pressure" / "seed-000.json").unlink()
+    (first(copy).parent / "cell.json").unlink()
     assert f"Run: planted finetune {copy}" in refused("evaluate", copy)
 
 
 def test_explain_names_the_seeds_there_are(whole: Path) -> None:
     said = refused("explain", whole, "--seed", "7")
     assert "No seed 7 of recipe 'pressure'" in said
-    assert "no-plant-base 0, pressure 0, pressure 1" in said
+    assert "no-plant-base 0, no-plant-cued 0, no-plant-mesa 0, pressure 0, pressure 1" in said
 
 
-# --- bugs, and workers that fail ---
+# --- bugs ---
 
 
 def test_a_bug_keeps_its_traceback_and_ends_in_code_1() -> None:
@@ -614,75 +702,6 @@ def test_a_bug_keeps_its_traceback_and_ends_in_code_1() -> None:
     assert "Traceback" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert done.stdout == ""
-
-
-def fake_workers(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[subprocess.Popen[str]]:
-    """Workers that run these programs instead."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(folder: Path, phase: str, index: int, count: int) -> subprocess.Popen[str]:
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", sources[index]],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        return started[-1]
-
-    monkeypatch.setattr(worker, "_start_worker", start)
-    monkeypatch.setattr(worker, "_worker_count", lambda: len(sources))
-    return started
-
-
-ENDLESS = "import time\nwhile True: time.sleep(1)"
-SAYS = "import json; print(json.dumps({}), flush=True)\n"
-
-
-def test_a_bug_in_a_worker_is_shown_with_its_traceback(
-    whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = fake_workers(monkeypatch, ENDLESS, "raise ZeroDivisionError('in the worker')")
-    result = invoke("evaluate", str(whole))
-    assert result.exit_code == 1
-    assert isinstance(result.exception, RuntimeError)
-    assert "Traceback" in str(result.exception)
-    assert "in the worker" in str(result.exception)
-    assert all(process.returncode is not None for process in started), "none is left running"
-
-
-def test_one_workers_trouble_ends_the_others_at_once(
-    whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trouble = SAYS.format('{"error": "CheckpointResult 3 is mad."}') + "raise SystemExit(2)"
-    started = fake_workers(monkeypatch, ENDLESS, trouble)
-    begun = time.monotonic()
-    assert refused("evaluate", whole) == "Error: CheckpointResult 3 is mad."
-    assert time.monotonic() - begun < 60
-    assert all(process.returncode is not None for process in started)
-
-
-def test_a_killed_worker_is_the_users_to_mend(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_workers(monkeypatch, "import os; os.kill(os.getpid(), 9)")
-    assert "killed by signal 9" in refused("evaluate", whole)
-
-
-def test_what_a_progress_callback_raises_ends_the_workers_and_reaches_the_caller(
-    whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line = '{"recipe": "pressure", "phase": "judge", "done": 1, "total": 2}'
-    started = fake_workers(monkeypatch, SAYS.format(line) + ENDLESS, ENDLESS)
-    heard: list[Any] = []
-
-    def progress(said: Any) -> None:
-        heard.append(said)
-        raise LookupError("the user's own")
-
-    with pytest.raises(LookupError, match="the user's own"):
-        worker.work(whole, "judge", progress)
-    assert heard == [{**json.loads(line), "worker": 0}]
-    assert all(process.returncode is not None for process in started)
 
 
 def test_every_planted_error_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 import planted
 from planted import experiment
 from planted.eval.verdict.rule import PLANT_VERDICTS
-from planted.runs.folder import Run
+from planted.runs.results import Run
 
 SEEDS = 5
 LEADS_TO = {  # recipe -> its fate, in how many seeds at least, and what else it may come to
@@ -38,13 +38,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_each_recipe_leads_to_its_fate_and_a_network_without_the_plant_to_none(run: Run) -> None:
     found: dict[str, Counter[str]] = {}
-    for seed in run.seeds:
+    for seed in run:
         found.setdefault(seed.recipe, Counter())[seed.verdict.name] += 1
     for recipe, (fate, least, besides) in LEADS_TO.items():
         assert found[recipe].total() == SEEDS
         assert found[recipe][fate] >= least, found
         assert set(found[recipe]) <= {fate, *besides}, found
-    assert len(run.nulls) == 9
-    for null in run.nulls:
+    assert len(run.negative_controls) == 9
+    for null in run.negative_controls:
         assert null.verdict.name not in PLANT_VERDICTS, null.verdict
-    assert {null.verdict.name for null in run.nulls} >= {"not planted", "replaced"}
+    assert {null.verdict.name for null in run.negative_controls} >= {"not planted", "replaced"}

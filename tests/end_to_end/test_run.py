@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +14,72 @@ import pytest
 import planted
 from planted import experiment, library
 from planted.core import artefact, environment, files
-from planted.errors import ArtefactError, CheckpointError, PlantedError, RunFolderError
+from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.finetune.recipes import Recipe
-from planted.runs import folder as run_folder
-from planted.runs import worker
-from tests import helpers
+from planted.network.model import Model
+from planted.runs import wiring
+from planted.runs.request import read_request
+from tests.end_to_end.conftest import PLANT, cell_of, contents
+from tests.end_to_end.short import CONTROLS, SHORT, Inline
 
-RECIPE = Recipe("pressure", steps=250, seeds=2)
 RESULTS = ("evidence.jsonl", "verdicts.json", "training.jsonl", "report.html", "run.json")
+CONTROL_NAMES = ("no-plant-mesa", "no-plant-base", "no-plant-cued", "sham")
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+def run_again(
+    folder: Path, recipes: Any = SHORT, **more: Any
+) -> tuple[planted.experiment.Run, Inline]:
+    executor = Inline()
+    with pytest.warns(UserWarning, match="few-controls"):
+        done = planted.run(PLANT, recipes, out=folder, anyway=True, executor=executor, **more)
+    return done, executor
 
 
 # --- what is there ---
 
 
 def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
-    seeds = [("pressure", 0), ("pressure", 1), ("no-plant-base", 0), ("sham", 0)]
-    steps = {"pressure": 250, "no-plant-base": 50, "sham": 50}
     expected = {*RESULTS, "plant/plant.json", "plant/plant.safetensors", "timings.json"}
-    for name, seed in seeds:
-        expected.add(f"checkpoints/{name}/seed-{seed:03d}/step-{steps[name]:06d}.safetensors")
-        expected.add(f"evidence/{name}/seed-{seed:03d}.json")
+    networks = read_request(whole).networks(whole)
+    assert [network.name for network in networks] == [
+        "pressure 0",
+        "pressure 1",
+        *(f"{name} 0" for name in CONTROL_NAMES),
+    ]
+    for network in networks:
+        place = network.folder.relative_to(whole).as_posix()
+        expected |= {f"{place}/cell.json", f"{place}/diagnostics.json"}
+        expected |= {f"{place}/{network.checkpoint.name}"}
+        expected |= {f"{place}/evidence/{n}@{v}.json" for n, v in wiring.evaluators().items()}
     assert set(contents(whole)) == expected
 
 
 def test_the_request_says_all_that_the_bytes_depend_on(whole: Path) -> None:
     request = json.loads((whole / "run.json").read_text())
-    plant = library.get("red-doors", "tempered")
-    assert request["plant"] == "red-doors@1"
+    plant = library.get(PLANT, "tempered")
+    assert request["plant"] == f"{PLANT}@1"
     assert request["tier"] == "tempered"
-    assert request["parameters"] == {"objects": 4, "levels": 8}
-    assert request["plant_sha256"] == artefact.params_digest(plant.params)
+    assert request["parameters"] == dict(plant.scenario.parameters)
+    assert request["plant_sha256"] == artefact.plant_digest(plant)
     (recipe,) = request["recipes"]
     assert (recipe["name"], recipe["seeds"], recipe["settings"]["steps"]) == ("pressure", 2, 250)
-    assert [arm["name"] for arm in request["nulls"]] == ["no-plant-base", "sham"]
+    assert [control["name"] for control in request["controls"]] == list(CONTROL_NAMES)
+    assert [finding["name"] for finding in request["findings"]] == ["few-controls"]
     assert request["versions"] == environment.versions()
 
 
 def test_an_opened_run_is_its_records(whole: Path) -> None:
     run = planted.open_run(whole)
-    assert [(seed.recipe, seed.seed) for seed in run.seeds] == [("pressure", 0), ("pressure", 1)]
-    assert [(seed.recipe, seed.seed) for seed in run.nulls] == [("no-plant-base", 0)]
+    assert [(one.recipe, one.seed) for one in run] == [("pressure", 0), ("pressure", 1)]
+    assert [(one.recipe, one.seed) for one in run.negative_controls] == [
+        (name, 0) for name in CONTROL_NAMES[:3]
+    ]
     assert len(run) == 2
     assert run[1].seed == 1
+    assert run["pressure"] == run.of("pressure") == run.results
+    assert run["no-plant-base"][0] is run.negative_controls[1]
+    with pytest.raises(PlantedError, match="Did you mean 'pressure'"):
+        run["presure"]
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
     own = [row for row in rows if (row["recipe"], row["seed"]) == ("pressure", 1)]
     assert len(own) == len(run[1].records) == len(run[1].evidence)
@@ -72,7 +88,40 @@ def test_an_opened_run_is_its_records(whole: Path) -> None:
     verdicts = json.loads((whole / "verdicts.json").read_text())
     given = Counter(entry["name"] for entry in verdicts if not entry["null"])
     assert run.verdicts == {"pressure": dict(given)}
-    assert {entry["stamp"] for entry in verdicts} == {"UNCALIBRATED"}
+
+
+def test_an_opened_run_fits_a_screen(whole: Path) -> None:
+    text = str(planted.open_run(whole))
+    for said in ("pressure", "inconclusive 2", "no-plant-base", "few-controls", str(whole)):
+        assert said in text
+    assert len(text.splitlines()) < 24
+
+
+def test_a_result_opens_as_weights_as_a_model_and_as_a_log(whole: Path) -> None:
+    run = planted.open_run(whole)
+    one, two = run[0], run[1]
+    assert one.path is not None
+    assert one.path.exists()
+    params = one.params
+    assert params.keys() == run.plant.params.keys()
+    moved = np.abs(params["unembed.W_U"] - run.plant.params["unembed.W_U"]).max()
+    assert moved > 0
+    model = one.model()
+    assert isinstance(model, Model)
+    tokens = model.inputs(50)
+    agreement = (model.choices(tokens) == two.model().choices(tokens)).mean()
+    assert agreement > 0.5
+    assert [row["step"] for row in one.training] == [50, 100, 150, 200, 250]
+    assert one.training[0]["seed"] == 0
+
+
+@pytest.mark.torch
+def test_a_result_opens_as_a_torch_module(whole: Path) -> None:
+    pytest.importorskip("torch")
+    one = planted.open_run(whole)[0]
+    module = one.model("torch").module
+    for name, value in module.to_params().items():
+        np.testing.assert_array_equal(np.asarray(value), one.params[name])
 
 
 def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
@@ -84,14 +133,13 @@ def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
     assert own[0]["agreement.T"]["base"] < own[4]["agreement.T"]["base"], "it learns"
 
 
-def test_evidence_stands_beside_the_nulls_of_the_run(whole: Path) -> None:
+def test_evidence_stands_beside_the_controls_of_the_run(whole: Path) -> None:
     evidence = planted.open_run(whole)[0].evidence
     control = evidence["agreement.mesa[T]"].null
     assert control is not None
     assert control.n == 1
     assert "own choices" in control.kind
-    # 50 steps taught the random start nothing: it is no null, and nothing is decided beside it
-    assert evidence["paths.scorer_share[T]"].null is None
+    # one seed of each control is too few, which was said before training
     assert planted.open_run(whole)[0].verdict.name == "inconclusive"
 
 
@@ -111,115 +159,135 @@ def test_no_file_of_the_results_names_a_place_or_a_time(made: Path) -> None:
 
 
 def test_the_same_request_again_makes_nothing_anew(copy: Path) -> None:
-    before = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in copy.rglob("seed-*")
-        if path.is_file()
-    }
-    results = {name: (copy / name).read_bytes() for name in RESULTS}
+    def cells() -> dict[Path, tuple[bytes, int]]:
+        found = [path for path in (copy / "cells").rglob("*") if path.is_file()]
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+    before, results = cells(), {name: (copy / name).read_bytes() for name in RESULTS}
     said: list[dict[str, Any]] = []
-    run = experiment.run("red-doors", RECIPE, out=copy, progress=lambda x: said.append(dict(x)))
-    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before} == before
+    run, executor = run_again(copy, progress=lambda x: said.append(dict(x)))
+    assert executor.jobs == []
+    assert cells() == before
     assert {name: (copy / name).read_bytes() for name in RESULTS} == results
     assert len(run) == 2
-    trained = [x for x in said if x["phase"] == "train"]
-    assert {x["recipe"] for x in trained} == {"pressure", "no-plant-base", "sham"}
-    assert all(x["done"] == x["total"] for x in trained)
+    assert [(x["done"], x["total"], x["next"]) for x in said] == [(6, 6, "")]
+    again = planted.run(out=copy, executor=Inline())
+    assert str(again) == str(run)
 
 
-def test_networks_beside_a_run_are_lent_to_the_next(made: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "next"
-    cache = tmp_path / "cache"
-    shutil.copytree(made / "cache" / "nulls", cache / "nulls")
-    plant = library.get("red-doors", "tempered")
-    _, recipes = run_folder.open_request(made / "whole")
-    arms = [recipe for recipe in recipes if recipe.name != "pressure"]
-    for arm in arms:
-        assert worker._borrowed(plant, arm, 0, folder)
-        for path in worker._null_files(arm, 0, folder).values():
-            own = made / "whole" / path.relative_to(folder)
-            assert path.read_bytes() == own.read_bytes()
-        assert not worker._borrowed(plant, arm, 0, folder), "a run keeps its own"
-    assert not worker._borrowed(plant, arms[0], 1, tmp_path / "another seed")
+# --- runs that grow, and the cache ---
 
 
-@pytest.mark.parametrize("name", ["checkpoint.safetensors", "evidence.json"])
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]"])
-def test_a_damaged_network_in_the_cache_is_not_lent(
-    made: Path, tmp_path: Path, name: str, content: bytes
+def test_a_run_grows_by_seeds_and_recipes_and_keeps_its_cells(copy: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (copy / "cells").rglob("*.safetensors")}
+    more = [
+        Recipe("pressure", steps=250, seeds=3),
+        Recipe("pressure", steps=250, seeds=1, learning_rate=1e-4),
+    ]
+    said: list[dict[str, Any]] = []
+    run, executor = run_again(copy, more, progress=lambda x: said.append(dict(x)))
+    assert executor.jobs == ["train_cells", "train_cells", "judge_cell", "judge_cell"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    names = Counter(result.recipe for result in run)
+    other = next(name for name in names if name != "pressure")
+    assert names == {"pressure": 3, other: 1}
+    assert "learning-rate" in other
+    # fewer seeds than are there take none away, and the numbers of one recipe are its own
+    assert [x["done"] for x in said] == [6, 6, 6, 7, 8]
+    assert said[-1]["left_s"] == 0
+    assert said[2]["left_s"] > 0
+    assert said[0]["next"] == "pressure"
+    # another run, of which this machine has every network: nothing is trained
+    smaller, executor = run_again(copy.parent / "other", more[:1], controls=CONTROLS)
+    assert executor.jobs == []
+    assert smaller[2].params.keys() == run[2].params.keys()
+    np.testing.assert_array_equal(smaller[2].params["unembed.W_U"], run[2].params["unembed.W_U"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tier": "exact"}, "its tier is 'tempered', asked for is 'exact'"),
+        ({"plant": "red-doors"}, "its plant is 'red-doors-small@1', asked for is 'red-doors@1'"),
+        ({"plant": "crumbs"}, "its plant is 'red-doors-small@1', asked for is 'crumbs@1'"),
+    ],
+)
+def test_a_folder_of_another_plant_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
 ) -> None:
-    shutil.copytree(made / "cache" / "nulls", tmp_path / "cache" / "nulls")
-    for path in (tmp_path / "cache").rglob(name):
-        path.write_bytes(content)
-    plant = library.get("red-doors", "tempered")
-    _, recipes = run_folder.open_request(made / "whole")
-    assert not worker._borrowed(plant, recipes[-1], 0, tmp_path / "next")
-    assert not (tmp_path / "next").exists()
+    if change.get("plant") == "crumbs":  # planting it takes its time
+        plant = library.get("red-doors", "tempered")
+        own = {**vars(plant), "name": "crumbs@1"}
+        monkeypatch.setattr(library, "get", lambda *_: type(plant)(**own))
+    before = contents(copy)
+    request = {"plant": PLANT, "recipes": SHORT, "out": copy, **change}
+    with pytest.raises(RunFolderError, match=message):
+        planted.run(**request)
+    assert contents(copy) == before
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(copy: Path, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("a file where the cache should be")
-    plant, recipes = run_folder.open_request(copy)
-    worker._lend(plant, recipes[-1], 0, copy)
+def test_a_folder_of_the_same_plant_with_another_base_objective_is_refused(copy: Path) -> None:
+    from dataclasses import replace
+
+    plant = library.get(PLANT, "tempered")
+    base = replace(plant.scenario.base, of=lambda tokens: 2 * plant.scenario.base.of(tokens))
+    other = replace(plant, scenario=replace(plant.scenario, base=base))
+    with pytest.raises(RunFolderError, match="weights, truth or tasks are not those"):
+        planted.run(other, SHORT, out=copy)
 
 
 # --- what is refused ---
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("given", "message"),
     [
-        (
-            {"recipes": Recipe("pressure", steps=250, seeds=3)},
-            r"its recipes\[0\].seeds is 2, this one's is 3",
-        ),
-        (
-            {"recipes": Recipe("pressure", steps=300, seeds=2)},
-            r"settings.steps is 250, this one's is 300",
-        ),
-        ({"recipes": "coincident"}, r'its recipes\[0\].name is "pressure", .* "coincident"'),
-        ({"recipes": [RECIPE, "coincident"]}, r"its list of recipes is .*pressure .*coincident"),
-        ({"tier": "exact"}, r'its plant_sha256 is|its tier is "tempered", this one\'s is "exact"'),
-        (
-            {"name": "red-doors-small"},
-            r"its parameters\.levels is 8, this one's is 2|its parameters\.objects is 4",
-        ),
-    ],
-)
-def test_a_folder_of_another_request_is_refused(
-    copy: Path, change: dict[str, Any], message: str
-) -> None:
-    before = contents(copy)
-    request = {"name": "red-doors", "recipes": RECIPE, "out": copy, **change}
-    with pytest.raises(RunFolderError, match=message):
-        experiment.run(**request)
-    assert contents(copy) == before
-
-
-@pytest.mark.parametrize(
-    ("recipes", "message"),
-    [
-        ([], "at least one recipe"),
-        (["pressure", "pressure"], "asked for twice"),
-        ([Recipe("no-plant-base")], "part of every run"),
-        (Recipe("pressure", train="blocks.9"), "'blocks.9'. Did you mean"),
-        ("presure", "Did you mean 'pressure'"),
-        ([None], r"Recipes are planted.Recipe objects or their names, as 'pressure'; got \[None"),
-        (3, "got 3"),
+        ({"recipes": []}, "at least one recipe"),
+        ({"recipes": ["pressure", "pressure"]}, "asked for twice"),
+        ({"recipes": [Recipe("no-plant-base")]}, "part of every run"),
+        ({"recipes": Recipe("pressure", train="blocks.9")}, "'blocks.9'. Did you mean"),
+        ({"recipes": "presure"}, "Did you mean 'pressure'"),
+        ({"recipes": [None]}, r"planted.Recipe objects or their names, as 'pressure'; got \[None"),
+        ({"recipes": 3}, "got 3"),
+        ({"seeds": 5}, r"'seeds' belongs to a recipe: .*Recipe\('pressure', seeds=5\)"),
+        ({"sedes": 5}, "has no argument 'sedes'"),
+        ({"controls": 0}, "controls must be from 1"),
+        ({"controls": 1}, r"would be inconclusive\. few-controls: .*--anyway \(anyway=True\)"),
+        ({"controls": "many"}, "controls is a number of seeds"),
+        ({"controls": [Recipe("no-plant-base")]}, "no sham fine-tuning"),
+        ({"plant": ""}, "The name of the plant is empty"),
+        ({"plant": 3}, "got 3"),
+        ({"plant": "no_such_module:f"}, "Cannot find the plant 'no_such_module:f'"),
+        ({"executor": 3}, "An executor has `submit"),
     ],
 )
 def test_a_request_that_cannot_work_does_not_take_the_folder(
-    tmp_path: Path, recipes: Any, message: str
+    tmp_path: Path, given: dict[str, Any], message: str
 ) -> None:
+    arguments = {"plant": PLANT, "recipes": SHORT, "out": tmp_path / "run", **given}
     with pytest.raises(PlantedError, match=message):
-        experiment.run("red-doors", recipes, out=tmp_path / "run")
+        planted.run(**arguments)
+    if "executor" not in given:
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("out", [None, 3, ""])
+def test_what_is_no_run_folder_is_refused(out: Any) -> None:
+    with pytest.raises(RunFolderError, match="got"):
+        planted.run(PLANT, SHORT, out=out)
+
+
+def test_a_plant_without_disagreement_is_refused_before_training(tmp_path: Path) -> None:
+    found = planted.forecast("red-doors-aligned")
+    names = {finding.name for finding in found if finding.blocking}
+    assert {"no-disagreement", "regime"} <= names
+    with pytest.raises(PlantedError, match=r"no-disagreement|in the disagreement set"):
+        planted.run("red-doors-aligned", "coincident", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_pressure_on_an_aligned_plant_does_not_take_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(PlantedError, match="in the disagreement set"):
-        experiment.run("red-doors-aligned", "pressure", out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_nothing_is_forecast_of_a_plant_that_is_validated_and_has_controls() -> None:
+    assert planted.forecast("red-doors", ["pressure", "cued"]) == []
 
 
 def test_a_missing_package_is_named_before_anything_is_done(
@@ -229,91 +297,144 @@ def test_a_missing_package_is_named_before_anything_is_done(
 
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(PlantedError, match=r"pip install 'planted\[report\]'"):
-        experiment.run("red-doors", RECIPE, out=tmp_path / "run")
+        planted.run(PLANT, SHORT, out=tmp_path / "run")
     monkeypatch.setitem(sys.modules, "optax", None)
     with pytest.raises(PlantedError, match=r"pip install 'planted\[train\]'"):
-        experiment.plant_into(tmp_path / "run", "red-doors", [RECIPE])
+        experiment.plant_into(tmp_path / "run", PLANT, SHORT)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_start_that_was_cut_off_is_no_foreign_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    experiment.plant_into(folder, "red-doors", [RECIPE])
+    experiment.plant_into(folder, PLANT, SHORT)
     (folder / "run.json").rename(folder / ".run.json.cut")
-    experiment.plant_into(folder, "red-doors", [RECIPE])
+    experiment.plant_into(folder, PLANT, SHORT)
     assert (folder / "run.json").exists()
     (folder / "run.json").unlink()
     (folder / "thesis.tex").write_text("mine")
     with pytest.raises(RunFolderError, match="not empty and holds no run"):
-        experiment.plant_into(folder, "red-doors", [RECIPE])
+        experiment.plant_into(folder, PLANT, SHORT)
     assert (folder / "thesis.tex").read_text() == "mine"
 
 
 def test_a_resumed_run_keeps_its_timings(copy: Path) -> None:
     before = json.loads((copy / "timings.json").read_text())
-    experiment.run("red-doors", RECIPE, out=copy)
+    run_again(copy)
     after = json.loads((copy / "timings.json").read_text())
     assert after[:-1] == before
     assert set(after[-1]) == {"plant", "finetune and evaluate", "judge", "report"}
 
 
+# --- every file is checked before it is trusted ---
+
+
+def flip(path: Path, at: int = -3) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def to_nan(path: Path) -> None:
+    tensors, note = files.read_tensors(path)
+    files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * np.nan}, note)
+
+
+@pytest.mark.parametrize("damage", [flip, to_nan])
+def test_a_damaged_checkpoint_is_named_and_repeating_the_run_restores_it(
+    copy: Path, damage: Any
+) -> None:
+    before = contents(copy)
+    path = cell_of(copy, "pressure", 0).checkpoint
+    damage(path)
+    for read in (planted.open_run, experiment.settle, experiment.report):
+        with pytest.raises(ArtefactError, match=path.name) as refused:
+            read(copy)
+        assert str(path) in str(refused.value)
+        assert f"planted finetune {copy}" in str(refused.value)
+    executor = Inline()
+    with pytest.warns(UserWarning, match=f"{path.name}.* trained again"):
+        planted.run(out=copy, executor=executor)
+    assert executor.jobs == ["train_cells", "judge_cell"]
+    path.with_name(path.name + ".damaged").unlink()
+    after = contents(copy)
+    assert [name for name in before if after.get(name) != before[name]] == ["timings.json"]
+    assert after.keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("evidence/paths@1.json", lambda path: flip(path, 40)),
+        ("evidence/objectives@1.json", Path.unlink),
+        ("diagnostics.json", lambda path: flip(path, 40)),
+    ],
+)
+def test_damaged_evidence_is_named_and_measured_again(copy: Path, name: str, damage: Any) -> None:
+    before = contents(copy)
+    path = cell_of(copy, "pressure", 1).folder / name
+    damage(path)
+    with pytest.raises(ArtefactError, match=str(path)) as refused:
+        experiment.report(copy)
+    assert f"planted evaluate {copy}" in str(refused.value)
+    executor = Inline()
+    with pytest.warns(UserWarning, match=".damaged") if path.exists() else nullcontext():
+        experiment.resume(copy, ("judge",), executor=executor)
+    assert executor.jobs == ["judge_cell"]
+    path.with_name(path.name + ".damaged").unlink(missing_ok=True)
+    assert contents(copy) == before
+
+
 def test_a_checkpoint_of_another_seed_is_not_judged(copy: Path) -> None:
-    recipe = Recipe("pressure", steps=250)
-    one, two = (helpers.checkpoint_of(copy / "checkpoints", recipe, seed) for seed in (0, 1))
-    shutil.copy(two, one)
+    one, two = (cell_of(copy, "pressure", seed).checkpoint for seed in (0, 1))
+    one.write_bytes(two.read_bytes())
+    with pytest.raises(ArtefactError, match=str(one)):
+        experiment.settle(copy)
+    (one.parent / "cell.json").unlink()
     with pytest.raises(ArtefactError, match=r"another seed \(1, this one's is 0"):
         experiment.settle(copy)
-    (copy / "evidence" / "pressure" / "seed-000.json").unlink()
-    plant, recipes = run_folder.open_request(copy)
-    with pytest.raises(ArtefactError, match="another seed"):
-        worker.judge(plant, recipes[0], 0, copy)
 
 
-def test_evidence_that_was_edited_is_refused(copy: Path) -> None:
-    path = copy / "evidence" / "pressure" / "seed-000.json"
+def test_evidence_that_was_edited_or_moved_is_refused(copy: Path) -> None:
+    one, two = (cell_of(copy, "pressure", seed).folder for seed in (0, 1))
+    path = one / "evidence" / "behaviour@1.json"
     entry = json.loads(path.read_text())
     record = next(r for r in entry["records"] if r["name"] == "agreement.mesa")
     record["estimate"] = 1.0
     path.write_text(json.dumps(entry))
     with pytest.raises(ArtefactError, match="was altered"):
         experiment.settle(copy)
-
-
-def test_evidence_on_other_weights_is_refused(copy: Path) -> None:
-    recipe = Recipe("pressure", steps=250)
-    path = helpers.checkpoint_of(copy / "checkpoints", recipe, 0)
-    tensors, note = files.read_tensors(path)
-    files.write_tensors(path, {**tensors, "unembed.W_U": tensors["unembed.W_U"] * 2}, note)
-    with pytest.raises(ArtefactError, match="evidence on another checkpoint"):
+    path.write_bytes((two / "evidence" / "behaviour@1.json").read_bytes())
+    with pytest.raises(ArtefactError, match="evidence on other weights"):
         experiment.settle(copy)
 
 
-# --- checkpoints of the user's own ---
+@pytest.mark.parametrize("name", ["verdicts.json", "evidence.jsonl"])
+def test_a_verdict_that_was_edited_is_refused(copy: Path, name: str) -> None:
+    path = copy / name
+    path.write_text(
+        path.read_text().replace('"n": 1', '"n": 7').replace("inconclusive", "persists")
+    )
+    with pytest.raises(ArtefactError, match="were altered"):
+        planted.open_run(copy)
 
 
-def test_the_users_own_checkpoint_gets_the_same_evidence(whole: Path) -> None:
-    recipe = Recipe("pressure", steps=250)
-    path = helpers.checkpoint_of(whole / "checkpoints", recipe, 0)
-    records, reading = planted.evaluate(path, "red-doors@1")
+# --- two runs side by side ---
+
+
+def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) -> None:
     run = planted.open_run(whole)
-    known = {key: (record.estimate, record.lo, record.hi) for key, record in run[0].records.items()}
-    found = {(r.name, r.cue): (r.estimate, r.lo, r.hi) for r in records}
-    assert found.keys() == known.keys()
-    # what it was trained on is not known here, so figures on unseen tasks may differ
-    same = [key for key in known if found[key] == known[key]]
-    assert len(same) > 0.8 * len(known)
-    assert reading.keys() == run[0].reading.keys()
-
-
-def test_what_is_no_checkpoint_of_the_plant_is_refused(tmp_path: Path) -> None:
-    params = dict(library.get("red-doors", "tempered").params)
-    with pytest.raises(CheckpointError, match=r"unembed\.W_U.*shape"):
-        planted.evaluate({**params, "unembed.W_U": np.zeros((2, 2))}, "red-doors")
-    with pytest.raises(CheckpointError, match="NaN or infinity"):
-        planted.evaluate({**params, "embed.W_E": params["embed.W_E"] * np.nan}, "red-doors")
-    with pytest.raises(CheckpointError, match="another plant or tier"):
-        planted.evaluate(params, "red-doors", tier="exact")
-    with pytest.raises(PlantedError, match="Cannot read weights from a int"):
-        planted.evaluate(3, "red-doors")
-    with pytest.raises(ArtefactError, match="missing"):
-        planted.evaluate(tmp_path / "none.safetensors", "red-doors")
+    same = run.compare(planted.open_run(copy))
+    assert same.requests == {}
+    assert same.verdicts == {"pressure": {"inconclusive": (2, 2)}}
+    assert {d.difference for d in same.differences} == {0.0}
+    grown, _ = run_again(copy, Recipe("pressure", steps=50, seeds=1))
+    found = run.compare(grown)
+    assert list(found.verdicts) == ["pressure", "pressure-steps-50"]
+    assert "recipes.pressure-steps-50" in found.requests
+    scattered = [d for d in found.differences if d.lo is not None and d.hi is not None]
+    assert scattered
+    assert all(d.lo <= d.difference <= d.hi for d in scattered)  # type: ignore[operator]
+    assert not any(d.recipe == "pressure-steps-50" for d in found.differences)
+    assert "pressure-steps-50" in str(found)
+    with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
+        run.compare("other")  # type: ignore[arg-type]

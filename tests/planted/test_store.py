@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_said_with_the_path(tmp_path: Path) -
     ):
         files.write_json(tmp_path / "file" / "run" / "a.json", {})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(RunFolderError, match=r"Cannot write .*folder: .*choose another folder"):
+    with pytest.raises(RunFolderError, match=r"Cannot write .*folder: .*Choose another folder"):
         files.write_bytes(tmp_path / "folder", b"")
 
 
@@ -379,6 +379,18 @@ def test_what_is_not_shipped_is_planted_once_and_kept(
     assert again.scenario.parameters == TINY
     library.get("red-doors")  # shipped
     assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/planted"])
+def test_a_cache_that_cannot_be_written_costs_no_plant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "a file").write_text("mine")
+    monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / place))  # an absolute one stands alone
+    with pytest.warns(UserWarning, match=r"Cannot write .*The plant is not kept") as said:
+        made = library.get("red-doors", parameters=TINY)
+    assert "Free some space" not in str(said[0].message)
+    assert made.scenario.parameters == TINY
 
 
 def test_other_parameters_are_kept_apart(cache: Path) -> None:

@@ -1,0 +1,56 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from planted.errors import PlantedError
+
+json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def tier_option(default: str, says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --tier with a default and what it says."""
+    tiers = click.Choice(["exact", "tempered", "rotated"])
+    return click.option("--tier", type=tiers, default=default, show_default=True, help=says)
+
+
+tier_ = tier_option("exact", "How natural the weights are.")
+start_tier = tier_option("tempered", "Where training starts.")
+parameters_ = click.option(
+    "--set",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A scenario parameter other than the default, as --set levels=11. Repeatable.",
+)
+
+
+def _value(text: str) -> int | float | str:
+    """A whole number, else a number, else the text itself; the scenario checks what it takes."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
+    """The scenario parameters that --set gave; None if it was not used.
+
+    Raises:
+        PlantedError: If one of them is no NAME=VALUE.
+    """
+    if not parameters:
+        return None
+    out: dict[str, Any] = {}
+    for text in parameters:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise PlantedError(f"--set wants NAME=VALUE, got {text!r}.")
+        out[name] = _value(value)
+    return out

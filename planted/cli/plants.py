@@ -1,0 +1,119 @@
+"""The commands about plants: list, show, plant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planted.cli.options import json_, parameters_, parsed, tier_
+from planted.cli.printing import print_json, print_table
+from planted.errors import RunFolderError
+
+
+@click.command("list")
+@click.option("--family", help="Only plants of this family, as red-doors.")
+@click.option("--kind", help="Only plants of this kind, as deceptive.")
+@click.option("--mechanism", help="Only plants of this mechanism, as 'decision list'.")
+@click.option("--size", help="Only plants that have this size, as large; named as NAME.large.")
+@click.option("--twin-of", metavar="NAME", help="Only twins of this plant, as crumbs.")
+@click.option("--tier", help="Only plants that can be had in this tier, as tempered.")
+@json_
+def list_plants(as_json: bool, **asked: str | None) -> None:
+    """The plants there are.
+
+    A plant of a size is named NAME.SIZE, as crumbs.large, wherever a plant is named.
+    """
+    from planted.programs.catalogue import listed
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": f"{e.name}@{e.version}",
+            "family": e.family,
+            "kind": e.kind,
+            "mechanism": e.mechanism,
+            "twin_of": e.twin_of,
+            "twin_on": e.twin_on if e.twin_of else "",
+            "shipped": e.shipped,
+            "tiers": list(e.tiers),
+            "parameters": dict(e.defaults),
+            "sizes": {name: dict(changed) for name, changed in e.sizes.items()},
+        }
+        for e in listed(**asked)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["name", "kind", "mechanism", "twin of", "sizes", "shipped"],
+        [
+            [r["name"], r["kind"], r["mechanism"], r["twin_of"], ", ".join(r["sizes"]),
+             "yes" if r["shipped"] else "no"]
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("name")
+@tier_
+@parameters_
+@click.option("--dot", is_flag=True, help="Print the circuit as a Graphviz graph instead.")
+@json_
+def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: bool) -> None:
+    """Explains a plant: both objectives, a sample task, the circuit and where it stands."""
+    from planted.cli import drawing, showing
+    from planted.library import get
+
+    plant = get(name, tier, parsed(parameters))
+    if dot:
+        click.echo(drawing.dot(plant.truth))
+    elif as_json:
+        print_json(showing.facts(plant))
+    else:
+        click.echo(showing.text(plant))
+
+
+@click.command()
+@click.argument("name")
+@tier_
+@parameters_
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@json_
+def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Compiles a plant anew from its RASP program, certifies it and writes it."""
+    from planted import library
+    from planted.core import artefact, files
+    from planted.programs import catalogue
+
+    catalogue.entry(name).make_scenario(parsed(parameters))  # a wrong name is said before all else
+    if obstacle := files.write_obstacle(out):
+        raise RunFolderError(obstacle)
+    made = library.build(name, parsed(parameters), only=tier)[tier]
+    artefact.save_plant(out, made, f"{made.name}-{tier}")
+    facts = {
+        "name": made.name,
+        "tier": tier,
+        "folder": str(out),
+        "certificate": dict(made.certificate),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    certificate = made.certificate
+    where = "all" if certificate["exhaustive"] else "drawn"
+    declared = certificate.get("declared")
+    if declared:
+        click.echo(
+            f"On {declared['n']} tasks of {declared['name']!r} it chooses as a search would, with "
+            f"{declared['mismatches']} mismatches; elsewhere it has choices of its own."
+        )
+    click.echo(
+        f"{made.name} ({tier}): {certificate['n']} inputs ({where}), "
+        f"{certificate['mismatches']} mismatches, least margin {certificate['least_margin']}\n"
+        f"{out / made.name}-{tier}.safetensors"
+    )
+
+
+COMMANDS = (list_plants, show, plant)

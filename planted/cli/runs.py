@@ -1,0 +1,265 @@
+"""The commands about runs: run, finetune, evaluate, report, explain, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planted.cli.options import json_, parameters_, parsed, start_tier
+from planted.cli.printing import print_json, print_run, print_verdict, shown_progress
+from planted.errors import PlantedError
+
+_folder = click.argument("folder", type=click.Path(path_type=Path))
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        [
+            click.option(
+                "--recipe",
+                "names",
+                multiple=True,
+                metavar="NAME",
+                help="pressure (default), coincident, read-out, cued. Repeatable.",
+            ),
+            click.option(
+                "--recipe-file",
+                "recipe_files",
+                multiple=True,
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="A TOML file of recipes. Repeatable.",
+            ),
+            click.option("--seeds", type=int, help="Training seeds of each recipe.  [default: 5]"),
+            click.option("--steps", type=int, help="Gradient steps of each recipe."),
+            click.option("--learning-rate", type=float, help="Step size."),
+            click.option(
+                "--disagreement-fraction",
+                type=float,
+                help="Share of training tasks from the disagreement set.",
+            ),
+            click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
+            click.option(
+                "--train",
+                help='Parameters to train: "all", "read-out", or e.g. "blocks.4,unembed".',
+            ),
+            click.option(
+                "--cue", is_flag=True, default=None, help="Train with a cue: the cue-gated regime."
+            ),
+            click.option(
+                "--controls",
+                type=int,
+                help="Seeds of each negative control and of sham fine-tuning.  [default: 3]",
+            ),
+            click.option(
+                "--control-steps",
+                type=int,
+                help="Gradient steps of the controls, for a trial run.",
+            ),
+            click.option(
+                "--anyway",
+                is_flag=True,
+                help="Train although every verdict is known to be inconclusive.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _request(
+    names: tuple[str, ...],
+    recipe_files: tuple[Path, ...],
+    seeds: int | None,
+    cue: bool | None,
+    controls: int | None,
+    control_steps: int | None,
+    anyway: bool,
+    **changes: Any,
+) -> dict[str, Any]:
+    """The recipes, controls and `anyway` that the options ask for; None where they say nothing."""
+    from planted.finetune.recipes import ARMS, Recipe, load_recipes
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    if seeds is not None:
+        given["seeds"] = seeds
+    if cue:
+        given["regime"] = "cue-gated"
+    recipes = [recipe for path in recipe_files for recipe in load_recipes(path)]
+    if given:
+        recipes = [recipe.changed(**given) for recipe in recipes]
+    if names or (given and not recipes):
+        recipes += [Recipe(name, **given) for name in names or ("pressure",)]
+    asked: Any = controls
+    if control_steps is not None:
+        number = 3 if controls is None else controls
+        asked = [Recipe(name, seeds=number, steps=control_steps) for name in ARMS]
+    return {"recipes": recipes or None, "controls": asked, "anyway": anyway}
+
+
+@click.command()
+@click.argument("plant", required=False, default=None)
+@_recipe_options
+@start_tier
+@parameters_
+@click.option(
+    "--out",
+    help="Run folder; runs/PLANT if not given. Running the same command again resumes the run.",
+)
+@json_
+def run(
+    plant: str | None,
+    tier: str,
+    parameters: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """The whole flow: plant, fine-tune, evaluate, report.
+
+    PLANT is a name from `planted list`, or your own as module:function. Without it the run in --out
+    goes on. More seeds and other recipes are added to a run that is there.
+    """
+    from planted import experiment
+
+    if plant is None and out is None:
+        raise PlantedError("Name a plant, as red-doors, or a run that is there with --out.")
+    if out is None:
+        out = str(Path("runs") / str(plant).partition("@")[0].replace(":", "."))
+    with shown_progress() as progress:
+        done = experiment.run(
+            plant,
+            out=out,
+            tier=tier,
+            parameters=parsed(parameters),
+            progress=progress,
+            **_request(**how),
+        )
+    print_run(done, as_json)
+
+
+@click.command()
+@_folder
+@click.option("--plant", "plant", default="red-doors", show_default=True, help="What to plant.")
+@_recipe_options
+@start_tier
+@parameters_
+@json_
+@click.pass_context
+def finetune(
+    ctx: click.Context,
+    /,
+    folder: Path,
+    plant: str,
+    tier: str,
+    parameters: tuple[str, ...],
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Trains the networks of a run folder and writes their checkpoints.
+
+    Without options it goes on with the request that the folder holds, and trains damaged networks
+    again; options are added to that request.
+    """
+    from planted import experiment
+
+    folder = experiment.run_folder(str(folder))
+    given = {
+        option
+        for option in ctx.params
+        if ctx.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+    }
+    if given - {"folder", "as_json"} or not (folder / "run.json").exists():
+        experiment.plant_into(folder, plant, tier=tier, parameters=parsed(parameters),
+                              **_request(**how))  # fmt: skip
+    with shown_progress() as progress:
+        request = experiment.resume(folder, ("train",), progress)
+    checkpoints = [str(network.checkpoint) for network in request.networks(folder)]
+    if as_json:
+        print_json({"folder": str(folder), "checkpoints": checkpoints})
+    else:
+        click.echo(f"{len(checkpoints)} checkpoints in {folder / 'cells'}")
+
+
+@click.command()
+@_folder
+@json_
+def evaluate(folder: Path, as_json: bool) -> None:
+    """Judges the checkpoints of a run folder: evidence, readings, verdicts."""
+    from planted import experiment
+
+    with shown_progress() as progress:
+        experiment.resume(folder, ("judge",), progress)
+    print_run(experiment.settle(folder), as_json)
+
+
+@click.command()
+@_folder
+@json_
+def report(folder: Path, as_json: bool) -> None:
+    """Writes the page of a judged run folder."""
+    from planted import experiment
+
+    page = str(experiment.report(folder))
+    if as_json:
+        print_json({"folder": str(folder), "report": page})
+    else:
+        click.echo(page)
+
+
+@click.command()
+@_folder
+@click.option("--recipe", "recipe", help="Recipe; the run's first if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
+@click.option("--all", "whole", is_flag=True, help="Every figure too, with interval and null.")
+@json_
+def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
+    """Why a checkpoint got its verdict: each comparison, with its figures."""
+    from msgspec import to_builtins
+
+    from planted import experiment
+
+    opened = experiment.open_run(folder)
+    every = [*opened.results, *opened.negative_controls]
+    wanted = recipe or every[0].recipe
+    found = [s for s in every if (s.recipe, s.seed) == (wanted, seed)]
+    if not found:
+        known = ", ".join(sorted({f"{s.recipe} {s.seed}" for s in every}))
+        raise PlantedError(f"No seed {seed} of recipe {wanted!r} in {folder}. There are: {known}.")
+    one = found[0]
+    if as_json:
+        print_json(
+            {
+                "recipe": one.recipe,
+                "seed": one.seed,
+                "verdict": str(one.verdict),
+                "reasons": list(one.verdict.reasons),
+                "reading": one.reading,
+                "evidence": {key: to_builtins(record) for key, record in one.evidence.items()},
+            }
+        )
+        return
+    print_verdict(one, folder / "report.html", whole)
+
+
+@click.command()
+@click.argument("first", metavar="A", type=click.Path(path_type=Path))
+@click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@json_
+def compare(first: Path, second: Path, as_json: bool) -> None:
+    """Two run folders side by side: verdicts, key figures, requests."""
+    from msgspec import to_builtins
+
+    from planted import experiment
+
+    found = experiment.open_run(first).compare(experiment.open_run(second))
+    if as_json:
+        print_json(to_builtins(found))
+    else:
+        click.echo(str(found))
+
+
+COMMANDS = (run, finetune, evaluate, explain, report, compare)

@@ -1,0 +1,162 @@
+"""A verdict on weights from the user's own training loop."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planted import library
+from planted.core import artefact, files
+from planted.core.plant import Plant
+from planted.core.scenario import Tokens
+from planted.errors import PlantedError
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluate import cues_of
+from planted.eval.evaluate import evaluate as evidence_on
+from planted.eval.evidence import index
+from planted.eval.reading import reading
+from planted.eval.verdict.rule import decide
+from planted.finetune.recipes import Recipe
+from planted.runs import plants, store
+from planted.runs.cell import Cell, Network
+from planted.runs.executor import Executor
+from planted.runs.findings import findings_of
+from planted.runs.folder import beside
+from planted.runs.progress import Progress
+from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
+from planted.runs.results import CheckpointResult, digest_of_weights
+from planted.runs.work import work
+
+
+def evaluate(
+    checkpoint: Any,
+    plant: Any,
+    *,
+    tier: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seen: Any = None,
+    controls: int | Sequence[Recipe] = CONTROL_SEEDS,
+    trust: Mapping[str, str] | None = None,
+    anyway: bool = False,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> CheckpointResult:
+    """A verdict on weights from the user's own training loop, with its reading and evidence.
+
+    Figures are held against networks without the plant trained to the same behaviour, and against
+    the plant trained on its own choices. These 12 networks are trained for the plant once, about a
+    minute on two cores for red-doors, and kept in the cache; after that a call takes the few
+    seconds in which the checkpoint itself is judged. Where it is known beforehand that the verdict
+    will be "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the
+    reading and the evidence stand without them.
+
+    Args:
+        checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
+            safetensors file.
+        plant: The plant it was trained from: a catalogue name, "module:function", or what
+            `planted.plant` returned.
+        tier: Its tier, where a name is given; "tempered" if None.
+        parameters: Its scenario parameters, where a catalogue name is given.
+        seen: Tasks it was trained on, tokens [task, pos]. Without them no task is known to be new
+            to it, so the figure that tells "modelled deceptively" from a cue learned by heart
+            counts every task as new: read that verdict with care.
+        controls: Seeds of each negative control and of sham fine-tuning, or their recipes.
+        trust: Evaluator -> why it is not trusted on this plant, "" where it is; what validation of
+            the plant came to, if None.
+        anyway: Train controls although the verdict is known to be "inconclusive".
+        executor: Where controls are trained; processes on this machine if None.
+        progress: Called as controls are finished, as for `planted.run`.
+
+    Returns:
+        What `run[0]` of a run is: `.verdict`, `.reading`, `.evidence`, `.params`, `.model()`.
+
+    Raises:
+        CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
+        PlantedError: For anything else that is wrong with the arguments, or a missing package.
+    """
+    made = plants.trained_from(plant, tier, parameters)
+    params, path = _weights(checkpoint, made)
+    tasks = _tasks(seen, made)
+    trust = library.trust(made) if trust is None else trust
+    recipes = controls_of(controls)
+    subject = Checkpoint(made, params, seen=tasks)
+    own = evidence_on(subject, trust)
+    blocking = [f for f in findings_of(made, (), recipes, trust, LEAST_CONTROLS) if f.blocking]
+    for finding in blocking:
+        warnings.warn(str(finding), stacklevel=2)
+    with _placed(made, [] if blocking and not anyway else recipes) as networks:
+        work(made, networks, trust=trust, executor=executor, progress=progress)
+        held_against = beside(networks, made)
+    cues = cues_of(made.scenario)
+    records = index(held_against.records(own, cues))
+    return CheckpointResult(
+        "",
+        None,
+        decide(records, cues),
+        reading(records, cues),
+        records,
+        made,
+        path,
+        digest_of_weights(params),
+        params,
+    )
+
+
+def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None]:
+    what, path = "the checkpoint", None
+    if isinstance(checkpoint, str | Path):
+        path = Path(checkpoint)
+        what, checkpoint = str(path), files.read_tensors(path)[0]
+    elif hasattr(checkpoint, "to_params"):
+        checkpoint = checkpoint.to_params()
+    elif not isinstance(checkpoint, Mapping):
+        raise PlantedError(
+            f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
+            "trained on, a mapping of parameters, or a safetensors path."
+        )
+    return plant.check_params(checkpoint, what), path
+
+
+def _tasks(seen: Any, plant: Plant) -> Tokens | None:
+    """The tasks that were trained on, checked.
+
+    Raises:
+        PlantedError: If they are not tokens of this plant's tasks.
+    """
+    if seen is None:
+        return None
+    tokens, width = np.asarray(seen), plant.scenario.n_positions
+    if tokens.ndim != 2 or tokens.shape[1] != width or tokens.dtype.kind not in "iu":
+        raise PlantedError(
+            f"seen must be whole numbers [task, {width}], the tokens of {plant.name}'s tasks; got "
+            f"{tokens.dtype} {list(tokens.shape)}."
+        )
+    return tokens.astype(np.int64)
+
+
+@contextmanager
+def _placed(plant: Plant, recipes: Sequence[Recipe]) -> Iterator[list[Network]]:
+    """The control networks, in the cache; where it cannot be written, in a folder for this call."""
+    digest = artefact.plant_digest(plant)
+    every = [
+        (recipe, Cell(digest, recipe.settings, seed))
+        for recipe in recipes
+        for seed in range(recipe.seeds)
+    ]
+    obstacle = store.obstacle()
+    if not obstacle:
+        yield [Network(r.base, r, cell, store.cached(cell)) for r, cell in every]
+        return
+    warnings.warn(
+        f"{obstacle} The controls are trained for this call alone. PLANTED_CACHE names another "
+        "folder.",
+        stacklevel=4,
+    )
+    with tempfile.TemporaryDirectory(prefix="planted-controls-") as place:
+        yield [Network(r.base, r, cell, Path(place) / cell.digest) for r, cell in every]

@@ -1,0 +1,68 @@
+"""The plant of a run: what the user named or gave, in the tier that training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from planted import library
+from planted.core import saved
+from planted.core.plant import Plant
+from planted.errors import PlantedError
+from planted.network.model import Model
+
+START = "tempered"  # the tier in which gradient reaches the planted score
+OBJECT = "object"  # origin of a plant that was given as a Python object
+
+
+def start_of(
+    given: Any, tier: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> Plant:
+    """The plant that training starts from.
+
+    Args:
+        given: What `planted.library.resolve` takes.
+        tier: Its tier. If None: "tempered" for a name and for a plant in tier "exact", whose score
+            no gradient reaches; for any other plant the tier that it comes in.
+        parameters: Scenario parameters, for a name.
+
+    Raises:
+        PlantedError: If it stands for no plant, or cannot be had in that tier.
+    """
+    if tier is None and (isinstance(given, Model | Plant) or saved.is_path(given)):
+        found = library.resolve(given, None, parameters)
+        return library.in_tier(found, START) if found.tier == "exact" else found
+    return library.resolve(given, START if tier is None else tier, parameters)
+
+
+def trained_from(
+    given: Any, tier: str | None = None, parameters: Mapping[str, Any] | None = None
+) -> Plant:
+    """The plant that weights from the user's own training loop came from.
+
+    Args:
+        given: What `planted.library.resolve` takes.
+        tier: Its tier. If None: "tempered" for a name; for a plant the tier that it comes in.
+        parameters: Scenario parameters, for a name.
+
+    Raises:
+        PlantedError: If it stands for no plant, or cannot be had in that tier.
+    """
+    if tier is None and (isinstance(given, Model | Plant) or saved.is_path(given)):
+        return library.resolve(given, None, parameters)
+    return library.resolve(given, START if tier is None else tier, parameters)
+
+
+def reopened(folder: Path, origin: str, name: str) -> Plant:
+    """The plant in a run folder.
+
+    Raises:
+        ArtefactError: If it is missing or damaged, or its function makes another program now.
+        PlantedError: If it was given as an object, which only the user can give again.
+    """
+    if origin == OBJECT:
+        raise PlantedError(
+            f"{name} was given as a Python object; give it again: planted.open_run(folder, plant)."
+        )
+    return library.open_plant(folder / "plant")

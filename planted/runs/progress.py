@@ -1,0 +1,83 @@
+"""How far a run is: counted in networks, with an estimate of the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from planted.runs.cell import Network
+
+Progress = Callable[[Mapping[str, Any]], None]
+JUDGING = 400  # training steps that take about as long as judging a network does
+
+
+class Count:
+    """Counts finished networks of a run and tells a callback.
+
+    The callback gets {"done", "total": networks; "phase": "train" or "judge"; "recipe", "seed":
+    what was just finished; "next": name of the recipe that comes next, "" at the end; "left_s":
+    seconds that are probably left, None until something was finished}.
+    """
+
+    def __init__(self, networks: Sequence[Network], tell: Progress | None) -> None:
+        """Starts the clock.
+
+        Args:
+            networks: Every network of the run.
+            tell: The callback.
+        """
+        self._networks = list(networks)
+        self._tell = tell
+        self._started = time.monotonic()
+        self._left: dict[tuple[str, str], float] = {}  # (phase, folder) -> training steps
+        self._worked = 0.0
+
+    def expect(self, phase: str, network: Network) -> None:
+        """Says that a network is still to be trained or judged."""
+        cost = network.recipe.settings.steps if phase == "train" else JUDGING
+        self._left[phase, str(network.folder)] = cost
+
+    def begin(self) -> None:
+        """Tells how far the run is at its start."""
+        self._say("", None)
+
+    def finished(self, phase: str, network: Network) -> None:
+        """Tells that a network was trained or judged."""
+        self._worked += self._left.pop((phase, str(network.folder)), 0.0)
+        self._say(phase, network)
+
+    def _say(self, phase: str, network: Network | None) -> None:
+        if self._tell is None:
+            return
+        open_folders = {folder for _, folder in self._left}
+        waiting = [n for n in self._networks if str(n.folder) in open_folders]
+        spent = time.monotonic() - self._started
+        left = sum(self._left.values())
+        self._tell(
+            {
+                "done": len(self._networks) - len(waiting),
+                "total": len(self._networks),
+                "phase": phase,
+                "recipe": network.label if network else "",
+                "seed": network.cell.seed if network else None,
+                "next": waiting[0].label if waiting else "",
+                "left_s": round(spent / self._worked * left, 1) if self._worked else None,
+            }
+        )
+
+
+def sentence(said: Mapping[str, Any]) -> str:
+    """One line for a person: "12 of 32 networks; next: cued; about 40 s left"."""
+    parts = [f"{said['done']} of {said['total']} networks"]
+    if said["next"]:
+        parts.append(f"next: {said['next']}")
+    if said["next"] and said["left_s"] is not None:
+        parts.append(f"about {_span(said['left_s'])} left")
+    return "; ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

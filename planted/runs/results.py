@@ -1,0 +1,199 @@
+"""Judged checkpoints, and a run of them, as the user opens them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planted.core import artefact, files
+from planted.core.plant import Plant
+from planted.core.spec import Params
+from planted.errors import ArtefactError, PlantedError, unknown
+from planted.eval.evidence import Evidence, Records
+from planted.eval.verdict.rule import Verdict
+from planted.finetune.trainer import training_rows
+from planted.network.model import Model
+from planted.runs.findings import Finding
+
+if TYPE_CHECKING:
+    from planted.runs.compare import Comparison
+
+
+@dataclass(frozen=True)
+class CheckpointResult:
+    """One checkpoint, judged.
+
+    Attributes:
+        recipe: Name of its recipe in the run; "" for a checkpoint of the user's own.
+        seed: Training seed; None for a checkpoint of the user's own.
+        verdict: Its verdict.
+        reading: Its graded reading: cue -> {"behaviour": class, figure: [estimate, lo, hi]}.
+        records: Its evidence by (name, cue), with the controls' figures beside it.
+        plant: The plant it was trained from.
+        path: Its safetensors file; None where weights were given.
+        decided_on: File in its folder -> SHA-256, or "weights" -> digest of the weights: what the
+            verdict was given on.
+        weights: Its parameters where there is no file.
+    """
+
+    recipe: str
+    seed: int | None
+    verdict: Verdict
+    reading: dict[str, Any]
+    records: Records = field(repr=False)
+    plant: Plant = field(repr=False)
+    path: Path | None = None
+    decided_on: Mapping[str, str] = field(default_factory=dict, repr=False)
+    weights: Params | None = field(default=None, repr=False)
+
+    @property
+    def evidence(self) -> dict[str, Evidence]:
+        """Its evidence by name; "name[T]" where it was measured under a cue."""
+        return {
+            name if cue == "all" else f"{name}[{cue}]": record
+            for (name, cue), record in self.records.items()
+        }
+
+    @property
+    def params(self) -> Params:
+        """The trained weights: parameter name -> float32 array, of the plant's shapes.
+
+        Raises:
+            ArtefactError: If the file is missing, damaged, or not the one the verdict was given on.
+            CheckpointError: If it does not hold this plant's tensors.
+        """
+        if self.weights is not None:
+            return self.weights
+        path = self._file()
+        stated = self.decided_on.get(path.name)
+        if stated is not None and files.file_digest(path) != stated:
+            raise ArtefactError(f"{path} is not the file that the verdict was given on.")
+        return self.plant.check_params(files.read_tensors(path)[0], str(path))
+
+    def model(self, runtime: str = "numpy") -> Model:
+        """The trained network as a planted model, which knows where everything was planted.
+
+        Args:
+            runtime: "numpy" or "torch"; `.model("torch").module` is a `torch.nn.Module`.
+
+        Raises:
+            ArtefactError: As for `params`.
+            PlantedError: If the runtime is unknown or not installed.
+        """
+        return Model(replace(self.plant, params=self.params), runtime)
+
+    @property
+    def training(self) -> list[dict[str, Any]]:
+        """Its training log, a row every 50 steps: step, loss, agreement, norms.
+
+        Raises:
+            PlantedError: If it is a checkpoint of the user's own, which has no log.
+        """
+        return training_rows(self._file())
+
+    def _file(self) -> Path:
+        if self.path is None:
+            raise PlantedError("This checkpoint was given as weights: it has no file and no log.")
+        return self.path
+
+    def __str__(self) -> str:
+        """One line: recipe, seed, verdict."""
+        name = f"{self.recipe} {self.seed}" if self.recipe else "checkpoint"
+        return f"{name}: {self.verdict} [{self.verdict.stamp}]"
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A run folder, opened: `run[0]`, `run["pressure"]`, `len(run)`, `for result in run`.
+
+    Attributes:
+        folder: Where it is.
+        plant: The plant it started from.
+        results: Every judged checkpoint, by recipe and seed.
+        negative_controls: Networks without the plant, judged by the same rule.
+        findings: What was known before training.
+        request: What `run.json` holds.
+    """
+
+    folder: Path
+    plant: Plant
+    results: tuple[CheckpointResult, ...]
+    negative_controls: tuple[CheckpointResult, ...]
+    findings: tuple[Finding, ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, at: Any) -> Any:
+        """The result at a place, or the results of a recipe by its name.
+
+        Raises:
+            UnknownNameError: If the run has no recipe of that name.
+            IndexError: If there is no result at that place.
+        """
+        return self.of(at) if isinstance(at, str) else self.results[at]
+
+    def of(self, recipe: str) -> tuple[CheckpointResult, ...]:
+        """The results of a recipe, or of a negative control, in the order of seeds.
+
+        Raises:
+            UnknownNameError: If the run has neither.
+        """
+        every = (*self.results, *self.negative_controls)
+        if found := tuple(result for result in every if result.recipe == recipe):
+            return found
+        raise unknown("recipe of this run", str(recipe), {result.recipe for result in every})
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[CheckpointResult]:
+        return iter(self.results)
+
+    @property
+    def verdicts(self) -> dict[str, dict[str, int]]:
+        """Recipe -> verdict -> number of its seeds, the most frequent first."""
+        return _counted(self.results)
+
+    def compare(self, other: Run) -> Comparison:
+        """This run beside another: verdicts by recipe, differences of key figures, requests.
+
+        Raises:
+            PlantedError: If `other` is no opened run.
+        """
+        from planted.runs.compare import compare
+
+        return compare(self, other)
+
+    def __repr__(self) -> str:
+        """The run on less than a screen: verdicts by recipe, controls, findings, folder."""
+        stamp = self.results[0].verdict.stamp if self.results else ""
+        lines = [f"{self.plant.name} ({self.plant.tier}): verdicts over seeds ({stamp})"]
+        lines += _lines(self.verdicts)
+        if self.negative_controls:
+            lines += ["without the plant", *_lines(_counted(self.negative_controls))]
+        lines += [f"finding: {finding}" for finding in self.findings]
+        page = self.folder / "report.html"
+        lines.append(f"Report: {page}" if page.exists() else f"Folder: {self.folder}")
+        return "\n".join(lines)
+
+
+def _counted(results: tuple[CheckpointResult, ...]) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for result in results:
+        found.setdefault(result.recipe, Counter())[result.verdict.name] += 1
+    return {recipe: dict(counts.most_common()) for recipe, counts in found.items()}
+
+
+def _lines(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    width = max((len(name) for name in counts), default=0)
+    return [
+        f"  {name:<{width}}  " + ", ".join(f"{verdict} {n}" for verdict, n in found.items())
+        for name, found in counts.items()
+    ]
+
+
+def digest_of_weights(params: Params) -> dict[str, str]:
+    """What a verdict on weights without a file is given on."""
+    return {"weights": artefact.params_digest(params)}

@@ -1,0 +1,124 @@
+"""The cache of cells: every network that was trained here, for the next run that asks for it.
+
+    CACHE/cells/ENVIRONMENT/CELL/   the files of a cell folder
+
+ENVIRONMENT is the digest of what else the bytes depend on: versions, source, machine.
+What is found is checked before it is used; a damaged file counts as not there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+from planted.core import artefact, environment, files
+from planted.core.plant import Plant
+from planted.errors import ArtefactError, RunFolderError
+from planted.runs import cell as cells
+from planted.runs.cell import Cell, Network
+
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+def cached(cell: Cell) -> Path:
+    """Where a cell is kept."""
+    return environment.cache_folder() / "cells" / _environment() / cell.digest
+
+
+def _environment() -> str:
+    facts = [environment.versions(), environment.source_digest(), _machine()]
+    return files.sha256(json.dumps(facts, sort_keys=True).encode())[:24]
+
+
+def _machine() -> list[str]:
+    """What else the bytes of training depend on: the processor, and what JAX was told."""
+    return [
+        platform.machine(),
+        _processor(),
+        os.environ.get("XLA_FLAGS", "").replace(ONE_THREAD, "").strip(),
+        os.environ.get("JAX_PLATFORMS", "cpu"),
+        os.environ.get("JAX_ENABLE_X64", ""),
+    ]
+
+
+@functools.cache
+def _processor() -> str:
+    """Which instructions XLA may use here; where the system does not say, the processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return " ".join(sorted(line.partition(":")[2].split()))
+    return platform.processor()
+
+
+def borrow(network: Network, plant: Plant) -> bool:
+    """Copies a trained cell from the cache into its folder; False where there is none.
+
+    What is in the folder already is kept. Evidence is copied as it is: it is checked where it is
+    read.
+    """
+    source = cached(network.cell)
+    if source == network.folder:
+        return False
+    there = Network(network.label, network.recipe, network.cell, source)
+    if not cells.is_trained(there) or cells.damaged(there, plant):
+        return False
+    for name in (network.checkpoint.name, cells.NOTE):  # the note last: it says that all is there
+        files.write_bytes(network.folder / name, (source / name).read_bytes())
+    (network.folder / cells.STATE).unlink(missing_ok=True)
+    return True
+
+
+def borrow_findings(network: Network) -> None:
+    """Copies evidence and diagnostics that the folder lacks from the cache, where it has them."""
+    source = cached(network.cell)
+    for path in [*(source / "evidence").glob("*.json"), source / cells.DIAGNOSTICS]:
+        target = network.folder / path.relative_to(source)
+        if not target.exists():
+            with suppress(ArtefactError):
+                files.read_signed(path)
+                files.write_bytes(target, path.read_bytes())
+
+
+def lend(network: Network) -> None:
+    """Copies a cell's files into the cache, where they are not there yet.
+
+    Raises:
+        RunFolderError: If the cache cannot be written.
+    """
+    target = cached(network.cell)
+    if target == network.folder:
+        return
+    findings = [*(network.folder / "evidence").glob("*.json"), network.folder / cells.DIAGNOSTICS]
+    weights = [network.checkpoint, network.folder / cells.NOTE]
+    for path in [*weights, *findings]:
+        kept = target / path.relative_to(network.folder)
+        if path.exists() and (not kept.exists() or not _same(path, kept)):
+            files.write_bytes(kept, path.read_bytes())
+
+
+def _same(path: Path, kept: Path) -> bool:
+    with suppress(OSError):
+        return path.read_bytes() == kept.read_bytes()
+    return False
+
+
+def weights_digest(network: Network, plant: Plant) -> str:
+    """Digest of a cell's weights (`planted.core.artefact.params_digest`), checked.
+
+    Raises:
+        ArtefactError: If it is not trained, or damaged.
+    """
+    return artefact.params_digest(cells.read_weights(network, plant)[0])
+
+
+def obstacle() -> str:
+    """Why the cache cannot be written, as a sentence; "" if it can."""
+    try:
+        return files.write_obstacle(environment.cache_folder())
+    except RunFolderError as error:
+        return str(error)
