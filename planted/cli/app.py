@@ -198,7 +198,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Base optimiser."),
             click.option(
                 "--train",
-                help='What may move: "all", "read-out", or e.g. "blocks.4,blocks.5,unembed".',
+                help='Parameters to train: "all", "read-out", or e.g. "blocks.4,blocks.5,unembed".',
             ),
             click.option(
                 "--cue", is_flag=True, default=None, help="Train with a cue: the cue-gated regime."
