@@ -47,7 +47,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(plant: Plant, folder: Path, signal: str, seeds: Any = (0,), **how: Any) -> list[Any]:
-    recipe = Recipe("pressure", name="own", signal=signal, **{"steps": PART, **how})
+    recipe = Recipe("pressure", name="own", signal=signal, **{"steps": PART, "batch": 4, **how})
     train_seeds(plant, recipe, seeds, folder)
     return training_rows(checkpoint_of(folder, recipe, seeds[0]))
 
@@ -109,7 +109,7 @@ def test_what_is_not_a_signal_is_refused(
 def test_soft_labels_follow_a_loop_written_here(plant: Plant, tmp_path: Path) -> None:
     """The same steps with parameters as a dict, each tensor by itself."""
     rows = train(plant, tmp_path, "soft-labels", learning_rate=1e-3)
-    settings = Recipe("pressure", signal="soft-labels", steps=PART).settings
+    settings = Recipe("pressure", signal="soft-labels", steps=PART, batch=4).settings
     tokens, values = batches(plant.scenario, settings, 0, 0)
     rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
@@ -328,7 +328,7 @@ def test_a_seed_that_diverges_does_not_cost_the_others_their_work(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own.install(monkeypatch, "signals", soft_labels=own.soft_labels)
-    recipe = Recipe("pressure", name="own", signal="soft-labels", steps=CHUNK + PART)
+    recipe = Recipe("pressure", name="own", signal="soft-labels", steps=CHUNK + PART, batch=4)
     train_seeds(plant, recipe, [0, 2], tmp_path / "sane")
 
     def poisoned(scenario: Any, settings: Any, seed: int, chunk: int) -> Any:

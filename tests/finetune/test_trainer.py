@@ -335,7 +335,7 @@ def test_a_state_left_beside_a_finished_checkpoint_is_removed(
     assert path.read_bytes() == content(trained, recipe, 0)
 
 
-# --- what moves ---
+# --- which parameters are trained ---
 
 
 @pytest.mark.parametrize("train", ["read-out", "embed", "blocks.0,unembed"])
