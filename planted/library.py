@@ -97,7 +97,7 @@ def resolve(
         PlantedError: If it stands for no plant, or has no such parameter.
         ArtefactError: If a saved plant is missing or damaged.
     """
-    if isinstance(given, str) and given and not _is_elsewhere(given):
+    if given and isinstance(given, str) and not addresses.is_address(given) | saved.is_path(given):
         return get(given, "exact" if tier is None else tier, parameters)
     if addresses.is_address(given):
         found = _from_address(given, parameters or {}, tier)
@@ -118,10 +118,6 @@ def resolve(
             f"planted.plant, or the folder of a saved plant; got {given!r}."
         )
     return found if tier is None else in_tier(found, tier)
-
-
-def _is_elsewhere(given: str) -> bool:
-    return addresses.is_address(given) or saved.is_path(given)
 
 
 def _from_address(address: str, arguments: Mapping[str, Any], tier: str | None = None) -> Plant:
