@@ -88,7 +88,12 @@ def work(
     count.begin()
     if to_train or to_judge:
         with opened(executor, len({n.folder for n in to_train} | set(to_judge))) as pool:
-            _Round(plant, trust, pool, count, to_judge).run(networks, to_train)
+            jobs_of_this_call = _Round(plant, trust, pool, count, to_judge)
+            try:
+                jobs_of_this_call.run(networks, to_train)
+            finally:
+                if executor is not None:  # our own processes end with the block
+                    jobs_of_this_call.cancel()
     if caching:
         _lend(networks)
 
@@ -199,9 +204,10 @@ class _Round:
                 "A worker was killed, perhaps because memory is short. What was finished is kept; "
                 f"running the same command again resumes. ({str(error).splitlines()[0]})"
             ) from error
-        finally:
-            for future in self.open:
-                future.cancel()
+
+    def cancel(self) -> None:
+        for future in self.open:
+            future.cancel()
 
     def train(self, network: Network) -> None:
         placed = [(network.cell.seed, network.folder)]
