@@ -23,7 +23,10 @@ Place = tuple[float, float]  # left and top of a node's box
 
 
 def circuit(plant: Plant) -> Markup:
-    """The network from the embeddings (top) to the read-out (bottom), and who reads whom."""
+    """The network from the embeddings (top) to the read-out (bottom), and who reads whom.
+
+    Long because it lays out from top to bottom in one pass, each block below the one before.
+    """
     nodes = list(plant.truth.nodes.values())
     places: dict[str, Place] = {}
     below: list[Markup] = []

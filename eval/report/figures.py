@@ -71,26 +71,39 @@ def training(
         y = Scale(0, 1, top + height, top)
         parts.append(text(LEFT, top - 7, cue_label(cue, cues), "label"))
         parts += y_axis(y, (0, 0.5, 1), LEFT, RIGHT)
-        for side in SIDES:
-            at: list[tuple[float, float, float, float]] = []
-            for step in steps:
-                values = [
-                    row[f"agreement.{cue}"][side]
-                    for found in rows.values()
-                    for row in found
-                    if row["step"] == step and f"agreement.{cue}" in row
-                ]
-                if values:
-                    at.append((x(step), y(min(values)), y(median(values)), y(max(values))))
-            if at:
-                band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
-                parts.append(path(band, f"band {side}", closed=True))
-                parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
+        parts += _agreement(rows, cue, steps, x, y)
     bottom = 20 + len(cues) * (height + GAP) - GAP
     for step, said, anchor in ((0, "0", "middle"), (max(steps), f"{max(steps)} steps", "end")):
         parts.append(text(x(step), bottom + 13, said, anchor=anchor))
     label = f"{recipe}: agreement with both objectives on the disagreement set over training steps"
     return figure(WIDTH, bottom + 18, label, parts)
+
+
+def _agreement(
+    rows: Mapping[int, Sequence[Mapping[str, Any]]],
+    cue: str,
+    steps: Sequence[int],
+    x: Scale,
+    y: Scale,
+) -> list[Markup]:
+    """A band and a line for each objective under one cue."""
+    parts: list[Markup] = []
+    for side in SIDES:
+        at: list[tuple[float, float, float, float]] = []
+        for step in steps:
+            values = [
+                row[f"agreement.{cue}"][side]
+                for found in rows.values()
+                for row in found
+                if row["step"] == step and f"agreement.{cue}" in row
+            ]
+            if values:
+                at.append((x(step), y(min(values)), y(median(values)), y(max(values))))
+        if at:
+            band = [(p[0], p[1]) for p in at] + [(p[0], p[3]) for p in reversed(at)]
+            parts.append(path(band, f"band {side}", closed=True))
+            parts.append(path([(p[0], p[2]) for p in at], f"curve {side}"))
+    return parts
 
 
 # --- the score node -----------------------------------------------------------------------------
@@ -322,13 +335,19 @@ def against_nulls(
         said = f"{recipe}, {cue_label(cue, cues)}"
         shown = said if len(said) <= most else said[: most - 1] + "…"
         parts.append(text(LEFT - 20, top + 10, shown, "label"))
-        nulls = [e.null for e in found if e.null is not None]
-        if nulls:
-            low, high = min(n.lo for n in nulls), max(n.hi for n in nulls)
-            note = f"null: {low:.2f} to {high:.2f}"
-            width = max(2.0, x(high) - x(low))
-            parts.append(rect(x(low), y - 6, width, 12, "null", note, 2))
-        for one in found:
-            value = float(one.estimate or 0)
-            parts.append(dot(x(value), y, 3.2, "see-through", f"{recipe} {cue}: {value:.2f}"))
+        parts += _beside_null(f"{recipe} {cue}", found, x, y)
     return figure(WIDTH, bottom + 18, f"{label} of each seed beside its null", parts)
+
+
+def _beside_null(where: str, found: Sequence[Evidence], x: Scale, y: float) -> list[Markup]:
+    """The range of the null as a bar, and over it a dot for each seed."""
+    parts: list[Markup] = []
+    nulls = [e.null for e in found if e.null is not None]
+    if nulls:
+        low, high = min(n.lo for n in nulls), max(n.hi for n in nulls)
+        note = f"null: {low:.2f} to {high:.2f}"
+        parts.append(rect(x(low), y - 6, max(2.0, x(high) - x(low)), 12, "null", note, 2))
+    for one in found:
+        value = float(one.estimate or 0)
+        parts.append(dot(x(value), y, 3.2, "see-through", f"{where}: {value:.2f}"))
+    return parts

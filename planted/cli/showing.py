@@ -72,16 +72,24 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
         ],
         "edges": [[e.writer, e.reader, e.input] for e in plant.truth.edges],
         "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
-        "sample": {
-            "words": list(scenario.token_strings(sample)[0]),
-            "candidates": [scenario.token_strings(sample)[0][at - 1] for at in scenario.candidates],
-            "line": _whole(scenario, sample),
-            "mesa": scenario.mesa.of(sample)[0].tolist(),
-            "base": scenario.base.of(sample)[0].tolist(),
-            "mesa_choice": int(leftmost(scenario.mesa.of(sample))[0]) + 1,
-            "base_choice": int(leftmost(scenario.base.of(sample))[0]) + 1,
-            "chosen": int(plant.expected_choices(sample)[0]) + 1,
-        },
+        "sample": _sampled(plant, sample),
+    }
+
+
+def _sampled(plant: Plant, task: Tokens) -> dict[str, Any]:
+    """One task [1, pos] as plain data: candidates, their worth, and what is best and chosen."""
+    scenario = plant.scenario
+    words = list(scenario.token_strings(task)[0])
+    mesa, base = scenario.mesa.of(task), scenario.base.of(task)
+    return {
+        "words": words,
+        "candidates": [words[at - 1] for at in scenario.candidates],
+        "line": _whole(scenario, task),
+        "mesa": mesa[0].tolist(),
+        "base": base[0].tolist(),
+        "mesa_choice": int(leftmost(mesa)[0]) + 1,
+        "base_choice": int(leftmost(base)[0]) + 1,
+        "chosen": int(plant.expected_choices(task)[0]) + 1,
     }
 
 
