@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -12,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from planted.compiler import certify
-from planted.compiler.expressions import verify
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.files import write_obstacle
@@ -23,6 +20,7 @@ from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.finetune import tiers
+from planted.finetune.tiers.certified import certified
 from planted.finetune.tiers.shapes import common
 from planted.network.model import Model
 from planted.programs import catalogue, planting
@@ -216,7 +214,7 @@ def in_tier(plant: Plant, tier: str) -> Plant:
             f"{plant.name} was read from files, which do not hold its program: it is to be had in "
             f"tier {plant.tier!r} alone. Plant it again with planted.plant."
         )
-    made = _tiers(remake, lambda: program(plant.scenario), tier)[tier]
+    made = certified(remake, lambda: program(plant.scenario), tier)[tier]
     return _linked(replace(made, origin=plant.origin))
 
 
@@ -262,7 +260,7 @@ def build(
             ) from None
         return common([plant, other])[0]
 
-    return _tiers(make, lambda: entry.program(scenario), only)
+    return certified(make, lambda: entry.program(scenario), only)
 
 
 def matched(
@@ -296,7 +294,7 @@ def matched(
 
         return at
 
-    made = [_tiers(make(i), program, tier)[tier] for i, (*_, program) in enumerate(sources)]
+    made = [certified(make(i), program, tier)[tier] for i, (*_, program) in enumerate(sources)]
     return [Model(plant) for plant in made]
 
 
@@ -351,57 +349,8 @@ def plant(
     entry = planting.own_entry(program, scenario, name, kind, answers)
     refuse_invalid(scenario)
     at = planting.remaker(entry, scenario)
-    made = _tiers(at, lambda: entry.program(scenario), tier)[tier]
+    made = certified(at, lambda: entry.program(scenario), tier)[tier]
     return Model(_linked(made), runtime)
-
-
-def _tiers(
-    make: Callable[[float], Plant], program: Callable[[], Program], only: str | None
-) -> dict[str, Plant]:
-    """The certified exact tier, and beside it the one asked for, or all of planted's own."""
-    asked = TIERS if only is None else (only,)
-    others = [tiers.get(name) for name in asked if name != "exact"]
-    exact = make(100)
-    checked = certify.certify(exact)
-    certify.require_exact(exact, checked)
-    words = exact.scenario.token_strings(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
-    interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
-    exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
-    context = tiers.TierContext(make)
-    return {"exact": exact, **{tier.name: _made(tier, exact, context) for tier in others}}
-
-
-def _made(tier: tiers.Tier, exact: Plant, context: tiers.TierContext) -> Plant:
-    """A tier of the exact plant, held to the invariants that the tier declares.
-
-    Raises:
-        PlantedError: If the tier gives no plant, or another one.
-        CertificateError: If an invariant does not hold.
-    """
-    made: Any = tier.make(exact, context)
-    if not isinstance(made, Plant):
-        raise PlantedError(f"The tier {tier.name!r} made a {type(made).__name__}, not a Plant.")
-    for field in ("name", "kind", "mechanism", "answers", "scenario"):
-        if getattr(made, field) != getattr(exact, field):
-            raise PlantedError(
-                f"The tier {tier.name!r} changed the {field} of {exact.name}, which must stay."
-            )
-    for name, value in made.params.items():
-        if getattr(value, "dtype", None) != np.float32 or not np.isfinite(value).all():
-            raise PlantedError(
-                f"The tier {tier.name!r} made {name!r} of {exact.name} other than finite float32."
-            )
-    try:
-        json.dumps(dict(made.settings), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise PlantedError(
-            f"The settings that the tier {tier.name!r} records are not plain JSON: {error}."
-        ) from None
-    found = replace(made, tier=tier.name, certificate={})
-    checked = certify.certify(found, choices="choices" in tier.invariants)
-    if "nodes" in tier.invariants:
-        certify.require_exact(found, checked)
-    return replace(found, certificate=checked)
 
 
 def ship(folder: Path | None = None) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,14 +11,11 @@ from planted.errors import PlantedError
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def tier_option(default: str, says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The option --tier with a default and what it says."""
-    tiers = click.Choice(["exact", "tempered", "rotated"])
-    return click.option("--tier", type=tiers, default=default, show_default=True, help=says)
-
-
-tier_ = tier_option("exact", "How natural the weights are.")
-start_tier = tier_option("tempered", "Where training starts.")
+TIERS = "exact, tempered, rotated, or one of an installed package."
+tier_ = click.option(
+    "--tier", default="exact", show_default=True, help=f"How natural the weights are: {TIERS}"
+)
+start_tier = click.option("--tier", help=f"Where training starts: {TIERS}  [default: tempered]")
 parameters_ = click.option(
     "--set",
     "parameters",

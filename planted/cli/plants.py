@@ -64,9 +64,9 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
 def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: bool) -> None:
     """Explains a plant: both objectives, a sample task, the circuit and where it stands."""
     from planted.cli import drawing, showing
-    from planted.library import get
+    from planted.library import resolve
 
-    plant = get(name, tier, parsed(parameters))
+    plant = resolve(name, tier, parsed(parameters))
     if dot:
         click.echo(drawing.dot(plant.truth))
     elif as_json:

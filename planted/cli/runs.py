@@ -43,6 +43,10 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
             click.option(
+                "--signal",
+                help="What the loss conveys: hard-labels, or one of an installed package.",
+            ),
+            click.option(
                 "--train",
                 help='Parameters to train: "all", "read-out", or e.g. "blocks.4,unembed".',
             ),
@@ -112,7 +116,7 @@ def _request(
 @json_
 def run(
     plant: str | None,
-    tier: str,
+    tier: str | None,
     parameters: tuple[str, ...],
     out: str | None,
     as_json: bool,
@@ -154,7 +158,7 @@ def finetune(
     /,
     folder: Path,
     plant: str,
-    tier: str,
+    tier: str | None,
     parameters: tuple[str, ...],
     as_json: bool,
     **how: Any,

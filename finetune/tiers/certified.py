@@ -1,0 +1,66 @@
+"""The exact tier of a program and what tiers make of it, each certified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from planted.compiler import certify
+from planted.compiler.expressions import verify
+from planted.core.plant import TIERS, Plant
+from planted.core.roles import Program
+from planted.errors import PlantedError
+from planted.finetune.tiers import Tier, TierContext, get
+
+
+def certified(
+    make: Callable[[float], Plant], program: Callable[[], Program], only: str | None
+) -> dict[str, Plant]:
+    """The certified exact tier, and beside it the one asked for, or all of planted's own."""
+    asked = TIERS if only is None else (only,)
+    others = [get(name) for name in asked if name != "exact"]
+    exact = make(100)
+    checked = certify.certify(exact)
+    certify.require_exact(exact, checked)
+    words = exact.scenario.token_strings(certify.inputs_of(exact, certify.INTERPRETED, seed=1)[0])
+    interpreted = verify(exact, program().output, words[: certify.INTERPRETED])
+    exact = replace(exact, certificate={**checked, "interpreter_values": interpreted})
+    context = TierContext(make)
+    return {"exact": exact, **{tier.name: _made(tier, exact, context) for tier in others}}
+
+
+def _made(tier: Tier, exact: Plant, context: TierContext) -> Plant:
+    """A tier of the exact plant, held to the invariants that the tier declares.
+
+    Raises:
+        PlantedError: If the tier gives no plant, or another one.
+        CertificateError: If an invariant does not hold.
+    """
+    made: Any = tier.make(exact, context)
+    if not isinstance(made, Plant):
+        raise PlantedError(f"The tier {tier.name!r} made a {type(made).__name__}, not a Plant.")
+    for field in ("name", "kind", "mechanism", "answers", "scenario"):
+        if getattr(made, field) != getattr(exact, field):
+            raise PlantedError(
+                f"The tier {tier.name!r} changed the {field} of {exact.name}, which must stay."
+            )
+    for name, value in made.params.items():
+        if getattr(value, "dtype", None) != np.float32 or not np.isfinite(value).all():
+            raise PlantedError(
+                f"The tier {tier.name!r} made {name!r} of {exact.name} other than finite float32."
+            )
+    try:
+        json.dumps(dict(made.settings), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PlantedError(
+            f"The settings that the tier {tier.name!r} records are not plain JSON: {error}."
+        ) from None
+    found = replace(made, tier=tier.name, certificate={})
+    checked = certify.certify(found, choices="choices" in tier.invariants)
+    if "nodes" in tier.invariants:
+        certify.require_exact(found, checked)
+    return replace(found, certificate=checked)
