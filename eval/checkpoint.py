@@ -16,7 +16,7 @@ from planted.core.spec import Params, choices
 from planted.core.truth import Node
 from planted.errors import PlantedError
 from planted.eval import examples
-from planted.network.forward import choices_of, forward
+from planted.network.forward import choices_of, forward, logits_of
 
 _CHUNK = 1000
 
@@ -73,6 +73,10 @@ class Checkpoint:
     def tasks(self, cue: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
         """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""
         return examples.untied_tasks(self.scenario, cue, n, seed, in_delta=in_delta)
+
+    def logits(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """Logits [task, output]; the first outputs are the candidates, in order."""
+        return np.asarray(logits_of(self.params, self.plant.spec, tokens))
 
     def choose(self, tokens: Tokens) -> Choices:
         """Chosen candidates [task]; -1 is an invalid output."""
