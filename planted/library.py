@@ -184,12 +184,21 @@ def trust(plant: Model | Plant) -> dict[str, str]:
     Args:
         plant: The plant, in any tier; the exact one is what is validated.
 
-    Raises:
-        PlantedError: If it cannot be had in tier "exact".
+    Returns:
+        Evaluator -> reason, for each that needs validation. A plant that cannot be had in tier
+        "exact" was never validated.
     """
     from planted.eval.calibration import own
+    from planted.eval.calibration.trust import is_known, trust_of
 
-    return own.trust_of(in_tier(plant.plant if isinstance(plant, Model) else plant, "exact"))
+    made = plant.plant if isinstance(plant, Model) else plant
+    if is_known(made):
+        return trust_of(made)
+    try:
+        exact = in_tier(made, "exact")
+    except PlantedError as error:
+        return own.untrusted(str(error))
+    return own.trust_of(exact)
 
 
 def in_tier(plant: Plant, tier: str) -> Plant:

@@ -26,9 +26,13 @@ def trust_of(exact: Plant) -> dict[str, str]:
     made = validation_models(exact)
     missing = [f"{role} ({made.reasons[role]})" for role in ROLES if role in made.reasons]
     if missing:
-        why = f"never validated: no validation models: {'; '.join(missing)}"
-        return dict.fromkeys(EVALUATORS, why)
+        return untrusted(f"no validation models: {'; '.join(missing)}")
     result = validate({role: made.models[role] for role in ROLES})
     with contextlib.suppress(RunFolderError):  # it is only kept to save time
         trust.remember(exact, result)
     return result.trust
+
+
+def untrusted(why: str) -> dict[str, str]:
+    """What is said of every evaluator on a plant that cannot be validated."""
+    return dict.fromkeys(EVALUATORS, f"never validated: {why}")

@@ -221,18 +221,21 @@ def report(folder: Path, as_json: bool) -> None:
 @click.option("--all", "whole", is_flag=True, help="Every figure too, with interval and null.")
 @json_
 def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
-    """Why a checkpoint got its verdict: each comparison, with its figures."""
+    """Why a checkpoint got its verdict, in words; then each comparison, with its figures."""
     from msgspec import to_builtins
 
     from planted import experiment
+    from planted.eval.verdict.explain import as_data
 
     opened = experiment.open_run(folder)
     every = [*opened.results, *opened.negative_controls]
-    wanted = recipe or every[0].recipe
-    found = [s for s in every if (s.recipe, s.seed) == (wanted, seed)]
+    of_recipe = opened.of(recipe or every[0].recipe)
+    found = [result for result in of_recipe if result.seed == seed]
     if not found:
-        known = ", ".join(sorted({f"{s.recipe} {s.seed}" for s in every}))
-        raise PlantedError(f"No seed {seed} of recipe {wanted!r} in {folder}. There are: {known}.")
+        known = ", ".join(str(result.seed) for result in of_recipe)
+        raise PlantedError(
+            f"No seed {seed} of recipe {of_recipe[0].recipe!r} in {folder}. Its seeds are {known}."
+        )
     one = found[0]
     if as_json:
         print_json(
@@ -240,7 +243,7 @@ def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: b
                 "recipe": one.recipe,
                 "seed": one.seed,
                 "verdict": str(one.verdict),
-                "reasons": list(one.verdict.reasons),
+                **as_data(one.verdict),
                 "reading": one.reading,
                 "evidence": {key: to_builtins(record) for key, record in one.evidence.items()},
             }

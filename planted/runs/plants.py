@@ -9,7 +9,7 @@ from typing import Any
 from planted import library
 from planted.core import saved
 from planted.core.plant import Plant
-from planted.errors import PlantedError
+from planted.errors import ArtefactError, PlantedError
 from planted.network.model import Model
 
 START = "tempered"  # the tier in which gradient reaches the planted score
@@ -65,4 +65,9 @@ def reopened(folder: Path, origin: str, name: str) -> Plant:
         raise PlantedError(
             f"{name} was given as a Python object; give it again: planted.open_run(folder, plant)."
         )
+    for file in ("plant.json", "plant.safetensors"):
+        if not (folder / "plant" / file).exists():
+            raise ArtefactError(
+                f"{folder / 'plant' / file} is missing. Repeat the command that made the folder."
+            )
     return library.open_plant(folder / "plant")

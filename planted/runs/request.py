@@ -185,7 +185,7 @@ def grown(before: Sequence[Asked], more: Iterable[Recipe]) -> tuple[Asked, ...]:
         elif named and new.is_control:
             found[named[0]] = new
         else:
-            found.append(Asked(recipe.name, recipe))
+            found.append(new)
     return tuple(found)
 
 

@@ -137,13 +137,21 @@ class Run:
     def of(self, recipe: str) -> tuple[CheckpointResult, ...]:
         """The results of a recipe, or of a negative control, in the order of seeds.
 
+        Args:
+            recipe: Its name in the run. "pressure" also names "pressure steps=250", if that is the
+                only recipe of the run that starts from it.
+
         Raises:
             UnknownNameError: If the run has neither.
         """
         every = (*self.results, *self.negative_controls)
+        names = dict.fromkeys(result.recipe for result in every)
+        changed = [name for name in names if name.startswith(f"{recipe} ")]
+        if recipe not in names and len(changed) == 1:
+            recipe = changed[0]
         if found := tuple(result for result in every if result.recipe == recipe):
             return found
-        raise unknown("recipe of this run", str(recipe), {result.recipe for result in every})
+        raise unknown("recipe of this run", str(recipe), names)
 
     def __len__(self) -> int:
         return len(self.results)

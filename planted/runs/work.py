@@ -158,7 +158,8 @@ def _missing(network: Network, plant: Plant, trust: Mapping[str, str], coming: b
 def _set_aside(found: cells.Damage, then: str) -> None:
     if found.path.exists():
         aside = files.set_aside(found.path)
-        warnings.warn(f"{found.why} It is now {aside.name}. {then}", stacklevel=5)
+        named = "" if str(found.path) in found.why else f"{found.path}: "
+        warnings.warn(f"{named}{found.why} It is now {aside.name}. {then}", stacklevel=5)
     else:
         found.path.with_name(cells.NOTE).unlink(missing_ok=True)
         warnings.warn(f"{found.path} is missing. {then}", stacklevel=5)

@@ -127,5 +127,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def cell_of(folder: Path, recipe: str, seed: int) -> Network:
     """A network of a run folder."""
-    found = [n for n in read_request(folder).networks(folder) if n.name == f"{recipe} {seed}"]
+    every = read_request(folder).networks(folder)
+    found = [n for n in every if (n.recipe.base, n.cell.seed) == (recipe, seed)]
     return found[0]

@@ -11,6 +11,7 @@ from planted.finetune.recipes import Recipe
 
 # A short run: one short recipe beside one short network of two controls.
 SHORT = Recipe("pressure", steps=250, seeds=2)
+LABEL = SHORT.name  # "pressure steps=250"
 CONTROLS = [Recipe("no-plant-base", steps=50, seeds=1), Recipe("sham", steps=50, seeds=1)]
 
 

@@ -21,9 +21,10 @@ from planted.cli.app import main
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import PlantedError
+from planted.finetune.recipes import load_recipes
 from planted.programs import catalogue
-from planted.runs import wiring
 from tests.end_to_end.conftest import PLANT, REQUEST, SCRIPT, cell_of, contents
+from tests.end_to_end.short import LABEL
 
 
 def invoke(*arguments: str) -> Result:
@@ -201,10 +202,10 @@ def test_run_again_prints_the_same_and_as_json(copy: Path) -> None:
     assert lines[0].startswith("Warning: few-controls: ")
     assert printed["findings"] == [lines[0].removeprefix("Warning: ")]
     assert [(seed["recipe"], seed["seed"]) for seed in printed["seeds"]] == [
-        ("pressure", 0),
-        ("pressure", 1),
+        (LABEL, 0),
+        (LABEL, 1),
     ]
-    assert sum(printed["verdicts"]["pressure"].values()) == 2
+    assert sum(printed["verdicts"][LABEL].values()) == 2
     assert {seed["stamp"] for seed in printed["seeds"]} == {"UNCALIBRATED"}
 
 
@@ -229,7 +230,7 @@ def test_report_writes_the_page_of_the_run(copy: Path) -> None:
 
 def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
     facts = data("explain", whole, "--seed", "1")
-    assert (facts["recipe"], facts["seed"]) == ("pressure", 1)
+    assert (facts["recipe"], facts["seed"]) == (LABEL, 1)
     entry = json.loads((whole / "verdicts.json").read_text())[1]
     for key in ("reason", "notes", "deciding", "nearest", "rival", "settle", "thresholds", "stamp"):
         assert facts[key] == entry[key]
@@ -263,10 +264,10 @@ def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
 def test_two_runs_are_compared(whole: Path, copy: Path) -> None:
     text = ok("compare", whole, copy)
     assert f"A: {whole}" in text
-    assert "pressure: inconclusive 2 | 2" in text
+    assert f"{LABEL}: inconclusive 2 | 2" in text
     assert "requests: the same" in text
     found = data("compare", whole, copy)
-    assert found["verdicts"] == {"pressure": {"inconclusive": [2, 2]}}
+    assert found["verdicts"] == {LABEL: {"inconclusive": [2, 2]}}
     assert "holds no run" in refused("compare", whole, copy / "none")
 
 
@@ -297,7 +298,7 @@ def test_help_names_every_command() -> None:
 def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
     command = [sys.executable, "-P", "-m", "planted", "explain", str(whole), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["recipe"] == "pressure"
+    assert json.loads(done.stdout)["recipe"] == LABEL
     assert done.stderr == ""
 
 
@@ -320,13 +321,16 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("show", "red-doors", "--set", "levels"), "--set wants NAME=VALUE, got 'levels'"),
         (("show", "red-doors", "--set", "levels=two"), "levels must be a whole number from 2 to"),
         (("run", "red-doors", "--recipe", "presure"), "Did you mean 'pressure'"),
-        (("run", "red-doors", "--seeds", "0"), "seeds must be from 1 to 1000, got 0"),
-        (("run", "red-doors", "--steps", "0"), "steps must be from 1"),
-        (("run", "red-doors", "--learning-rate", "-1"), "learning_rate must be above 0"),
-        (("run", "red-doors", "--learning-rate", "nan"), "learning_rate must be above 0"),
+        (
+            ("run", "red-doors", "--seeds", "0"),
+            "seeds must be a whole number from 1 to 1000, got 0",
+        ),
+        (("run", "red-doors", "--steps", "0"), "steps must be a whole number from 1"),
+        (("run", "red-doors", "--learning-rate", "-1"), "learning_rate must be a number above 0"),
+        (("run", "red-doors", "--learning-rate", "nan"), "learning_rate must be a number above 0"),
         (
             ("run", "red-doors", "--disagreement-fraction", "2"),
-            "disagreement_fraction must be a share",
+            "disagreement_fraction must be a number from 0 to 1",
         ),
         (
             ("run", "red-doors", "--recipe", "coincident", "--disagreement-fraction", ".3"),
@@ -340,7 +344,7 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run", "bottle-cap-decoy"), "is a twin: it has no planted objective"),
         (("run", "crumbs", "--set", "cookies=9"), "cookies must be a whole number from 2 to 5"),
         (("run", "red-doors-aligned"), "in the disagreement set|no-disagreement"),
-        (("run", "red-doors", "--recipe-file", "none.toml"), "Cannot read recipes from none.toml"),
+        (("run", "red-doors", "--recipe-file", "none.toml"), "Cannot read none.toml"),
         (("run", "red-doors", "--controls", "0"), "controls must be from 1 to 1000"),
         (("run", "red-doors", "--controls", "1"), "few-controls: .* --anyway"),
         (("run", "red-doors", "--out", ""), "must name a folder, as 'runs/demo'; got ''"),
@@ -348,9 +352,9 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("run",), "Name a plant"),
         (("run", "--out", "x"), "x holds no run"),
         (("run", "red-doors", "--out", "/proc/x"), "Cannot write /proc/x: .*Choose another folder"),
-        (("run", "no_such_module:f"), "Cannot find the plant 'no_such_module:f'"),
+        (("run", "no_such_module:f"), "Importing 'no_such_module:f'"),
         (("plant", "red-doors", "--out", "/proc/x"), "Cannot write /proc/x.*Choose another folder"),
-        (("finetune", "x", "--seeds", "0"), "seeds must be from 1"),
+        (("finetune", "x", "--seeds", "0"), "seeds must be a whole number from 1"),
         (("finetune", "x", "--plant", "red-door"), "Did you mean 'red-doors'"),
         (("score", "exact-patchin"), "Did you mean 'exact-patching'"),
         (("score", "no.such.module:f"), "no.such.module"),
@@ -426,16 +430,19 @@ def test_a_folder_with_other_things_is_not_taken(tmp_path: Path, command: tuple[
 
 def test_flags_apply_to_every_recipe_also_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "recipes.toml"
-    file.write_text("[pressure]\nlearning_rate = 3e-4\n\n[cued]\n")
+    file.write_text(
+        '[[recipe]]\nbase = "pressure"\nname = "slow"\nsettings = {learning_rate = 3e-4}\n'
+        '[[recipe]]\nbase = "cued"\n'
+    )
     command = ("finetune", tmp_path / "run", "--plant", PLANT, "--recipe-file", file)
-    assert "steps must be from 1" in refused(*command, "--steps", "0")
+    assert "steps must be a whole number from 1" in refused(*command, "--steps", "0")
     folder = tmp_path / "run"
-    experiment.plant_into(folder, PLANT, [*wiring.load_recipes(file), "read-out"])
+    experiment.plant_into(folder, PLANT, [*load_recipes(file), "read-out"])
     request = json.loads((folder / "run.json").read_text())
-    assert [r["name"] for r in request["recipes"]] == ["pressure", "cued", "read-out"]
+    assert [r["name"] for r in request["recipes"]] == ["slow", "cued", "read-out"]
     assert request["recipes"][0]["settings"]["learning_rate"] == 3e-4
-    file.write_text("pressure = 3\n")
-    assert "must be a table" in refused("run", PLANT, "--recipe-file", file)
+    file.write_text("recipe = 3\n")
+    assert "recipe" in refused("run", PLANT, "--recipe-file", file)
 
 
 @pytest.mark.parametrize("command", [("run", "red-doors", "--out"), ("finetune",)])
@@ -561,7 +568,7 @@ def test_a_run_of_another_version_is_refused(copy: Path) -> None:
     assert "was made by an older planted" in refused("explain", copy)
     assert "has schema 1, this version reads 2" in refused("run", *REQUEST, "--out", copy)
     change_request(copy, schema=2, plant="red-doors@7")
-    assert "has no version '7'" in refused("explain", copy)
+    assert "asks for" in refused("explain", copy)
 
 
 @pytest.mark.parametrize(
@@ -685,8 +692,8 @@ def test_an_unjudged_folder_says_what_to_do(copy: Path) -> None:
 
 def test_explain_names_the_seeds_there_are(whole: Path) -> None:
     said = refused("explain", whole, "--seed", "7")
-    assert "No seed 7 of recipe 'pressure'" in said
-    assert "no-plant-base 0, no-plant-cued 0, no-plant-mesa 0, pressure 0, pressure 1" in said
+    assert f"No seed 7 of recipe '{LABEL}'" in said
+    assert "Its seeds are 0, 1" in said
 
 
 # --- bugs ---

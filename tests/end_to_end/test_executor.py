@@ -40,7 +40,7 @@ def test_a_process_takes_what_only_its_value_can_carry_and_has_one_core_and_one_
 def test_a_plant_of_lambdas_is_trained_in_a_process(tmp_path: Path) -> None:
     plant = library.get(PLANT, "tempered")
     base = replace(plant.scenario.base, of=lambda tokens: 2 * plant.scenario.base.of(tokens))
-    own = replace(plant, name="mine", scenario=replace(plant.scenario, base=base))
+    own = replace(plant, name="mine", origin="object", scenario=replace(plant.scenario, base=base))
     recipe = planted.Recipe("pressure", steps=10, seeds=1)
     with opened(None, 1) as pool:
         pool.submit(jobs.train_cells, own, recipe, [(0, tmp_path)]).result()

@@ -63,7 +63,7 @@ def test_a_plant_of_the_users_own_is_taken_as_an_object(whole: Path) -> None:
     # its functions are lambdas and closures, which a process gets by value
     plant = library.get(PLANT, "tempered")
     base = replace(plant.scenario.base, of=lambda tokens: plant.scenario.mesa.of(tokens)[:, ::-1])
-    own = replace(plant, name="mine", scenario=replace(plant.scenario, base=base))
+    own = replace(plant, name="mine", origin="object", scenario=replace(plant.scenario, base=base))
     found = planted.forecast(own)
     assert "not-trusted: paths" in {finding.name for finding in found}
     with pytest.raises(PlantedError, match=r"not-trusted: paths.*inconclusive"):

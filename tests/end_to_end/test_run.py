@@ -15,12 +15,12 @@ import planted
 from planted import experiment, library
 from planted.core import artefact, environment, files
 from planted.errors import ArtefactError, PlantedError, RunFolderError
+from planted.eval import evaluators
 from planted.finetune.recipes import Recipe
 from planted.network.model import Model
-from planted.runs import wiring
 from planted.runs.request import read_request
 from tests.end_to_end.conftest import PLANT, cell_of, contents
-from tests.end_to_end.short import CONTROLS, SHORT, Inline
+from tests.end_to_end.short import CONTROLS, LABEL, SHORT, Inline
 
 RESULTS = ("evidence.jsonl", "verdicts.json", "training.jsonl", "report.html", "run.json")
 CONTROL_NAMES = ("no-plant-mesa", "no-plant-base", "no-plant-cued", "sham")
@@ -42,15 +42,15 @@ def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
     expected = {*RESULTS, "plant/plant.json", "plant/plant.safetensors", "timings.json"}
     networks = read_request(whole).networks(whole)
     assert [network.name for network in networks] == [
-        "pressure 0",
-        "pressure 1",
+        f"{LABEL} 0",
+        f"{LABEL} 1",
         *(f"{name} 0" for name in CONTROL_NAMES),
     ]
     for network in networks:
         place = network.folder.relative_to(whole).as_posix()
         expected |= {f"{place}/cell.json", f"{place}/diagnostics.json"}
         expected |= {f"{place}/{network.checkpoint.name}"}
-        expected |= {f"{place}/evidence/{n}@{v}.json" for n, v in wiring.evaluators().items()}
+        expected |= {f"{place}/evidence/{n}@{v}.json" for n, v in evaluators.versions().items()}
     assert set(contents(whole)) == expected
 
 
@@ -62,7 +62,7 @@ def test_the_request_says_all_that_the_bytes_depend_on(whole: Path) -> None:
     assert request["parameters"] == dict(plant.scenario.parameters)
     assert request["plant_sha256"] == artefact.plant_digest(plant)
     (recipe,) = request["recipes"]
-    assert (recipe["name"], recipe["seeds"], recipe["settings"]["steps"]) == ("pressure", 2, 250)
+    assert (recipe["name"], recipe["seeds"], recipe["settings"]["steps"]) == (LABEL, 2, 250)
     assert [control["name"] for control in request["controls"]] == list(CONTROL_NAMES)
     assert [finding["name"] for finding in request["findings"]] == ["few-controls"]
     assert request["versions"] == environment.versions()
@@ -70,7 +70,7 @@ def test_the_request_says_all_that_the_bytes_depend_on(whole: Path) -> None:
 
 def test_an_opened_run_is_its_records(whole: Path) -> None:
     run = planted.open_run(whole)
-    assert [(one.recipe, one.seed) for one in run] == [("pressure", 0), ("pressure", 1)]
+    assert [(one.recipe, one.seed) for one in run] == [(LABEL, 0), (LABEL, 1)]
     assert [(one.recipe, one.seed) for one in run.negative_controls] == [
         (name, 0) for name in CONTROL_NAMES[:3]
     ]
@@ -81,13 +81,13 @@ def test_an_opened_run_is_its_records(whole: Path) -> None:
     with pytest.raises(PlantedError, match="Did you mean 'pressure'"):
         run["presure"]
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
-    own = [row for row in rows if (row["recipe"], row["seed"]) == ("pressure", 1)]
+    own = [row for row in rows if (row["recipe"], row["seed"]) == (LABEL, 1)]
     assert len(own) == len(run[1].records) == len(run[1].evidence)
     agreement = next(row for row in own if row["name"] == "agreement.base" and row["cue"] == "T")
     assert run[1].evidence["agreement.base[T]"].estimate == agreement["estimate"]
     verdicts = json.loads((whole / "verdicts.json").read_text())
     given = Counter(entry["name"] for entry in verdicts if not entry["null"])
-    assert run.verdicts == {"pressure": dict(given)}
+    assert run.verdicts == {LABEL: dict(given)}
 
 
 def test_an_opened_run_fits_a_screen(whole: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_result_opens_as_a_torch_module(whole: Path) -> None:
 
 def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "training.jsonl").read_text().splitlines()]
-    own = [row for row in rows if row["recipe"] == "pressure"]
+    own = [row for row in rows if row["recipe"] == LABEL]
     assert [(row["seed"], row["step"]) for row in own] == [
         (seed, step) for seed in (0, 1) for step in (50, 100, 150, 200, 250)
     ]
@@ -189,14 +189,14 @@ def test_a_run_grows_by_seeds_and_recipes_and_keeps_its_cells(copy: Path) -> Non
     assert executor.jobs == ["train_cells", "train_cells", "judge_cell", "judge_cell"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     names = Counter(result.recipe for result in run)
-    other = next(name for name in names if name != "pressure")
-    assert names == {"pressure": 3, other: 1}
-    assert "learning-rate" in other
+    other = next(name for name in names if name != LABEL)
+    assert names == {LABEL: 3, other: 1}
+    assert "learning_rate" in other
     # fewer seeds than are there take none away, and the numbers of one recipe are its own
     assert [x["done"] for x in said] == [6, 6, 6, 7, 8]
     assert said[-1]["left_s"] == 0
     assert said[2]["left_s"] > 0
-    assert said[0]["next"] == "pressure"
+    assert said[0]["next"] == LABEL
     # another run, of which this machine has every network: nothing is trained
     smaller, executor = run_again(copy.parent / "other", more[:1], controls=CONTROLS)
     assert executor.jobs == []
@@ -257,7 +257,7 @@ def test_a_folder_of_the_same_plant_with_another_base_objective_is_refused(copy:
         ({"controls": [Recipe("no-plant-base")]}, "no sham fine-tuning"),
         ({"plant": ""}, "The name of the plant is empty"),
         ({"plant": 3}, "got 3"),
-        ({"plant": "no_such_module:f"}, "Cannot find the plant 'no_such_module:f'"),
+        ({"plant": "no_such_module:f"}, "Importing 'no_such_module:f'"),
         ({"executor": 3}, "An executor has `submit"),
     ],
 )
@@ -396,14 +396,14 @@ def test_a_checkpoint_of_another_seed_is_not_judged(copy: Path) -> None:
 
 def test_evidence_that_was_edited_or_moved_is_refused(copy: Path) -> None:
     one, two = (cell_of(copy, "pressure", seed).folder for seed in (0, 1))
-    path = one / "evidence" / "behaviour@1.json"
+    path = one / "evidence" / "agreement@1.json"
     entry = json.loads(path.read_text())
     record = next(r for r in entry["records"] if r["name"] == "agreement.mesa")
     record["estimate"] = 1.0
     path.write_text(json.dumps(entry))
     with pytest.raises(ArtefactError, match="was altered"):
         experiment.settle(copy)
-    path.write_bytes((two / "evidence" / "behaviour@1.json").read_bytes())
+    path.write_bytes((two / "evidence" / "agreement@1.json").read_bytes())
     with pytest.raises(ArtefactError, match="evidence on other weights"):
         experiment.settle(copy)
 
@@ -425,16 +425,16 @@ def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) ->
     run = planted.open_run(whole)
     same = run.compare(planted.open_run(copy))
     assert same.requests == {}
-    assert same.verdicts == {"pressure": {"inconclusive": (2, 2)}}
+    assert same.verdicts == {LABEL: {"inconclusive": (2, 2)}}
     assert {d.difference for d in same.differences} == {0.0}
     grown, _ = run_again(copy, Recipe("pressure", steps=50, seeds=1))
     found = run.compare(grown)
-    assert list(found.verdicts) == ["pressure", "pressure-steps-50"]
-    assert "recipes.pressure-steps-50" in found.requests
+    assert list(found.verdicts) == [LABEL, "pressure steps=50"]
+    assert "recipes.pressure steps=50" in found.requests
     scattered = [d for d in found.differences if d.lo is not None and d.hi is not None]
     assert scattered
     assert all(d.lo <= d.difference <= d.hi for d in scattered)  # type: ignore[operator]
-    assert not any(d.recipe == "pressure-steps-50" for d in found.differences)
-    assert "pressure-steps-50" in str(found)
+    assert not any(d.recipe == "pressure steps=50" for d in found.differences)
+    assert "pressure steps=50" in str(found)
     with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
         run.compare("other")  # type: ignore[arg-type]
