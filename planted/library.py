@@ -95,7 +95,9 @@ def resolve(
         PlantedError: If it stands for no plant, or has no such parameter.
         ArtefactError: If a saved plant is missing or damaged.
     """
-    if given and isinstance(given, str) and not addresses.is_address(given) | saved.is_path(given):
+    if isinstance(given, str) and not given.strip():
+        raise PlantedError("The name of the plant is empty. `planted list` shows the plants.")
+    if isinstance(given, str) and not addresses.is_address(given) | saved.is_path(given):
         return get(given, "exact" if tier is None else tier, parameters)
     if addresses.is_address(given):
         found = _from_address(given, parameters or {}, tier)
