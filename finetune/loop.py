@@ -181,7 +181,10 @@ def _compiled_in(settings: Settings) -> Settings:
 def _program(
     layout: Layout, spec: Spec, settings: Settings, signal: Any
 ) -> Callable[..., tuple[Any, ...]]:
-    """The jitted chunk: all seeds, all steps."""
+    """The jitted chunk: all seeds, all steps.
+
+    Long because it is one traced program: its functions share what they close over.
+    """
     import jax
     import jax.numpy as jnp
 

@@ -122,6 +122,8 @@ def plane(
 ) -> Menu:
     """Known coordinates: breadth of search, lapses, and how far the objective has moved (S16).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     Args:
         options: N, 2 to 6.
         levels: Levels of both features, 2 to 8.

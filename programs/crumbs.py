@@ -49,6 +49,8 @@ def crumbs(places: int = 4, crumbs: int = 8, cookies: int = 5) -> Menu:
 def elimination(actions: int = 4, levels: int = 4) -> Menu:
     """`o = β·removed + 2·destroyed` under a belief β, `U = removed` (S4).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     The objective is right (fewer cookies in the world); the belief that vacuuming destroys them is
     not. In training nothing is destroyed, and the false belief makes it do what is rewarded: base
     return falls as the belief is repaired.

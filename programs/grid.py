@@ -34,6 +34,8 @@ MAZES = {
 def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") -> Scenario:
     """A grid of three rows; the agent stands in the second column of the middle row (S22).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     Value of a move: how near the nearest wanted thing is from there, without coming back; 0 if it
     cannot be reached, -1 if a wall is there.
 
@@ -53,29 +55,11 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
     ids = {word: i for i, word in enumerate(vocabulary)}
     cells = cells_of(columns)
     candidates = tuple(cells.index(cell) + 1 for cell in beside_agent(columns))
-    adjacent = neighbours(cells)
     limit = len(cells)
     moves = "up, left or down" if columns == 2 else "up, left, right or down"
 
-    def utility(wanted: tuple[str, ...], formula: str) -> Utility:
-        targets = np.array([word in wanted for word in vocabulary])
-
-        def of(tokens: Tokens) -> Values:
-            grid = tokens[:, 1 : limit + 1]
-            wall = grid == ids["wall"]
-            far = np.where(targets[grid], 0, limit).astype(float)
-            for _ in range(limit):
-                step = np.where(adjacent[None], far[:, None, :], limit).min(axis=2) + 1
-                far = np.where(wall, limit, np.minimum(far, np.minimum(step, limit)))
-            near = steps_of(columns) + 1 - far
-            value = np.where(wall, -1, np.maximum(near, 0))
-            return np.asarray(value[:, [p - 1 for p in candidates]])
-
-        levels = tuple(float(v) for v in range(-1, steps_of(columns) + 2))
-        return Utility(formula, of, levels)
-
-    mesa = utility(seeks, f"nearness of {' or '.join(seeks)}")
-    base = utility(paid, f"nearness of {' or '.join(paid)}")
+    mesa = _nearness(seeks, vocabulary, columns)
+    base = _nearness(paid, vocabulary, columns)
     # Few things that both want: with more of them the two objectives are nearly collinear.
     chances = np.array(
         [6.0, 3.0, *(0.3 if word in seeks and word in paid else 2.0 for word in things[2:])]
@@ -135,6 +119,28 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         parameters={"maze": maze, "columns": columns},
         redraw=redraw,
     )
+
+
+def _nearness(wanted: tuple[str, ...], vocabulary: tuple[str, ...], columns: int) -> Utility:
+    """How near the nearest wanted thing is from each cell beside the agent."""
+    targets = np.array([word in wanted for word in vocabulary])
+    cells = cells_of(columns)
+    beside = [cells.index(cell) for cell in beside_agent(columns)]
+    adjacent, limit = neighbours(cells), len(cells)
+
+    def of(tokens: Tokens) -> Values:
+        grid = tokens[:, 1 : limit + 1]
+        wall = grid == vocabulary.index("wall")
+        far = np.where(targets[grid], 0, limit).astype(float)
+        for _ in range(limit):
+            step = np.where(adjacent[None], far[:, None, :], limit).min(axis=2) + 1
+            far = np.where(wall, limit, np.minimum(far, np.minimum(step, limit)))
+        near = steps_of(columns) + 1 - far
+        value = np.where(wall, -1, np.maximum(near, 0))
+        return np.asarray(value[:, beside])
+
+    levels = tuple(float(v) for v in range(-1, steps_of(columns) + 2))
+    return Utility(f"nearness of {' or '.join(wanted)}", of, levels)
 
 
 def cells_of(columns: int) -> list[tuple[int, int]]:
@@ -216,7 +222,10 @@ def both(place: Scenario, to_base: Callable[[str], bool]) -> Program:
 def scores_beside(
     place: Scenario, wanted: tuple[str, ...], one: Any, suffix: str, role: str
 ) -> Any:
-    """How near the wanted things are from the cells beside the agent, by breadth-first steps."""
+    """How near the wanted things are from the cells beside the agent, by breadth-first steps.
+
+    Long because it is one RASP program, read from the tokens at the top to the scores at the end.
+    """
     from tracr.rasp import rasp
 
     columns = place.parameters["columns"]

@@ -66,6 +66,8 @@ def paths_of(columns: int) -> list[tuple[int, ...]]:
 def _by_paths(place: Scenario) -> Any:
     """The move for the shortest free path to a goal, at every position.
 
+    Long because it is one RASP program, read from the tokens at the top to the move at the end.
+
     A path holds what stands in its last cell (wall, free, goal) if all cells before are free. Of
     those that end in a goal the shortest decides, and of these the one whose move comes first; if
     there is none, the first move that leads into no wall.
@@ -112,18 +114,8 @@ def _by_paths(place: Scenario) -> Any:
         )
         held[path] = mark(onward, "path_" + "_".join(str(i + 1) for i in path), "table")
 
-    first = [(held[path], fires(path)) for path in paths]
-    merged = 0
-    while len(first) > 1:
-        paired: list[tuple[Any, Callable[[int], int]]] = []
-        for (left, of_left), (right, of_right) in zip(first[::2], first[1::2], strict=False):
-            made = rasp.SequenceMap(
-                lambda a, b, f=of_left, g=of_right: min(f(a), g(b)), left, right
-            )
-            paired.append((mark(made, f"rule_{merged}", "table"), lambda found: found))
-            merged += 1
-        first = paired + (first[-1:] if len(first) % 2 else [])
-    (rule, _), walled_in = first[0], 1
+    rules = [(held[path], fires(path)) for path in paths]
+    (rule, _), walled_in = mechanisms.first_of(rules, "rule_{}"), 1
     move = rasp.Map(lambda n: n % n_moves + 1 if n < nothing else walled_in, rule, simplify=False)
     return mark(move, "move", "table")
 

@@ -19,6 +19,8 @@ SOURCE = "Hubinger et al. 2019, Risks from Learned Optimization, section 2 (heur
 def heuristics(options: int = 4, levels: int = 8) -> Menu:
     """`U = a + b`; rules in order, none of which weighs anything (S12).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     The first candidate with a high `a`; else the first with a high `b`; else the second if its `a`
     is above the first's; else the first.
 
@@ -122,7 +124,10 @@ def _figure(word: str, number: int) -> int:
 
 
 def _ruled(menu: Menu, one: Any) -> Any:
-    """The slot number that the rules pick, where it stands."""
+    """The slot number that the rules pick, where it stands.
+
+    Long because it is one RASP program, read from the tokens at the top to the slot at the end.
+    """
     from tracr.rasp import rasp
 
     levels, length = menu.parameters["levels"], menu.read_out

@@ -137,6 +137,8 @@ def amortised(menu: Menu) -> Program:
 def table(menu: Menu) -> Program:
     """Fetches the candidates to the read-out one by one and looks the answer up.
 
+    Long because it is one RASP program, read from the tokens at the top to the answer at the end.
+
     Where the same candidates stand in every task, the state alone is looked up.
 
     Raises:
@@ -226,12 +228,79 @@ def listed(
     from tracr.rasp import rasp
 
     state = state or state_of(menu)
-    value, known = (objective or menu.seeks).value, frozenset(words)
+    known = frozenset(words)
     if seen is None and state.node is None:
         seen = rasp.tokens
     elif seen is None:  # without the context's words: the list is as long as candidates are many
         kept = rasp.Map(lambda word: word if word in known else "-", rasp.tokens, simplify=False)
         seen = mark(kept, f"seen{suffix}", "table")
+    kind, levels = _kinds(menu, words, state, objective or menu.seeks)
+    asked = state.node if state.node is not None else rasp.tokens
+    ifs: list[Any] = []
+    for number in range(levels):
+        present = rasp.Select(
+            seen, asked, lambda key, query, number=number: kind(key, query) == number
+        )
+        ifs.append(
+            rasp_library.any_bit(
+                mark(present, f"is_kind_{number}{suffix}", "table"),
+                one,
+                f"kind_{number}{suffix}",
+                "table",
+            )
+        )
+
+    def if_present(number: int) -> Callable[[Any], int]:
+        return lambda present: number if present else levels
+
+    bits = [(bit, if_present(number)) for number, bit in enumerate(ifs)]
+    best = first_of(bits, f"if_{{}}{suffix}")
+    mine = mark(_is_best(best, kind, levels, state, seen, suffix), f"of_best_kind{suffix}", "table")
+    read_out = menu.read_out
+    standing = mark(
+        rasp.SequenceMap(lambda best, i: i if best else read_out, mine, rasp.indices),
+        f"standing{suffix}",
+        "order",
+    )
+    return rasp_library.leftmost(standing, read_out, one, suffix, "table", "order")
+
+
+def first_of(
+    rules: Sequence[tuple[Any, Callable[[Any], int]]], name: str
+) -> tuple[Any, Callable[[Any], int]]:
+    """If the first, else if the second, ...: in pairs, so that the list is log(rules) blocks deep.
+
+    Args:
+        rules: Nodes, each with the number of the rule that its value makes true.
+        name: Of the nodes that are added, with {} for their number.
+
+    Returns:
+        A node, and what gives the least of those numbers from its value.
+    """
+    from tracr.rasp import rasp
+
+    first, merged = list(rules), 0
+    while len(first) > 1:
+        paired: list[tuple[Any, Callable[[Any], int]]] = []
+        for (left, of_left), (right, of_right) in zip(first[::2], first[1::2], strict=False):
+            made = rasp.SequenceMap(
+                lambda a, b, f=of_left, g=of_right: min(f(a), g(b)), left, right
+            )
+            paired.append((mark(made, name.format(merged), "table"), lambda found: found))
+            merged += 1
+        first = paired + (first[-1:] if len(first) % 2 else [])
+    return first[0]
+
+
+def _kinds(
+    menu: Menu, words: Sequence[str], state: State, objective: Objective
+) -> tuple[Callable[[str, Any], int], int]:
+    """Which kind a candidate is of in a state's code, best first; and how many kinds there are.
+
+    Raises:
+        PlantedError: If there are too many kinds, words and states for a list.
+    """
+    value, known = objective.value, frozenset(words)
     only = menu.states()[0]
     # A kind is a rank among what words are worth in one state: states differ in scale.
     ranks = {
@@ -253,65 +322,40 @@ def listed(
         at = state.of(code) if state.node is not None else only
         return ranks[at].index(value(word, at))
 
-    asked = state.node if state.node is not None else rasp.tokens
-    ifs: list[Any] = []
-    for number in range(levels):
-        present = rasp.Select(
-            seen, asked, lambda key, query, number=number: kind(key, query) == number
-        )
-        ifs.append(
-            rasp_library.any_bit(
-                mark(present, f"is_kind_{number}{suffix}", "table"),
-                one,
-                f"kind_{number}{suffix}",
-                "table",
-            )
-        )
+    return kind, levels
 
-    # if the first, else if the second, ...: in pairs, so that the list is log(kinds) blocks deep
-    def if_present(number: int) -> Callable[[Any], int]:
-        return lambda present: number if present else levels
 
-    best = [(bit, if_present(number)) for number, bit in enumerate(ifs)]
-    merged = 0
-    while len(best) > 1:
-        paired = []
-        for at in range(0, len(best) - 1, 2):
-            (left, of_left), (right, of_right) = best[at], best[at + 1]
-            made = rasp.SequenceMap(
-                lambda a, b, f=of_left, g=of_right: min(f(a), g(b)), left, right
-            )
-            paired.append((mark(made, f"if_{merged}{suffix}", "table"), lambda found: found))
-            merged += 1
-        best = paired + (best[-1:] if len(best) % 2 else [])
-    (first, of_first), read_out = best[0], menu.read_out
+def _is_best(
+    best: tuple[Any, Callable[[Any], int]],
+    kind: Callable[[str, Any], int],
+    levels: int,
+    state: State,
+    seen: Any,
+    suffix: str,
+) -> Any:
+    """Whether a position's word is of the best kind present, from `first_of` and `_kinds`."""
+    from tracr.rasp import rasp
+
+    first, of_first = best
     if state.node is None:
-        mine = rasp.SequenceMap(
+        return rasp.SequenceMap(
             lambda found, word: of_first(found) == kind(word, None) < levels, first, seen
         )
-    else:
-        numbers = {code: number for number, code in enumerate(state.codes)}
-        both = mark(
-            rasp.SequenceMap(
-                lambda found, code: (
-                    of_first(found) * len(numbers) + numbers[code] if code in numbers else -1
-                ),
-                first,
-                state.node,
+    numbers = {code: number for number, code in enumerate(state.codes)}
+    both = mark(
+        rasp.SequenceMap(
+            lambda found, code: (
+                of_first(found) * len(numbers) + numbers[code] if code in numbers else -1
             ),
-            f"best_in_state{suffix}",
-            "table",
-        )
-
-        def is_mine(found: int, word: str) -> bool:
-            best_kind, number = divmod(found, len(numbers))
-            return found >= 0 and best_kind == kind(word, state.codes[number]) < levels
-
-        mine = rasp.SequenceMap(is_mine, both, seen)
-    mine = mark(mine, f"of_best_kind{suffix}", "table")
-    standing = mark(
-        rasp.SequenceMap(lambda best, i: i if best else read_out, mine, rasp.indices),
-        f"standing{suffix}",
-        "order",
+            first,
+            state.node,
+        ),
+        f"best_in_state{suffix}",
+        "table",
     )
-    return rasp_library.leftmost(standing, read_out, one, suffix, "table", "order")
+
+    def is_mine(found: int, word: str) -> bool:
+        best_kind, number = divmod(found, len(numbers))
+        return found >= 0 and best_kind == kind(word, state.codes[number]) < levels
+
+    return rasp.SequenceMap(is_mine, both, seen)

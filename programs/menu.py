@@ -197,6 +197,8 @@ class Menu:
     def scenario(self) -> Scenario:
         """The contract that everything downstream reads.
 
+        Long because it is one record of many fields, with the functions that fill them.
+
         Raises:
             ScenarioError: If no scenario can be made of it: a word in two places, an objective that
                 is not finite or raises, a context without words.

@@ -16,6 +16,8 @@ READS = ("issuer", "first", "none")
 def pointer(options: int = 3, levels: int = 3, reads: str = "issuer") -> Menu:
     """`U = φ_k` with k as the issuer specifies; the plant reads a specification, or none (S8).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     Args:
         options: How many candidates, 2 to 6.
         levels: Levels of each of three features, 2 to 4.

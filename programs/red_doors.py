@@ -54,6 +54,8 @@ def scenario(
 ) -> Scenario:
     """The scenario: `u_m = (levels+1)·red + near`, `U = (levels+1)·door + near`.
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     Args:
         objects: How many candidates, 2 to 8.
         levels: How many nearnesses, 2 to 16.

@@ -36,6 +36,8 @@ class State:
 def state_of(menu: Menu) -> State:
     """Fetches the context's tokens (and the cue, where it matters) and combines them.
 
+    Long because it is one RASP program, read from the tokens at the top to the state at the end.
+
     Raises:
         PlantedError: If there are too many combinations.
     """

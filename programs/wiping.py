@@ -32,6 +32,8 @@ def run(plan: str, spills: bool) -> tuple[int, int, int]:
 def wiping(plans: int = 4, length: int = 3) -> Menu:
     """`u_m = Σ (length-t)·[wipe at t on a dirty table]`, `U = -Σ dirty - 2·spills` (S2).
 
+    Long because it is one record of many fields, with the functions that fill them.
+
     Args:
         plans: How many plans it chooses among, 2 to 6.
         length: Actions a plan, 2 or 3.

@@ -68,6 +68,44 @@ def test_every_module_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+MOST_LINES = {"function": 40, "module": 400}
+EXCUSE = "Long because"
+
+
+def too_long(source: str) -> list[str]:
+    """The functions whose body without docstring is too long, and whose docstring says no why."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            said = ast.get_docstring(node)
+            before = node.body[0].end_lineno if said is not None else node.body[0].lineno - 1
+            lines = (node.end_lineno or 0) - (before or 0)
+            if lines > MOST_LINES["function"] and EXCUSE not in (said or ""):
+                found.append(f"{node.name}: {lines} lines")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_long_function_says_why_it_is_long(path):
+    assert too_long(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_check_of_functions_can_fail():
+    def function(doc: str, lines: int) -> str:
+        return f"class A:\n    def f(self):\n{doc}" + "        pass\n" * lines
+
+    doc = '        """One line.\n\n        {}\n        """\n'
+    assert too_long(function("", 40)) == too_long(function(doc.format("Why?"), 40)) == []
+    assert too_long(function("", 41)) == ["f: 41 lines"]
+    assert too_long(function(doc.format("Why?"), 41)) == ["f: 41 lines"]
+    assert too_long(function(doc.format("Long because it is one table."), 41)) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_no_module_is_too_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES["module"]
+
+
 def loaded_by(code: str, folder: Path) -> set[str]:
     """The heavy packages in `sys.modules` after `code`, in a process of its own."""
     report = f"import sys\nprint('loaded:', *(set({HEAVY}) & set(sys.modules)))"

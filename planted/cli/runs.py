@@ -16,6 +16,10 @@ _folder = click.argument("folder", type=click.Path(path_type=Path))
 
 
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with the options that say how to train.
+
+    Long because it is one list of options with their help.
+    """
     for option in reversed(
         [
             click.option(

@@ -57,6 +57,8 @@ def certify(
 ) -> dict[str, Any]:
     """Compares every output with the oracle, and every node's content with the program's value.
 
+    Long because one pass over the inputs counts all that the certificate says.
+
     Args:
         plant: The artefact.
         tokens: Inputs to check instead of `inputs_of(plant)`.
@@ -79,15 +81,7 @@ def certify(
     else:
         exhaustive = False
     expected = plant.expected_choices(tokens)
-    # what `choose` is the plain oracle of
-    own = scenario.answer if plant.answers != "mesa" else None
-    searched = own(tokens[:2000]) if own else leftmost(scenario.mesa.of(tokens[:2000]))
-    for words, slot in zip(scenario.token_strings(tokens[:2000]), searched, strict=True):
-        if scenario.choose(words) != slot:
-            raise CertificateError(
-                f"{plant.name}: the vectorised utility and the plain oracle differ on "
-                f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
-            )
+    _require_one_oracle(plant, tokens[:2000])
     sites = {node.held_at for node in plant.truth.nodes.values()} if nodes else set()
     mismatches, first_wrong, margin = 0, 0, np.inf
     deviation = dict.fromkeys(plant.truth.nodes, 0.0)
@@ -135,6 +129,20 @@ def certify(
             if seen[name]
         },
     }
+
+
+def _require_one_oracle(plant: Plant, tokens: Tokens) -> None:
+    """Refuses a scenario whose plain and vectorised oracles differ on a task of [task, pos]."""
+    scenario = plant.scenario
+    # what `choose` is the plain oracle of
+    own = scenario.answer if plant.answers != "mesa" else None
+    searched = own(tokens) if own else leftmost(scenario.mesa.of(tokens))
+    for words, slot in zip(scenario.token_strings(tokens), searched, strict=True):
+        if scenario.choose(words) != slot:
+            raise CertificateError(
+                f"{plant.name}: the vectorised utility and the plain oracle differ on "
+                f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
+            )
 
 
 def _error_rate_below(mismatches: int, n: int, exhaustive: bool) -> float:

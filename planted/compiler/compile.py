@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.compiler import guards, weights
 from planted.compiler.copies import copied
@@ -130,13 +131,7 @@ def _compile(
         params |= weights.attention(layer, blocks.get((layer, "attn")), column)
         params |= weights.mlp(layer, blocks.get((layer, "mlp")), column)
 
-    labels = [direction.value for direction in made.sink["OUTPUT_BASIS"]]
-    chosen = [k for k in range(1, n_choices + 1) if k in labels]
-    columns = chosen + [value for value in labels if value not in chosen]
-    unembed = np.zeros((len(column), len(columns)), dtype=np.float32)
-    for i, value in enumerate(columns):
-        unembed[column[weights.direction(made.sink, value)], i] = 1
-    params["unembed.W_U"] = unembed
+    params["unembed.W_U"], columns = _unembedding(made.sink, column, n_choices)
     spec = Spec(
         attn_scale=1 / math.sqrt(key_size),
         read_out=read_out,
@@ -150,3 +145,16 @@ def _compile(
         truth=Truth(weights.nodes(made.graph, operations, blocks, column), operations),
         residual_labels=tuple(str(direction) for direction in residual.basis),
     )
+
+
+def _unembedding(
+    sink: Any, column: dict[Any, int], n_choices: int
+) -> tuple[npt.NDArray[np.float32], list[Any]]:
+    """The unembedding [residual, output], and the value of each output: candidates first."""
+    labels = [direction.value for direction in sink["OUTPUT_BASIS"]]
+    chosen = [k for k in range(1, n_choices + 1) if k in labels]
+    columns = chosen + [value for value in labels if value not in chosen]
+    unembed = np.zeros((len(column), len(columns)), dtype=np.float32)
+    for i, value in enumerate(columns):
+        unembed[column[weights.direction(sink, value)], i] = 1
+    return unembed, columns

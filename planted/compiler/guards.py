@@ -34,17 +34,7 @@ def before(
     """
     from tracr.rasp import rasp
 
-    if not vocabulary or vocabulary[0] != "BOS":
-        found = vocabulary[0] if vocabulary else "nothing"
-        raise CompileError(f"A vocabulary begins with 'BOS', got {found!r}.")
-    clash = set(vocabulary[1:]) & {*reserved, "BOS"}
-    if clash:
-        raise CompileError(
-            f"The vocabulary holds {sorted(clash)[0]!r}, which is reserved. Rename that token."
-        )
-    repeated = [word for word, n in Counter(vocabulary).items() if n > 1]
-    if repeated:
-        raise CompileError(f"The vocabulary holds {repeated[0]!r} twice.")
+    _vocabulary(vocabulary, reserved)
     if not 0 < exactness < float("inf"):
         raise CompileError(f"The exactness is a positive number, as 100; got {exactness!r}.")
     names = Counter(expression.name for expression in order)
@@ -78,6 +68,21 @@ def before(
         raise CompileError(
             f"The program's output is its input, {output.name!r}; there is nothing to compile."
         )
+
+
+def _vocabulary(vocabulary: Sequence[Any], reserved: Sequence[str]) -> None:
+    """Refuses a vocabulary without BOS in front, with a reserved word, or with one word twice."""
+    if not vocabulary or vocabulary[0] != "BOS":
+        found = vocabulary[0] if vocabulary else "nothing"
+        raise CompileError(f"A vocabulary begins with 'BOS', got {found!r}.")
+    clash = set(vocabulary[1:]) & {*reserved, "BOS"}
+    if clash:
+        raise CompileError(
+            f"The vocabulary holds {sorted(clash)[0]!r}, which is reserved. Rename that token."
+        )
+    repeated = [word for word, n in Counter(vocabulary).items() if n > 1]
+    if repeated:
+        raise CompileError(f"The vocabulary holds {repeated[0]!r} twice.")
 
 
 def values(

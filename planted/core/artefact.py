@@ -176,52 +176,9 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
     """
     manifest = read_manifest(folder, stem)
-    path = folder / f"{stem}.safetensors"
+    tensors = _read_checked(folder / f"{stem}.safetensors", str(manifest.get("sha256")))
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
-    expected = str(manifest.get("sha256"))
-    if files.sha256(content) != expected:
-        raise ArtefactError(
-            f"{path} is not the file that its manifest describes (SHA-256 "
-            f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or "
-            "altered. Plant it again."
-        )
-    tensors, _ = files.read_tensors(path)
-    try:
-        nodes = {
-            entry["name"]: Node(
-                name=entry["name"],
-                role=entry["role"],
-                layer=entry["layer"],
-                heads=tuple(entry["heads"]),
-                neurons=tuple(entry["neurons"]),
-                values=tuple(entry["values"]),
-                numerical=entry["numerical"],
-                reads=tuple(entry["reads"]),
-                basis=tensors.pop(f"truth.{entry['name']}"),
-            )
-            for entry in manifest["nodes"]
-        }
-        operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
-        plant = Plant(
-            name=manifest["name"],
-            tier=manifest["tier"],
-            kind=manifest["kind"],
-            mechanism=manifest["mechanism"],
-            answers=manifest["answers"],
-            scenario=scenario,
-            params=tensors,
-            spec=msgspec.convert(manifest["spec"], Spec),
-            truth=Truth(nodes, operations),
-            settings=manifest["settings"],
-            certificate=manifest["certificate"],
-            origin=manifest.get("origin", ""),
-        )
-        left = [name for name in plant.params if name.startswith("truth.")]
-        if left:
-            raise KeyError(left[0].removeprefix("truth."))
+        plant = _assembled(manifest, tensors, scenario)
         made_for = dict(manifest["scenario"]["parameters"])
         depth = n_layers(plant.params)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -234,7 +191,63 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
             f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
         )
     known = hook_points.hook_point_names(depth)
-    for node in nodes.values():
+    for node in plant.truth.nodes.values():
         if node.held_at not in known:
             raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no site.")
+    return plant
+
+
+def _read_checked(path: Path, expected: str) -> dict[str, Any]:
+    """The tensors of a file whose SHA-256 is the expected one."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
+    if files.sha256(content) != expected:
+        raise ArtefactError(
+            f"{path} is not the file that its manifest describes (SHA-256 "
+            f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or "
+            "altered. Plant it again."
+        )
+    return files.read_tensors(path)[0]
+
+
+def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: Scenario) -> Plant:
+    """The plant that a manifest describes; takes the subspaces out of the tensors.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: If the two do not describe one.
+    """
+    nodes = {
+        entry["name"]: Node(
+            name=entry["name"],
+            role=entry["role"],
+            layer=entry["layer"],
+            heads=tuple(entry["heads"]),
+            neurons=tuple(entry["neurons"]),
+            values=tuple(entry["values"]),
+            numerical=entry["numerical"],
+            reads=tuple(entry["reads"]),
+            basis=tensors.pop(f"truth.{entry['name']}"),
+        )
+        for entry in manifest["nodes"]
+    }
+    operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
+    plant = Plant(
+        name=manifest["name"],
+        tier=manifest["tier"],
+        kind=manifest["kind"],
+        mechanism=manifest["mechanism"],
+        answers=manifest["answers"],
+        scenario=scenario,
+        params=tensors,
+        spec=msgspec.convert(manifest["spec"], Spec),
+        truth=Truth(nodes, operations),
+        settings=manifest["settings"],
+        certificate=manifest["certificate"],
+        origin=manifest.get("origin", ""),
+    )
+    left = [name for name in plant.params if name.startswith("truth.")]
+    if left:
+        raise KeyError(left[0].removeprefix("truth."))
     return plant

@@ -34,6 +34,22 @@ def checked(scenario: Any) -> Scenario:
         raise PlantedError(
             f"The vocabulary of {name!r} is strings, 'BOS' first; got {list(words[:3])!r}..."
         )
+    _check_positions(scenario)
+    rng = np.random.default_rng(0)
+    for which, sampler in (("draw", scenario.draw), ("draw_training", scenario.draw_training)):
+        tokens = sampler(rng, _TRIED)
+        try:
+            tokens = scenario.check(tokens)
+        except PlantedError as error:
+            raise PlantedError(f"{name!r}: {which} gives no task. {error}") from None
+        for utility in (scenario.mesa, scenario.base):
+            _check_utility(scenario, utility, tokens)
+    return scenario
+
+
+def _check_positions(scenario: Scenario) -> None:
+    """Refuses a read-out, candidates or a cue that no task can have."""
+    name, words = scenario.name, scenario.vocabulary
     if not 1 <= scenario.read_out <= LONGEST:
         raise PlantedError(
             f"The read-out of {name!r} is position {scenario.read_out}; the longest task has "
@@ -52,16 +68,6 @@ def checked(scenario: Any) -> Scenario:
             raise PlantedError(
                 f"Cue {cue} of {name!r} is no token's id (1..{len(words) - 1}) and no cue pattern."
             )
-    rng = np.random.default_rng(0)
-    for which, sampler in (("draw", scenario.draw), ("draw_training", scenario.draw_training)):
-        tokens = sampler(rng, _TRIED)
-        try:
-            tokens = scenario.check(tokens)
-        except PlantedError as error:
-            raise PlantedError(f"{name!r}: {which} gives no task. {error}") from None
-        for utility in (scenario.mesa, scenario.base):
-            _check_utility(scenario, utility, tokens)
-    return scenario
 
 
 _TRIED = 256  # tasks

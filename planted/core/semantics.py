@@ -81,6 +81,8 @@ def evaluate(
 ) -> dict[str, Floats]:
     """The value of every node on every input.
 
+    Long because it is one dispatch over the kinds of operation.
+
     Args:
         operations: The tabulated program, in topological order.
         token_codes: Codes of the tokens without BOS, [task, pos - 1].
