@@ -236,5 +236,5 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     known = hook_points.hook_point_names(depth)
     for node in nodes.values():
         if node.held_at not in known:
-            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no site.")
+            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no hook point.")
     return plant

@@ -109,8 +109,8 @@ def test_a_function_is_found_by_its_address(module: Path) -> None:
     ("given", "why"),
     [
         ("their_plants:raises", "their_plants:raises raised KeyError: 'speed'"),
-        ("their_plants:three", "is to give a model .*, got int"),
-        ("their_plants:MADE", "is to give a model .*, got NoneType"),
+        ("their_plants:three", "must return a model .*, got int"),
+        ("their_plants:MADE", "must return a model .*, got NoneType"),
         ("their_plants:nothing", "Importing 'their_plants:nothing' raised AttributeError"),
         ("no_such_module:f", "raised ModuleNotFoundError"),
         (3, "A plant is a name as 'red-doors', 'module:function', .* got 3"),
@@ -171,7 +171,7 @@ class TestTiers:
         lost = Plant(**{**vars(made), "remake": None, "program": None})
         with pytest.raises(PlantedError, match="in tier 'exact' alone"):
             library.in_tier(lost, "rotated")
-        with pytest.raises(PlantedError, match="Nothing says how ferries@0 was made"):
+        with pytest.raises(PlantedError, match="How ferries@0 was made is not recorded"):
             planted.load("red-doors").__class__(Plant(**{**vars(made), "to_tier": None})).in_tier(
                 "rotated"
             )
