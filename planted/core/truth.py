@@ -179,8 +179,8 @@ class Window:
     Attributes:
         node: The node.
         written: The first residual-stream hook point that holds it.
-        last_read: The last residual-stream hook point that anything reads it from; "" if nothing does.
-        dead: Later hook points: it can still be decoded there, and nothing depends on it.
+        last_read: The last residual-stream hook point that it is read from; "" if there is none.
+        dead: Later hook points, where it can be decoded and nothing depends on it.
     """
 
     node: str

@@ -247,7 +247,7 @@ def test_a_program_too_large_is_refused(words: int, length: int, why: str) -> No
 def test_a_function_that_depends_on_something_else_is_refused() -> None:
     count = itertools.count()
     node = unique(rasp.Map(lambda t: next(count), rasp.tokens), "node")
-    with pytest.raises(CompileError, match=r"'node' is 0 and then 1 for the input 'a'. .* nothing"):
+    with pytest.raises(CompileError, match=r"'node' is first 0 and then 1 for the same input 'a'. .* alone"):
         compile_expression(node, ("BOS", *"abc"), 3)
 
 

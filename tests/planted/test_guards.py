@@ -659,7 +659,7 @@ def test_a_selector_that_says_two_outweighs_one_in_stock_tracr_and_is_refused_he
 
     assert helpers.interpreted(share_of_b(), "bc") == [0.5, 0.5]
     assert max(stock_answers(share_of_b(), "bc", 4)) < 1e-9
-    with pytest.raises(CompileError, match=r"Selector 'some' says 2 for key 2 .* Wrap it in bool"):
+    with pytest.raises(CompileError, match=r"Selector 'some' returns 2 for key 2 .* Wrap it in bool"):
         compile_expression(share_of_b(), ("BOS", *WORDS), 4)
 
 
