@@ -125,8 +125,8 @@ def run(
 ) -> None:
     """Plants, fine-tunes, evaluates and reports: a verdict for each seed.
 
-    PLANT is a name from `planted list`, or your own as module:function. Without it the run in --out
-    goes on. More seeds and other recipes are added to a run that is there.
+    PLANT is a name from `planted list`, or your own as module:function. Without it, the run in
+    --out continues. More seeds and other recipes are added to an existing run.
     """
     from planted import experiment
 
@@ -168,8 +168,8 @@ def finetune(
 ) -> None:
     """Trains the networks of a run folder and writes their checkpoints.
 
-    Without options it goes on with the request that the folder holds, and trains damaged networks
-    again; options are added to that request.
+    Without options it continues with the request in the folder, and trains damaged networks again.
+    Options are added to that request.
     """
     from planted import experiment
 
