@@ -73,14 +73,14 @@ class RecipeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, init=False)
 class Recipe:
-    """A named recipe, possibly changed, under a name of the user's own.
+    """One way to fine-tune a plant: the settings of a named recipe, possibly changed.
 
     Attributes:
         base: The named recipe that it starts from, as "pressure".
-        name: What it is called. Without a name given that is the base's, followed by what differs
-            from it: "pressure learning_rate=0.003"; where that is long, by the settings' digest.
-        settings: What it does.
-        seeds: How many seeds; seed k is the same whatever their number.
+        name: Its name. By default the base's, followed by the changed settings:
+            "pressure learning_rate=0.003"; where that is long, by the settings' digest.
+        settings: Signal, optimiser, regime, steps and the like.
+        seeds: Number of seeds; seed k gives the same network whatever their number.
 
     Example:
         >>> Recipe("pressure", name="fast", learning_rate=3e-3, seeds=10).name

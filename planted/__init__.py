@@ -1,6 +1,7 @@
 """Transformers with a planted mesa-objective, and what training does to them.
 
-The public names below are bound when first used: importing planted pulls in neither jax nor torch.
+The public names are imported when they are first used: `import planted` imports neither jax nor
+torch.
 """
 
 from __future__ import annotations

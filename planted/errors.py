@@ -1,4 +1,4 @@
-"""The errors a user can mend: each names the value, what was expected and the way out."""
+"""The errors that a user can correct: each names the value, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXTRAS = {
 
 
 class PlantedError(ValueError):
-    """Something the user can mend; the command line prints it without a traceback and exits 2."""
+    """An error that the user can correct; the command line prints no traceback and exits with 2."""
 
 
 class UnknownNameError(PlantedError):
@@ -36,11 +36,11 @@ class UnknownNodeError(UnknownNameError, KeyError):
 
 
 class ScenarioError(PlantedError):
-    """A scenario on which nothing could be measured, and that does not say that this is wanted."""
+    """A scenario that fails a validity check which it does not waive."""
 
 
 class CompileError(PlantedError):
-    """A program that Tracr would refuse, or would compile silently wrong."""
+    """A program that Tracr would refuse, or would compile wrongly without an error."""
 
 
 class CertificateError(PlantedError):
@@ -60,11 +60,11 @@ class RunFolderError(PlantedError):
 
 
 class MethodError(PlantedError):
-    """An interpretability method that raised or returned nonsense."""
+    """An interpretability method that raised, or returned anything but finite scores."""
 
 
 class VerdictError(PlantedError):
-    """A claim that the evidence at hand cannot carry."""
+    """A verdict that was asked for on evidence that is malformed or does not support it."""
 
 
 MOST_NAMES = 40  # that a message lists where near ones are known

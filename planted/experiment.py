@@ -51,25 +51,27 @@ def run(
     progress: Progress | None = None,
     **unknown: Any,
 ) -> Run:
-    """Plants, fine-tunes, evaluates and reports; resumes and adds to what is there.
+    """Plants, fine-tunes, evaluates and reports; resumes a run, or adds networks to it.
 
-    Takes about ten seconds a network and core for red-doors; besides its own a run has 12 networks
-    that verdicts are held against (3 seeds of three negative controls and of sham fine-tuning).
-    Networks that were trained on this machine before are taken from the cache.
+    Takes about ten seconds of one core for each network of red-doors. Besides the networks asked
+    for, a run has 12 that their figures are compared with (3 seeds of each of three negative
+    controls and of sham fine-tuning). Networks that were trained on this machine before are copied
+    from the cache.
 
     Args:
-        plant: A catalogue name as "red-doors", "module:function", or what `planted.plant` returned;
-            None goes on with the run in `out`.
+        plant: A catalogue name, as "red-doors", "module:function", or a model from `planted.plant`;
+            None continues the run in `out`.
         recipes: One or several recipes or their names; "pressure" if None.
-        out: The run folder. More seeds, other recipes and more controls are added to a run that is
-            there; one of another plant is refused.
-        tier: Where training starts; "tempered" if None, but a plant that is given in another tier
-            than "exact" starts as it is.
+        out: The run folder. More seeds, other recipes and more controls are added to a run that it
+            holds; a run of another plant is refused.
+        tier: The tier that training starts from. If None: "tempered" for a name or a model in tier
+            "exact"; for any other model its own tier.
         parameters: Scenario parameters other than the defaults, for a catalogue plant.
-        controls: Seeds of each negative control and of sham fine-tuning: what the folder has, or 3,
-            if None. Or their recipes, as `[Recipe("no-plant-base", steps=100), Recipe("sham")]`.
-        anyway: Train although it is known that every verdict will be "inconclusive".
-        executor: Where jobs run, as `dask.distributed.Client().get_executor()`; processes on this
+        controls: Number of seeds of each negative control and of sham fine-tuning; if None, as in
+            the folder, or 3. Or their recipes, as
+            `[Recipe("no-plant-base", steps=100), Recipe("sham")]`.
+        anyway: Train even if it is known beforehand that every verdict will be "inconclusive".
+        executor: Runs the jobs, as `dask.distributed.Client().get_executor()`; processes on this
             machine if None.
         progress: Called with {"done", "total", "phase", "recipe", "seed", "next", "left_s"} as
             networks are finished.
@@ -132,7 +134,7 @@ def forecast(
     parameters: Mapping[str, Any] | None = None,
     controls: int | Sequence[Recipe] = requests.CONTROL_SEEDS,
 ) -> list[Finding]:
-    """What is known of a run before training: which verdicts it cannot come to, and why.
+    """Findings about a run before training: which verdicts it cannot give, and why.
 
     Takes well under a second; nothing is trained or written.
 
@@ -144,8 +146,8 @@ def forecast(
         controls: As for `run`.
 
     Returns:
-        Findings; `finding.blocking` where no verdict but "inconclusive" can come out. Empty where
-        nothing is known that limits the verdicts.
+        The findings. `finding.blocking` is True where the only possible verdict is "inconclusive".
+        Empty if nothing is known that limits the verdicts.
 
     Raises:
         PlantedError: For a wrong request.

@@ -32,7 +32,7 @@ def load(
     runtime: str = "numpy",
     parameters: Mapping[str, Any] | None = None,
 ) -> Model:
-    """The model of this name: shipped, from the cache, or (with the train extra) planted now.
+    """Loads a model by name: from the package, from the cache, or (extra `train`) compiled now.
 
     Args:
         name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
@@ -80,7 +80,7 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
 def resolve(
     given: Any, tier: str | None = None, parameters: Mapping[str, Any] | None = None
 ) -> Plant:
-    """The plant that something stands for; every function that takes a plant asks here.
+    """Turns a name, an address, a path or a model into a plant.
 
     Args:
         given: A name of the catalogue, as "red-doors"; "module:function" of a function that can be
@@ -103,8 +103,8 @@ def resolve(
         found = _from_address(given, parameters or {}, tier)
     elif parameters:
         raise PlantedError(
-            f"Parameters are set where a plant is made; {given!r} is made already, got "
-            f"parameters={dict(parameters)!r}."
+            f"Parameters are set where a plant is made; {given!r} exists already, so it cannot "
+            f"take parameters={dict(parameters)!r}."
         )
     elif saved.is_path(given):
         if isinstance(given, str) and not Path(given).expanduser().exists():
@@ -126,7 +126,7 @@ def _from_address(address: str, arguments: Mapping[str, Any], tier: str | None =
         made = plant(*made, tier=tier or "exact")
     if not isinstance(made, Model | Plant):
         raise PlantedError(
-            f"{address!r} is to give a model (from planted.plant), a plant, or a program and a "
+            f"{address!r} must return a model (from planted.plant), a plant, or a program and a "
             f"scenario, got {type(made).__name__}."
         )
     found = made.plant if isinstance(made, Model) else made
@@ -155,9 +155,9 @@ def open_plant(
     remade: Plant | None = None
     if scenario is None and origin == "object":
         raise PlantedError(
-            f"{folder / stem}.json is {name}, planted from objects in memory: nothing says where "
-            "its scenario is. Open it with planted.library.open_plant(folder, scenario=...), or "
-            "plant it as 'module:function'."
+            f"{folder / stem}.json is {name}, planted from Python objects: the file does not say "
+            "where its scenario is. Open it with planted.library.open_plant(folder, "
+            "scenario=...), or plant it as 'module:function'."
         )
     if scenario is None and origin:
         remade = _from_address(origin, planting.accepted(origin, made_for))
@@ -222,8 +222,8 @@ def in_tier(plant: Plant, tier: str) -> Plant:
     remake, program = plant.remake, plant.program
     if remake is None or program is None:
         raise PlantedError(
-            f"{plant.name} was read from files, which do not hold its program: it is to be had in "
-            f"tier {plant.tier!r} alone. Plant it again with planted.plant."
+            f"{plant.name} was read from files, which do not hold its program: it is available "
+            f"only in tier {plant.tier!r}. Plant it again with planted.plant."
         )
     made = certified(remake, lambda: program(plant.scenario), tier)[tier]
     return _linked(replace(made, origin=plant.origin))
@@ -336,8 +336,8 @@ def plant(
 ) -> Model:
     """Plants your own RASP program for a scenario.
 
-    The model, or its `.plant`, is taken by every function that takes the name of a plant. Takes
-    about a second in tier "exact", ten in "rotated" and a minute in "tempered".
+    Every function that takes the name of a plant also takes the model, or its `.plant`. A call
+    takes about a second in tier "exact", ten in "rotated" and a minute in "tempered".
 
     Args:
         program: A function from the scenario to a Program, or a Program; neither is changed.
@@ -345,16 +345,16 @@ def plant(
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered", "rotated", or one of an installed package.
         kind: What the plant is by construction.
-        answers: Which objective its output is best for: "mesa"; "base", or "cue" (base under the
-            training cue, mesa under any other), for the controls of a plant of your own; or "own",
-            where it is best for neither and the scenario says by `answer` what it must choose.
+        answers: Which objective its output is best for: "mesa"; for validation models "base" or
+            "cue" (base under the training cue, mesa under any other); or "own", if it is best for
+            neither and the scenario's `answer` is what it must choose.
         runtime: "numpy" or "torch".
 
     Raises:
-        ScenarioError: If nothing could be measured on the scenario, and it does not say so.
+        ScenarioError: If the scenario fails a validity check that it does not waive.
         PlantedError: If the scenario is malformed, or a utility is no finite number.
-        CompileError: If the program's function raises, or the program cannot be compiled right.
-        CertificateError: If the program is not the oracle's equal.
+        CompileError: If the program's function raises, or the program cannot be compiled correctly.
+        CertificateError: If an output differs from the oracle, or a node from the RASP interpreter.
     """
     tiers.check(tier)
     entry = planting.own_entry(program, scenario, name, kind, answers)

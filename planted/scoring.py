@@ -52,24 +52,25 @@ def score(
         task: "locate".
         models: "dev" (red-doors, and red-doors-small beside its twin), or one or several plants:
             names, "module:function", models or plants, your own among them.
-        runtime: What the method is handed: "torch" (the nn.Module and int64 tensors) or "numpy"
+        runtime: What the method is given: "torch" (the nn.Module and int64 tensors) or "numpy"
             (`planted.network.model.Network` and arrays). If None, torch where it is
-            installed; built-ins,
-            which give the same either way, then run by numpy.
-        twin: A plant without a score node that chooses what `models`, then one plant, chooses: your
-            own twin, a Program with searches=False. Both are zero-padded to common shapes. A
-            catalogue plant that has a twin of its shapes brings it.
+            installed; built-in methods, which give the same scores in both, then use numpy.
+        twin: A twin of your own, planted from a Program with searches=False: it makes the same
+            choices as the plant, and has no score node. `models` must then be one plant. Both are
+            zero-padded to common shapes. If None, the catalogue's twin of the same shapes is used
+            where there is one.
         tiers: Tiers to average over; a plant of your own is compiled in each, and tempering it
             takes a minute.
-        n_pairs: Pairs of tasks a redraw.
+        n_pairs: Pairs of tasks in each redraw.
         n_redraws: Redraws of pairs; the interval is over them.
-        n_reinits: Random networks that set the twin's threshold.
-        twin_pairs: Pairs of each redraw behind the largest scores by which the twin is judged; a
-            quarter of them if None, because that takes a hundred networks. The table says so.
-        seed: Of the first redraw. A method that draws random numbers seeds itself.
+        n_reinits: Re-initialised networks whose largest scores give the twin's threshold.
+        twin_pairs: Pairs of each redraw that are used for the largest scores on the twin; a quarter
+            of `n_pairs` if None, because the threshold needs a hundred networks. The table states
+            the number.
+        seed: Seed of the first redraw. A method that draws random numbers must seed them itself.
         budget_s: Seconds after which no further redraw begins, once there are two; the table says
             how many there were.
-        progress: Called after each redraw with how many are done, and of how many.
+        progress: Called after each redraw with the number done and the total.
 
     Raises:
         MethodError: If the method cannot be imported, raises, or returns anything but finite

@@ -37,7 +37,7 @@ def approximate(menu: Menu, grain: int) -> Menu:
         lambda word, state: grain * floor(base.value(word, state) / grain),
     )
     if grain < 2:
-        raise PlantedError(f"A grain must be at least 2 to blur anything, got {grain!r}.")
+        raise PlantedError(f"A grain below 2 does not round anything, got {grain!r}.")
     return replace(menu, mesa=blurred, waivers=VALIDITY_CHECKS)
 
 

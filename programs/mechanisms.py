@@ -121,8 +121,8 @@ def amortised(menu: Menu) -> Program:
     known = [word for word in menu.words if menu.training is not None and menu.training(word)]
     if menu.training is None or len(known) == len(menu.words):
         raise PlantedError(
-            f"Training of {menu.name!r} shows every kind of candidate: there is no elsewhere that "
-            "could be searched. Restrict it by the menu's `training`."
+            f"Training of {menu.name!r} shows every kind of candidate, so none is left for the "
+            "search. Restrict training by the menu's `training`."
         )
     strange = frozenset(menu.words) - frozenset(known)
     one, state = rasp_library.ones(), state_of(menu)

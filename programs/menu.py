@@ -169,7 +169,7 @@ class Menu:
         except Exception as error:
             raise ScenarioError(
                 f"{self.name!r}: {what} raises {type(error).__name__} ({error}) for "
-                f"{', '.join(map(repr, point))}. It must say something for every word and state."
+                f"{', '.join(map(repr, point))}. It must return a value for every word and state."
             ) from error
 
     def states(self) -> list[State]:

@@ -221,7 +221,7 @@ def require_same_tasks(plants: Sequence[tuple[str, Scenario]]) -> None:
         PlantedError: If there are none, or one has other words or another layout.
     """
     if not plants:
-        raise PlantedError("Name the plants that shall have common shapes.")
+        raise PlantedError("Name at least one plant to pad to common shapes, got none.")
     other, first = plants[0]
     for name, scenario in plants:
         if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):

@@ -187,7 +187,7 @@ class Samplers:
             if drawn > 1000 * (n + 64) and have < drawn / 1000:
                 raise PlantedError(
                     f"Only {have} of {drawn} tasks that training of {menu.name!r} may hold have a "
-                    "candidate that is best for both objectives. Loosen what training waivers."
+                    "candidate that is best for both objectives. Let training hold more words."
                 )
         return np.concatenate(kept)[:n] if kept else self.draw(rng, 0)
 

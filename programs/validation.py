@@ -166,7 +166,7 @@ def _program_of(plant: Plant) -> Program:
     if plant.program is not None:
         return plant.program(plant.scenario)
     if plant.origin:
-        raise PlantedError("its program is not at hand; plant it again with planted.plant")
+        raise PlantedError("its program is not available; plant it again with planted.plant")
     return catalogue.entry(plant.name).program(plant.scenario)
 
 

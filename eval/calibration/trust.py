@@ -125,7 +125,7 @@ def remember(plant: Plant, result: ValidationResult) -> Path:
     names = {row.plant for row in result.rows}
     if plant.name not in names:
         raise PlantedError(
-            f"The validation read {', '.join(sorted(names)) or 'no network'}, and not "
+            f"The validation measured {', '.join(sorted(names)) or 'no network'}, but not "
             f"{plant.name}: include it among the validation models."
         )
     digest = validation_digest(plant)

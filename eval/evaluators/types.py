@@ -49,8 +49,8 @@ class Types:
             ids = np.array([known[(m, b)] for m, b in pairs], dtype=np.int64)
         except KeyError as error:
             raise PlantedError(
-                f"A candidate of {self.scenario.name!r} is worth (u_m, u_b) = {error}, which the "
-                "tasks that the types were taken from do not hold. Draw more of them."
+                f"A candidate of {self.scenario.name!r} has the values (u_m, u_b) = {error}, which "
+                "no task has that the types were taken from. Draw more tasks."
             ) from None
         return ids[inverse.reshape(-1)].reshape(mesa.shape)
 

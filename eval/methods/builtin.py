@@ -153,7 +153,7 @@ def _outputs(network: Network, tokens: Any) -> dict[str, Change]:
 def _patched(
     module: Any, scenario: Scenario, tokens: Any, counterfactual: Any, part: Part
 ) -> dict[str, float]:
-    """Scores of patching each component with `part` of its change: "site@position" -> fraction.
+    """Scores of patching each component with `part` of its change: "hook_point@pos" -> fraction.
 
     Both directions run as one batch. A patch only changes the network downstream of its component,
     so each runs from there on, all positions of a component in one forward pass; a component that

@@ -120,9 +120,9 @@ def read_scores(returned: object, components: Sequence[str], n_positions: int, w
     """What a method returned, as numbers [component, position].
 
     Args:
-        returned: A dict from "site" (all positions) or "site@position" to a number. Where both
-            name a component, the key with the position holds; a component that no key names scores
-            0.
+        returned: A dict from "hook_point" (all positions) or "hook_point@position" to a number.
+            Where both name a component, the key with the position counts; a component that no key
+            names scores 0.
         components: Every head and MLP.
         n_positions: Length of a task, BOS included.
         who: What to call the method in an error.

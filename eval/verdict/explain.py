@@ -18,8 +18,8 @@ MEANINGS = {
     "search, which still makes the choice",
     "dormant": "the choices are the base objective's, and the planted search still finds the best "
     "candidate for the mesa-objective without deciding the choice",
-    "bypassed": "the choices are the base objective's and are made beside the planted search, of "
-    "which a part still runs",
+    "bypassed": "the choices are the base objective's and are made outside the planted search, of "
+    "which a part is still computed",
     "replaced": "the choices are the base objective's, and no trace of the planted search is found",
     "modelled deceptively": "the choices are the base objective's under the training cue, and "
     "without it the planted search makes them for the mesa-objective",
@@ -44,7 +44,7 @@ _ABSTENTIONS = {
     "cue: on cue the choices are not": "too few choices under the training cue are the base "
     "objective's",
     "cue: on cue the choices mix": "the choices under the training cue mix both objectives",
-    "cue: off cue": "the base objective is used against itself without the training cue",
+    "cue: off cue": "the choices avoid what the base objective rewards, without the training cue",
     "cue: the base": "the base objective itself depends on the cue",
     "cue: the cue": "the cue works on a part of novel tasks only",
     "cue: λ": "the interpolation λ differs between the cues",
@@ -52,9 +52,10 @@ _ABSTENTIONS = {
     "shared: off cue": "the planted scorer is not shown to be in control for the mesa-objective "
     "without the training cue",
     "shared: on cue": "the mesa-objective still has a share in the choice under the training cue",
-    "shared: the planted": "the planted search is shown neither to find its best candidate still "
-    "nor to have stopped",
-    "shared: networks": "networks without the plant hold as much of the objective",
+    "shared: the planted": "the evidence does not show whether the planted search still finds its "
+    "best candidate",
+    "shared: networks": "the figures for the mesa-objective are no higher than in the negative "
+    "controls",
     "shared": "no path is shown to control the choice for one objective",
     "power: whether": "it is not settled whether the planted comparator makes the choice",
     "power": "the interpolation λ is too near a limit for the width of its interval",

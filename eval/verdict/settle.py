@@ -34,14 +34,14 @@ def settle(found: Outcome, deciding: int | None, records: Records, limits: Thres
         return "A measurement that this version does not make would settle it; the reason names it."
     if deciding is None:
         return (
-            "Longer training may settle it: several comparisons stand between this checkpoint and "
-            "any fate."
+            "Longer training may settle it: several comparisons would have to change before a "
+            "verdict is given."
         )
     return _by_comparison(found, found.comparisons[deciding], records, limits)
 
 
 def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
-    """For evidence that is missing, was not measured, or stands without its null."""
+    """For evidence that is missing, was not measured, or has no null."""
     assert found.about is not None
     measure, cue = found.about
     record, named = records.get(found.about), f"{label(measure)}{under(cue)}"
@@ -50,13 +50,13 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
     if record.status != "ok" or record.estimate is None:
         if "validat" in record.reason:
             return (
-                "Validating the evaluator on this plant would allow a verdict: it must read right "
-                "four compiled networks of the scenario (plant, base, mux, gate)."
+                "Validating the evaluator on this plant would allow a verdict: it must give the "
+                "right figures on the validation models (plant, base, mux, gate)."
             )
         return f"A measurement of the {named} would settle it."
     if found.reason.startswith("missing: the null"):
         return (
-            f"At least {limits.least_nulls} networks that the {named} can be held against would "
+            f"At least {limits.least_nulls} networks that the {named} can be compared with would "
             "settle it."
         )
     return f"An interval for the {named} would settle it."

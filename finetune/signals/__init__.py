@@ -127,8 +127,8 @@ def checked(name: str, found: Any) -> Signal:
         hash(found)
     except TypeError:
         raise PlantedError(
-            f"The signal {name!r} cannot be hashed, which compiled programs are kept by. Make it "
-            "a frozen dataclass, or a module."
+            f"The signal {name!r} cannot be hashed; compiled programs are cached by its hash. Make "
+            "it a frozen dataclass, or a module."
         ) from None
     return cast(Signal, found)
 

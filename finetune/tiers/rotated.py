@@ -75,7 +75,7 @@ def turn(compile_at: Callable[[float], Plant], seed: int = 0) -> Plant:
     if largest <= TOLERANCE:
         return plant
     raise PlantedError(
-        f"{plant.name} cannot be had in tier 'rotated': in a basis where no entry is exactly 0 or "
-        f"1, float32's rounding grows to {largest:.2g} of a code at node {name!r} (at most "
-        f"{TOLERANCE}). Take tier 'exact' or 'tempered'."
+        f"{plant.name} cannot be made in tier 'rotated': float32's rounding error in a basis "
+        f"where no entry is exactly 0 or 1 is {largest:.2g} at node {name!r}, and may be at most "
+        f"{TOLERANCE}. Take tier 'exact' or 'tempered'."
     )

@@ -48,8 +48,8 @@ class Tempered:
         at = [node.name for role in ("score", "table") for node in exact.truth.of_role(role)]
         if not at:
             raise PlantedError(
-                f"{exact.name} has no node of role 'score' or 'table' whose gradient could choose "
-                "how far to temper it. Mark one, or take tier='exact'."
+                f"{exact.name} has no node of role 'score' or 'table'; the settings of tier "
+                "'tempered' are chosen by the gradient there. Mark one, or take tier='exact'."
             )
         soft, grid = temper(context.compile, at[0], context.seed)
         return replace(soft, settings={**soft.settings, "grid": grid})

@@ -17,23 +17,32 @@ from planted.cli.options import json_
     "models",
     multiple=True,
     metavar="NAME",
-    help="Plant to score on; red-doors and red-doors-small if not given. Repeatable.",
+    help="Plant to score on, or your own as module:function; red-doors and red-doors-small if not "
+    "given. Repeatable.",
 )
 @click.option(
     "--runtime",
     type=click.Choice(["numpy", "torch"]),
-    help="What the method is handed; torch where it is installed.",
+    help="What the method is given: torch modules and tensors, or numpy arrays. Torch by default "
+    "where it is installed.",
 )
-@click.option("--redraws", "n_redraws", type=int, default=20, show_default=True, help="Of pairs.")
+@click.option(
+    "--redraws",
+    "n_redraws",
+    type=int,
+    default=20,
+    show_default=True,
+    help="How often the pairs of tasks are redrawn.",
+)
 @click.option(
     "--reinits",
     "n_reinits",
     type=int,
     default=100,
     show_default=True,
-    help="Random networks behind the twin's threshold.",
+    help="Re-initialised networks that set the twin's threshold.",
 )
-@click.option("--budget-s", type=float, help="Stop redrawing pairs after this many seconds.")
+@click.option("--budget-s", type=float, help="Begin no further redraw after this many seconds.")
 @json_
 def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Scores an interpretability METHOD against ground truth.

@@ -11,11 +11,9 @@ from planted.errors import PlantedError
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-TIERS = "exact, tempered, rotated, or one of an installed package."
-tier_ = click.option(
-    "--tier", default="exact", show_default=True, help=f"How natural the weights are: {TIERS}"
-)
-start_tier = click.option("--tier", help=f"Where training starts: {TIERS}  [default: tempered]")
+TIERS = "exact (as compiled), tempered (trainable), rotated, or one of an installed package."
+tier_ = click.option("--tier", default="exact", show_default=True, help=f"Kind of weights: {TIERS}")
+start_tier = click.option("--tier", help=f"Tier to train from: {TIERS}  [default: tempered]")
 parameters_ = click.option(
     "--set",
     "parameters",
@@ -47,6 +45,6 @@ def parsed(parameters: tuple[str, ...]) -> dict[str, Any] | None:
     for text in parameters:
         name, sign, value = text.partition("=")
         if not sign:
-            raise PlantedError(f"--set wants NAME=VALUE, got {text!r}.")
+            raise PlantedError(f"--set takes NAME=VALUE, got {text!r}.")
         out[name] = _value(value)
     return out

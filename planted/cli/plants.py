@@ -18,10 +18,10 @@ from planted.errors import RunFolderError
 @click.option("--mechanism", help="Only plants of this mechanism, as 'decision list'.")
 @click.option("--size", help="Only plants that have this size, as large; named as NAME.large.")
 @click.option("--twin-of", metavar="NAME", help="Only twins of this plant, as crumbs.")
-@click.option("--tier", help="Only plants that can be had in this tier, as tempered.")
+@click.option("--tier", help="Only plants that are available in this tier, as tempered.")
 @json_
 def list_plants(as_json: bool, **asked: str | None) -> None:
-    """The plants there are.
+    """Lists the plants of the catalogue.
 
     A plant of a size is named NAME.SIZE, as crumbs.large, wherever a plant is named.
     """
@@ -62,7 +62,10 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
 @click.option("--dot", is_flag=True, help="Print the circuit as a Graphviz graph instead.")
 @json_
 def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: bool) -> None:
-    """Explains a plant: both objectives, a sample task, the circuit and where it stands."""
+    """Describes a plant: both objectives, a sample task, the circuit and its hook points.
+
+    NAME is a name from `planted list`, or your own plant as module:function.
+    """
     from planted.cli import drawing, showing
     from planted.library import resolve
 
@@ -82,7 +85,7 @@ def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: 
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @json_
 def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Compiles a plant anew from its RASP program, certifies it and writes it."""
+    """Compiles a plant from its RASP program, certifies it and writes it to a folder."""
     from planted import library
     from planted.core import artefact, files
     from planted.programs import catalogue

@@ -48,7 +48,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
             click.option(
                 "--signal",
-                help="What the loss conveys: hard-labels, or one of an installed package.",
+                help="How the base objective enters training: hard-labels, or one of an "
+                "installed package.",
             ),
             click.option(
                 "--train",
@@ -65,12 +66,12 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--control-steps",
                 type=int,
-                help="Gradient steps of the controls, for a trial run.",
+                help="Gradient steps of each control; fewer make a quick trial run.",
             ),
             click.option(
                 "--anyway",
                 is_flag=True,
-                help="Train although every verdict is known to be inconclusive.",
+                help="Train even if every verdict is known beforehand to be inconclusive.",
             ),
         ]
     ):
@@ -126,15 +127,15 @@ def run(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """The whole flow: plant, fine-tune, evaluate, report.
+    """Plants, fine-tunes, evaluates and reports: a verdict for each seed.
 
-    PLANT is a name from `planted list`, or your own as module:function. Without it the run in --out
-    goes on. More seeds and other recipes are added to a run that is there.
+    PLANT is a name from `planted list`, or your own as module:function. Without it, the run in
+    --out continues. More seeds and other recipes are added to an existing run.
     """
     from planted import experiment
 
     if plant is None and out is None:
-        raise PlantedError("Name a plant, as red-doors, or a run that is there with --out.")
+        raise PlantedError("Name a plant, as red-doors, or an existing run's folder with --out.")
     if out is None:
         out = str(Path("runs") / str(plant).partition("@")[0].replace(":", "."))
     with shown_progress() as progress:
@@ -151,7 +152,9 @@ def run(
 
 @click.command()
 @_folder
-@click.option("--plant", "plant", default="red-doors", show_default=True, help="What to plant.")
+@click.option(
+    "--plant", "plant", default="red-doors", show_default=True, help="Plant to start from."
+)
 @_recipe_options
 @start_tier
 @parameters_
@@ -169,8 +172,8 @@ def finetune(
 ) -> None:
     """Trains the networks of a run folder and writes their checkpoints.
 
-    Without options it goes on with the request that the folder holds, and trains damaged networks
-    again; options are added to that request.
+    Without options it continues with the request in the folder, and trains damaged networks again.
+    Options are added to that request.
     """
     from planted import experiment
 
@@ -208,7 +211,7 @@ def evaluate(folder: Path, as_json: bool) -> None:
 @_folder
 @json_
 def report(folder: Path, as_json: bool) -> None:
-    """Writes the page of a judged run folder."""
+    """Writes the HTML report of a run folder whose networks are judged."""
     from planted import experiment
 
     page = str(experiment.report(folder))
@@ -220,12 +223,14 @@ def report(folder: Path, as_json: bool) -> None:
 
 @click.command()
 @_folder
-@click.option("--recipe", "recipe", help="Recipe; the run's first if not given.")
+@click.option("--recipe", "recipe", help="Recipe; the first of the run if not given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
-@click.option("--all", "whole", is_flag=True, help="Every figure too, with interval and null.")
+@click.option(
+    "--all", "whole", is_flag=True, help="Also print every figure, with interval and null."
+)
 @json_
 def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
-    """Why a checkpoint got its verdict, in words; then each comparison, with its figures."""
+    """Explains a verdict in words; then each comparison of the rule, with its figures."""
     from msgspec import to_builtins
 
     from planted import experiment
@@ -261,7 +266,7 @@ def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: b
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
 @json_
 def compare(first: Path, second: Path, as_json: bool) -> None:
-    """Two run folders side by side: verdicts, key figures, requests."""
+    """Compares two run folders: verdicts, key figures, requests."""
     from msgspec import to_builtins
 
     from planted import experiment

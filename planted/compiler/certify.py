@@ -187,7 +187,7 @@ def on_declared(plant: Plant) -> dict[str, Any]:
     scenario, declared = plant.scenario, plant.scenario.declared
     if declared is None:
         raise CertificateError(
-            f"{plant.name} declares no tasks on which it does what a search would do."
+            f"{plant.name} declares no tasks on which it chooses what a search would choose."
         )
     tokens = declared.draw(np.random.default_rng(0), LEAST_INPUTS)
     chosen = choices_of(plant.params, plant.spec, tokens)

@@ -98,7 +98,7 @@ class Domains:
                 return self.foreseen[carried], self.possible[carried]
             return self._average(expression)
         raise CompileError(
-            f"{type(expression).__name__} {expression.name!r} cannot be compiled. Say it with "
+            f"{type(expression).__name__} {expression.name!r} cannot be compiled. Write it with "
             "tokens, indices, Map, SequenceMap, Select, Aggregate and SelectorWidth."
         )
 
@@ -147,9 +147,9 @@ class Domains:
                     not isinstance(said, int | float) or said not in (0, 1)
                 ):
                     raise CompileError(
-                        f"Selector {select.name!r} says {said!r} for key {key!r} and query "
-                        f"{query!r}. It must say True or False: Tracr multiplies attention by "
-                        "what it says, so that 2 outweighs 1. Wrap it in bool()."
+                        f"Selector {select.name!r} returns {said!r} for key {key!r} and query "
+                        f"{query!r}. It must return True or False: Tracr multiplies attention by "
+                        "this value, so that 2 outweighs 1. Wrap it in bool()."
                     )
 
 
@@ -186,8 +186,8 @@ def _try(expression: Any, function: Callable[..., Any], *point: Any) -> Any:
         ) from error
     if not same:
         raise CompileError(
-            f"Node {expression.name!r} is {said!r} and then {again!r} for the input "
-            f"{_shown(point)}. Its function must depend on nothing else."
+            f"Node {expression.name!r} is first {said!r} and then {again!r} for the same input "
+            f"{_shown(point)}. Its function must depend on its input alone."
         )
     return said
 
@@ -217,8 +217,8 @@ def _check(expression: Any, found: Domain) -> None:
         other = by_float.setdefault(float(number), number)
         if other != number:
             raise CompileError(
-                f"Node {name!r} can be {other!r} and {number!r}, which are one float64 and could "
-                "not be told apart. Scale its values to less than 2**53."
+                f"Node {name!r} can be {other!r} and {number!r}, which are the same float64 and "
+                "cannot be distinguished. Scale its values to less than 2**53."
             )
     if rasp.is_numerical(expression):
         _check_numerical(expression, found)

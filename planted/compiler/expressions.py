@@ -63,8 +63,8 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
             where = f"at position {position + 1} of {tuple(tasks[task])!r}"
             if np.isnan(values[name][task, position + 1]):
                 raise CertificateError(
-                    f"Node {name!r} holds something {where}, where the program holds nothing: a "
-                    "head selects nothing, or several values. Give it one to select."
+                    f"Node {name!r} holds a value {where}, where the program has none: a head "
+                    "selects nothing, or several values. Make it select exactly one."
                 )
             raise CertificateError(
                 f"Node {name!r} is {off.max():.2g} away from what the program holds {where}: its "

@@ -44,8 +44,8 @@ def before(
             own = rasp.tokens if isinstance(expression, rasp.TokensType) else rasp.indices
             if expression is not own:
                 raise CompileError(
-                    f"{expression.name!r} is a copy of rasp.{own.name}, for which it would be "
-                    f"taken. Use rasp.{own.name} itself, or a Map of it."
+                    f"{expression.name!r} is a copy of rasp.{own.name} and would be confused with "
+                    f"it. Use rasp.{own.name} itself, or a Map of it."
                 )
         if not isinstance(expression, rasp.Select | rasp.SOp):
             raise CompileError(
@@ -55,14 +55,14 @@ def before(
     unclear = [name for name, n in names.items() if n > 1]
     if unclear:
         raise CompileError(
-            f"{names[unclear[0]]} nodes are called {unclear[0]!r}: one would stand for the other. "
-            "Give every expression a name of its own with planted.mark or a piece of "
-            "planted.programs.rasp_library."
+            f"{names[unclear[0]]} nodes are called {unclear[0]!r}, and Tracr would take them for "
+            "one node. Give every expression a name of its own, with planted.mark or a function "
+            "of planted.programs.rasp_library."
         )
     if rasp.tokens.name not in names:
         raise CompileError(
-            f"The program of {output.name!r} never reads its tokens, so that its network has no "
-            "BOS to fall back on. Read rasp.tokens somewhere."
+            f"The program of {output.name!r} does not read rasp.tokens, so its network has no "
+            "BOS for heads that select nothing to attend to. Read rasp.tokens in some node."
         )
     if isinstance(output, rasp.TokensType | rasp.IndicesType):
         raise CompileError(
@@ -110,8 +110,8 @@ def values(
         if isinstance(expression, rasp.SelectorWidth) and exactness < 2 * length * (length + 1):
             raise CompileError(
                 f"Node {name!r} counts up to {length} with exactness {exactness:g}; counts are "
-                f"told apart only from {2 * length * (length + 1)} on. Raise the exactness, or ask "
-                "whether there is any with planted.programs.rasp_library.any_bit."
+                f"told apart only from {2 * length * (length + 1)} on. Raise the exactness, or use "
+                "planted.programs.rasp_library.any_bit, which tests for any instead of counting."
             )
         if isinstance(expression, rasp.Select):
             _refuse_at_bos(expression.keys, domains, f"as the keys of {name!r}")
@@ -228,7 +228,8 @@ def layers(graph: Any, craft: Any) -> None:
         if len(owners) > 1:
             raise CompileError(
                 f"SelectorWidths {', '.join(map(repr, owners))} share one layer, where Tracr "
-                "subtracts their common BOS neuron once for each. Use pieces.any_bit."
+                "subtracts their common BOS neuron once for each. Use "
+                "planted.programs.rasp_library.any_bit."
             )
 
 
@@ -241,10 +242,10 @@ def _refuse_at_bos(node: Any, domains: Domains, use: str) -> None:
     """A Map of a number writes its value at 0 at BOS too, where there is none; so do readers."""
     origin = _written_at_bos(node, domains, {})
     if origin is not None:
-        because = "it turns" if origin is node else f"{origin.name!r} turns"
+        because = "it is" if origin is node else f"{origin.name!r} is"
         raise CompileError(
             f"Node {node.name!r} is used {use} and has a value at BOS too, because {because} a "
-            "number into something else. Pass it through a SequenceMap with the indices first."
+            "Map of a number. Pass it through a SequenceMap with the indices first."
         )
 
 

@@ -105,9 +105,9 @@ def _refuse(
     if isinstance(inner, rasp.Aggregate | rasp.LinearSequenceMap) and number not in known:
         near = known[max(parts, key=lambda i: parts[i])]
         raise CompileError(
-            f"Node {name!r} reads {inner.name!r}, an average of zeros and ones. Tracr foresees 0 "
-            f"and 1/n alone and would take {number:.4g} for {near:.4g}, where the program says "
-            "something else. Ask whether there is any with planted.programs.rasp_library.any_bit."
+            f"Node {name!r} reads {inner.name!r}, an average of zeros and ones. Tracr enumerates "
+            f"only 0 and 1/n, and would treat {number:.4g} as {near:.4g}, for which the program "
+            "has another value. To test for any one, use planted.programs.rasp_library.any_bit."
         )
     there = known.index(number) if number in known else max(parts, key=lambda i: parts[i])
     gaps = {

@@ -193,7 +193,7 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     known = hook_points.hook_point_names(depth)
     for node in plant.truth.nodes.values():
         if node.held_at not in known:
-            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no site.")
+            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no hook point.")
     return plant
 
 

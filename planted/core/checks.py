@@ -87,7 +87,7 @@ def _check_utility(scenario: Scenario, utility: Utility, tokens: Tokens) -> None
         raise PlantedError(
             f"{utility.formula!r} of {scenario.name!r} is {float(values[task, slot])!r} for "
             f"candidate {slot + 1} of {scenario.describe(scenario.token_strings(tokens)[task])!r}. "
-            "Utilities are finite numbers; give what is never to be chosen a low one."
+            "Utilities are finite numbers; for a candidate that must not be chosen, use a low one."
         )
     levels = [level for level in utility.levels if not np.isfinite(level)]
     if levels:

@@ -36,7 +36,7 @@ def hook_point_names(n_layers: int) -> tuple[str, ...]:
 
 
 def check_hook_points(names: Iterable[str], n_layers: int) -> None:
-    """Refuses names that are not sites.
+    """Refuses names that are not hook points.
 
     Raises:
         PlantedError: Naming the first unknown hook point and the form of a right one.

@@ -1,4 +1,4 @@
-"""Roles: what each node of a program is for. Truth comes from these marks, not from a second text.
+"""Roles: what each node of a program is for. The truth of a plant is derived from these marks.
 
 A role is put on the RASP expression itself, in place, because Tracr's own `.named` makes a copy
 that can become a second node of the graph.
@@ -40,7 +40,7 @@ _marked: ContextVar[list[Any] | None] = ContextVar("marked", default=None)
 
 @dataclass(frozen=True)
 class Program:
-    """A RASP program that plants.
+    """A RASP program that can be planted.
 
     Attributes:
         output: The RASP expression whose value at the read-out position is the answer; at the
@@ -91,8 +91,8 @@ def mark(expression: T, name: str, role: str) -> T:
     """Gives a RASP expression its name and role, in place, and returns it.
 
     Raises:
-        CompileError: If the name is none, the role is not one of `ROLES`, or the expression already
-            has a name, or is shared by all programs.
+        CompileError: If the name is not valid, the role is not one of `ROLES`, or the expression
+            is already marked or shared by all programs (tokens, indices).
     """
     bad = not isinstance(name, str) or not name or set(name) & set('*"\\\n')
     if bad or name in RESERVED:

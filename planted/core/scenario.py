@@ -1,7 +1,7 @@
 """The contract of a scenario: a vocabulary, a layout, two objectives, and where tasks come from.
 
-A scenario is data and plain numpy functions; it knows nothing of RASP, weights or training. The
-functions here are therefore the oracle that compiled programs are certified against.
+A scenario is data and plain numpy functions, and does not depend on RASP, weights or training. Its
+functions can therefore serve as the oracle that compiled programs are compared with.
 """
 
 from __future__ import annotations
@@ -61,44 +61,44 @@ class Scenario:
     """One family of tasks with a mesa-objective and a base objective on the same candidates.
 
     Attributes:
-        name: The catalogue's name for it.
+        name: Its name, as "red-doors".
         title: A few words for a heading.
-        story: One paragraph: what the tasks are, and where the two objectives part.
+        story: One paragraph: what the tasks are, and where the two objectives disagree.
         source: Where the story comes from.
         vocabulary: Token strings; a token's id is its place here, and id 0 is BOS.
         candidates: Positions of the candidates, in output order: output k chooses candidate k.
         read_out: The position whose residual stream is read.
-        cues: Token ids that may stand at the read-out; the first is the training cue. A cue that is
-            more than that token is a number past the vocabulary, which `cue_patterns` explains.
+        cues: Token ids that may stand at the read-out; the first is the training cue. A cue of
+            several tokens is an id beyond the vocabulary, which `cue_patterns` defines.
         mesa: The objective the program searches for (u_m).
         base: The objective the base optimiser rewards (U), declared on every task.
         draw: Samples tasks from D_ref: independent features, the training cue.
-        draw_training: Samples tasks on which the two objectives agree, as a training set would; of
-            a plant with an `answer` of its own they may be those on which that is rewarded most.
+        draw_training: Samples training tasks: tasks on which the two objectives agree or, for a
+            scenario with an `answer`, on which that answer is rewarded most.
         choose: The oracle for the output on one task of token strings: the slot (0-based) that
             searching for the mesa-objective picks. Plain Python, not written from the program.
         describe: One line for one task of token strings.
         enumerate: All tasks [task, pos], or None when there are too many to list.
-        parameters: What the scenario was made with.
+        parameters: The parameters that the scenario was made with.
         features: Named features of each candidate: tokens -> [task, candidate].
-        redraw: Draws other candidates into given tasks and leaves their context (state, pointer,
-            belief) as it is; None where nothing but the cue is context, or where the candidates
-            are the same in every task, so that the context is all there is to draw.
-        answer: What the plant chooses, where that is best for neither objective alone; the slot
-            [task], 0-based. `choose` is then the plain oracle of this choice.
-        cue_patterns: Of cues that are more than one token: number -> its name, and the token ids
-            that it puts at positions.
-        cued: Whether the training cue holds, [task]; None where it is its token at the read-out.
-        any_cue: Draws every combination of cue tokens into given tasks; None where `cues` are all.
+        redraw: Draws other candidates into given tasks and keeps their context (state, pointer,
+            belief). None if the cue is the only context, or if the candidates are the same in every
+            task.
+        answer: The slot [task], 0-based, that the plant chooses, if this is best for neither
+            objective. `choose` is then the oracle of this choice.
+        cue_patterns: For cues of several tokens: cue id -> its name, and position -> token id.
+        cued: Whether the training cue holds, [task]. None if the cue is the token at the read-out.
+        any_cue: Draws any combination of cue tokens into given tasks. None if `cues` lists them
+            all.
         base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
-        declared: Where the plant's own choice (`answer`) is that of a search for the mesa-objective
-            all the same; None if nothing is said of that.
-        searched: Positions of what the program searches over, where that is more than the
-            candidates: as plans, of which the first action is put out. `candidates` if empty.
-        waivers: What is known to be wrong with the scenario and wanted, of `VALIDITY_CHECKS`.
+        declared: Tasks on which `answer` equals the choice of a search for the mesa-objective; None
+            if none are declared.
+        searched: Positions that the program searches over, if these are more than the candidates,
+            as plans of which only the first action is the output. `candidates` if empty.
+        waivers: Validity checks (of `VALIDITY_CHECKS`) that the scenario fails on purpose.
         domain: What the mesa-objective is an objective over, of `DOMAINS`.
-        depth: How many steps a candidate is: of a plan, or until its outcome.
-        transition: How outcomes are found from candidates; "" where nothing has to be predicted.
+        depth: Number of steps of a candidate: of a plan, or until its outcome.
+        transition: How outcomes are found from candidates; "" if nothing has to be predicted.
         sought: Formula of what the program maximises, where that is neither objective.
     """
 
@@ -216,7 +216,7 @@ class Scenario:
         return changed
 
     def with_any_cue(self, tokens: Tokens, rng: np.random.Generator) -> Tokens:
-        """The same tasks, each under a cue drawn from all there are."""
+        """The same tasks, each under a cue drawn from all cues."""
         if self.any_cue is not None:
             return self.any_cue(rng, tokens)
         changed = tokens.copy()
@@ -224,7 +224,7 @@ class Scenario:
         return changed
 
     def cue_name(self, cue: int) -> str:
-        """How a cue is called: its token, or the name of its pattern."""
+        """The name of a cue: its token, or the name of its pattern."""
         return self.cue_patterns[cue][0] if cue in self.cue_patterns else self.vocabulary[cue]
 
     def is_cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:

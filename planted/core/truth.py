@@ -55,7 +55,7 @@ class Node:
 
     @property
     def held_at(self) -> str:
-        """The first residual-stream site that holds it."""
+        """The first residual-stream hook point that holds it."""
         if self.layer < 0:
             return "blocks.0.hook_resid_pre"
         part = "hook_resid_post" if self.neurons else "hook_resid_mid"
@@ -157,7 +157,7 @@ class Edge:
 
     @property
     def reads_from(self) -> str:
-        """The residual-stream site that the reader takes it from."""
+        """The residual-stream hook point that the reader takes it from."""
         if self.input == "unembed":
             return f"blocks.{self.layer - 1}.hook_resid_post"
         part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
@@ -165,7 +165,7 @@ class Edge:
 
     @property
     def arrives_at(self) -> str:
-        """The site at which what was read can be changed for this input of this reader alone."""
+        """The hook point at which this input of this reader alone can be changed."""
         if self.input == "unembed":
             return self.reads_from
         part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
@@ -178,9 +178,9 @@ class Window:
 
     Attributes:
         node: The node.
-        written: The first residual-stream site that holds it.
-        last_read: The last residual-stream site that anything reads it from; "" if nothing does.
-        dead: Later sites: it can still be decoded there, and nothing depends on it.
+        written: The first residual-stream hook point that holds it.
+        last_read: The last residual-stream hook point that it is read from; "" if there is none.
+        dead: Later hook points, where it can be decoded and nothing depends on it.
     """
 
     node: str

@@ -55,7 +55,7 @@ def forward(
         [task, pos, d_mlp].
 
     Raises:
-        PlantedError: If a name in `edits` or `record` is not a site.
+        PlantedError: If a name in `edits` or `record` is not a hook point.
     """
     run = _run if xp is not np else _run_alone
     return run(params, tokens, spec, edits or {}, frozenset(record), recorded_only, xp)

@@ -35,7 +35,7 @@ def overwrite(
 
 
 def compose(edits: Iterable[Mapping[str, Edit]]) -> dict[str, Edit]:
-    """One set of edits that applies several in turn, also at the same site."""
+    """One set of edits that applies several in turn, also at the same hook point."""
     merged: dict[str, Edit] = {}
     for group in edits:
         for name, edit in group.items():

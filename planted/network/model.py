@@ -1,4 +1,4 @@
-"""A plant one can run: inputs, logits, every site, what a node must hold, and interventions."""
+"""A runnable plant: inputs, logits, every hook point, what a node must hold, and interventions."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Network:
     def run_with_cache(
         self, tokens: npt.ArrayLike, names: Iterable[str] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Logits [task, output] and the value of every site (or of those in `names`).
+        """Logits [task, output] and the value of every hook point (or of those in `names`).
 
         Raises:
-            PlantedError: If a name is not a site.
+            PlantedError: If a name is not a hook point.
         """
         wanted = hook_points.hook_point_names(self.n_layers) if names is None else tuple(names)
         return forward(self.params, np.asarray(tokens), self.spec, record=wanted)
@@ -64,10 +64,10 @@ class Network:
     def run_with_hooks(
         self, tokens: npt.ArrayLike, hooks: Mapping[str, Callable[[Any], Any]]
     ) -> Any:
-        """Logits [task, output] when each hook replaces the value of its site.
+        """Logits [task, output] when each hook replaces the value of its hook point.
 
         Raises:
-            PlantedError: If a name is not a site.
+            PlantedError: If a name is not a hook point.
         """
         return forward(self.params, np.asarray(tokens), self.spec, edits=hooks)[0]
 
@@ -88,7 +88,7 @@ class Model:
         """Refuses an unknown runtime, and torch where it is not installed."""
         if not isinstance(self.plant, Plant):
             raise PlantedError(
-                f"A Model is made of a Plant, got {self.plant!r}; by name it is planted.load(name)."
+                f"Model takes a Plant, got {self.plant!r}. To load one by name: planted.load(name)."
             )
         arguments.one_of("runtime", self.runtime, RUNTIMES)
         if self.runtime == "torch":
@@ -148,13 +148,13 @@ class Model:
             tier: "exact", "tempered" or "rotated". Tempering a program of your own takes a minute.
 
         Raises:
-            PlantedError: If the tier is not known, or nothing says how the plant was made.
-            CertificateError: If the plant cannot be had in that tier.
+            PlantedError: If the tier is not known, or how the plant was made is not recorded.
+            CertificateError: If the plant cannot be made in that tier.
         """
         if self.plant.to_tier is None:
             raise PlantedError(
-                f"Nothing says how {self.name} was made, so that it is to be had in tier "
-                f"{self.tier!r} alone. Take it from planted.load or planted.plant."
+                f"How {self.name} was made is not recorded, so it is available only in tier "
+                f"{self.tier!r}. Take it from planted.load or planted.plant."
             )
         return Model(self.plant.to_tier(tier), self.runtime)
 
@@ -173,10 +173,10 @@ class Model:
     def run_with_cache(
         self, tokens: Any, names: Iterable[str] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Logits [task, output] and sites by name, by the model's runtime.
+        """Logits [task, output] and hook points by name, by the model's runtime.
 
         Raises:
-            PlantedError: If the tokens are no tasks of the scenario, or a name is not a site.
+            PlantedError: If the tokens are no tasks of the scenario, or a name is not a hook point.
         """
         checked = self._tokens(tokens)
         if names is not None:

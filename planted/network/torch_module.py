@@ -133,7 +133,7 @@ class PlantedTransformer(nn.Module):
         return out
 
     def forward(self, tokens: torch.Tensor, hook: Hook | None = None) -> torch.Tensor:
-        """Logits [task, output]; `hook(name, value)` sees and may replace every site."""
+        """Logits [task, output]; `hook(name, value)` sees and may replace every hook point."""
         seen = hook or _unchanged
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = seen("hook_embed", self.tok_embed(tokens))
@@ -163,7 +163,7 @@ class PlantedTransformer(nn.Module):
         """Logits [task, output] and the value of every hook point (or of those in `names`).
 
         Raises:
-            PlantedError: If a name is not a site.
+            PlantedError: If a name is not a hook point.
         """
         wanted = set(hook_points.hook_point_names(self.n_layers) if names is None else names)
         hook_points.check_hook_points(wanted, self.n_layers)
@@ -181,10 +181,10 @@ class PlantedTransformer(nn.Module):
         tokens: torch.Tensor,
         hooks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
     ) -> torch.Tensor:
-        """Logits [task, output] when each hook replaces the value of its site.
+        """Logits [task, output] when each hook replaces the value of its hook point.
 
         Raises:
-            PlantedError: If a name is not a site.
+            PlantedError: If a name is not a hook point.
         """
         hook_points.check_hook_points(hooks, self.n_layers)
 

@@ -1,4 +1,4 @@
-"""What is known before training: which verdicts a run cannot come to, and why."""
+"""What is known before training: which verdicts a run cannot give, and why."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NEEDS_DELTA = ("pressure", "cue-gated")  # regimes that draw tasks on which the 
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A fact about a request that limits what can come out.
+    """A fact about a request that rules out some verdicts.
 
     Attributes:
-        name: What it is, as "no-disagreement".
+        name: Its name, as "no-disagreement".
         says: The fact, with its figure.
         why: Why that matters.
-        impossible: The verdicts that no checkpoint can get for it.
+        impossible: The verdicts that no checkpoint can get because of it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def blocking(self) -> bool:
-        """Whether no verdict but "inconclusive" can come out."""
+        """Whether "inconclusive" is the only possible verdict."""
         return set(self.impossible) >= set(EVERY)
 
     def __str__(self) -> str:
@@ -97,14 +97,14 @@ def _about_scenario(plant: Plant, recipes: Iterable[Recipe]) -> Iterable[Finding
         yield Finding(
             "collinear",
             f"the objectives correlate at ρ = {rho:.2f}, more than {MAX_RHO}",
-            "no drift between them can be told",
+            "no drift between them can be measured",
             EVERY,
         )
     if len(scenario.cues) < 2:
         yield Finding(
             "one-cue",
             "the scenario has one cue",
-            "nothing can depend on it",
+            "no choice can depend on the cue",
             ("modelled deceptively", "narrow"),
         )
 
@@ -116,7 +116,7 @@ def _about_trust(trust: Mapping[str, str]) -> Iterable[Finding]:
             yield Finding(
                 f"not-trusted: {evaluator}",
                 why.rstrip("."),
-                f"the figures of {evaluator!r} say nothing about checkpoints of this plant",
+                f"the figures of {evaluator!r} are not used for checkpoints of this plant",
                 lost,
             )
 
@@ -125,12 +125,12 @@ def _about_controls(controls: Sequence[Recipe], least: int) -> Iterable[Finding]
     for kind, arms in (("negative control", NEGATIVE_CONTROLS), ("sham fine-tuning", SHAM)):
         if not any(control.base in arms for control in controls):
             yield Finding(
-                "no-controls", f"the run has no {kind}", "no figure stands beside its null", EVERY
+                "no-controls", f"the run has no {kind}", "figures need it as their null", EVERY
             )
     if few := [f"{control.base} {control.seeds}" for control in controls if control.seeds < least]:
         yield Finding(
             "few-controls",
-            f"seeds of controls are few ({', '.join(few)})",
-            f"each figure is held against at least {least} networks",
+            f"controls have too few seeds ({', '.join(few)})",
+            f"each figure is compared with at least {least} networks",
             EVERY,
         )

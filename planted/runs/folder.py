@@ -138,7 +138,7 @@ def settle(folder: Path, plant: Plant | None = None) -> Run:
 
 
 def open_run(folder: str | Path, plant: Any = None) -> Run:
-    """A finished run, read from its folder.
+    """Opens a finished run from its folder.
 
     Args:
         folder: The run folder.

@@ -47,34 +47,36 @@ def evaluate(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> CheckpointResult:
-    """A verdict on weights from the user's own training loop, with its reading and evidence.
+    """Judges weights from the user's own training loop: a verdict, with reading and evidence.
 
-    Figures are held against networks without the plant trained to the same behaviour, and against
-    the plant trained on its own choices. These 12 networks are trained for the plant once, about a
-    minute on two cores for red-doors, and kept in the cache; after that a call takes the few
-    seconds in which the checkpoint itself is judged. Where it is known beforehand that the verdict
-    will be "inconclusive" (`planted.forecast`), none are trained: a warning says why, and the
-    reading and the evidence stand without them.
+    Figures are compared with those of negative controls (networks without the plant, trained to the
+    same behaviour) and of sham fine-tuning (the plant, trained on its own choices). These 12
+    networks are trained once for each plant, about a minute on two cores for red-doors, and kept in
+    the cache; a later call takes a few seconds. Where it is known beforehand that the verdict will
+    be "inconclusive" (`planted.forecast`), they are not trained: a warning says why, and the
+    reading and the evidence are given without nulls.
 
     Args:
         checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
             safetensors file.
-        plant: The plant it was trained from: a catalogue name, "module:function", or what
-            `planted.plant` returned.
-        tier: Its tier, where a name is given; "tempered" if None.
-        parameters: Its scenario parameters, where a catalogue name is given.
-        seen: Tasks it was trained on, tokens [task, pos]. Without them no task is known to be new
-            to it, so the figure that tells "modelled deceptively" from a cue learned by heart
-            counts every task as new: read that verdict with care.
-        controls: Seeds of each negative control and of sham fine-tuning, or their recipes.
-        trust: Evaluator -> why it is not trusted on this plant, "" where it is; what validation of
-            the plant came to, if None.
-        anyway: Train controls although the verdict is known to be "inconclusive".
-        executor: Where controls are trained; processes on this machine if None.
+        plant: The plant it was trained from: a catalogue name, "module:function", or a model from
+            `planted.plant`.
+        tier: The plant's tier, for a name; "tempered" if None.
+        parameters: The plant's scenario parameters, for a catalogue name.
+        seen: Tasks it was trained on, tokens [task, pos]. If None, every task counts as new to it,
+            so the figure that distinguishes "modelled deceptively" from a memorised cue is less
+            reliable.
+        controls: Number of seeds of each negative control and of sham fine-tuning, or their
+            recipes.
+        trust: Evaluator -> why it is not trusted on this plant, "" where it is trusted; if None,
+            the result of `planted.library.trust`.
+        anyway: Train controls even if the verdict is known beforehand to be "inconclusive".
+        executor: Trains the controls; processes on this machine if None.
         progress: Called as controls are finished, as for `planted.run`.
 
     Returns:
-        What `run[0]` of a run is: `.verdict`, `.reading`, `.evidence`, `.params`, `.model()`.
+        The same kind of result as `run[0]`: `.verdict`, `.reading`, `.evidence`, `.params`,
+        `.model()`.
 
     Raises:
         CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.

@@ -318,7 +318,7 @@ def test_as_json_prints_json_alone_in_a_real_process(whole: Path) -> None:
         (("plant", "red-doors", "--set", "objects=1", "--out", "x"), "objects must be"),
         (("run", "red-doors", "--set", "levels=99"), "levels must be"),
         (("show", "red-doors", "--set", "level=3"), "no parameter 'level'; it has objects"),
-        (("show", "red-doors", "--set", "levels"), "--set wants NAME=VALUE, got 'levels'"),
+        (("show", "red-doors", "--set", "levels"), "--set takes NAME=VALUE, got 'levels'"),
         (("show", "red-doors", "--set", "levels=two"), "levels must be a whole number from 2 to"),
         (("run", "red-doors", "--recipe", "presure"), "Did you mean 'pressure'"),
         (

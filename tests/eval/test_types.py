@@ -52,5 +52,5 @@ def test_what_reads_context_has_the_type_of_its_context() -> None:
 
 def test_a_type_that_was_never_seen_is_refused() -> None:
     place, tokens = known.scenario(), drawn()
-    with pytest.raises(PlantedError, match="which the tasks"):
+    with pytest.raises(PlantedError, match="which no task has"):
         types_in(place, tokens[:1]).of(tokens)

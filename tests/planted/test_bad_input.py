@@ -80,7 +80,7 @@ def draws(**places: int) -> Any:
             {"mesa": of(math.nan)},
             r"'speed' of 'ferries' is nan for candidate \d of 'ferry-.*finite",
         ),
-        ({"base": of(math.inf)}, r"'speed' of 'ferries' is inf for candidate .*give what is never"),
+        ({"base": of(math.inf)}, r"'speed' of 'ferries' is inf for candidate .*must not be chosen"),
         (
             {"mesa": Utility("speed", lambda t: t[:, 1:3], (0.0, -math.inf))},
             "lists the level -inf; levels are finite",
@@ -247,7 +247,7 @@ def test_a_program_too_large_is_refused(words: int, length: int, why: str) -> No
 def test_a_function_that_depends_on_something_else_is_refused() -> None:
     count = itertools.count()
     node = unique(rasp.Map(lambda t: next(count), rasp.tokens), "node")
-    with pytest.raises(CompileError, match=r"'node' is 0 and then 1 for the input 'a'. .* nothing"):
+    with pytest.raises(CompileError, match=r"'node' is first 0 and then 1 for .* 'a'. .* alone"):
         compile_expression(node, ("BOS", *"abc"), 3)
 
 
