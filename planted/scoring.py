@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from planted.core import plugins
 from planted.core.addresses import imported
 from planted.core.arguments import one_of, texts, whole
 from planted.core.plant import TIERS, Plant
@@ -104,12 +105,16 @@ def method_of(locate: Method | str) -> tuple[str, Callable[[Scenario], Method]]:
 
     Raises:
         MethodError: If it cannot be imported or called.
-        UnknownNameError: If there is no such built-in.
+        UnknownNameError: If there is no such built-in, nor a method of an installed package.
     """
     if isinstance(locate, str) and ":" not in locate:
-        if locate not in builtin.BUILTIN:
-            raise unknown("method", locate, [*builtin.BUILTIN, "package.module:function"])
-        return locate, builtin.BUILTIN[locate]
+        if locate in builtin.BUILTIN:
+            return locate, builtin.BUILTIN[locate]
+        if locate not in plugins.names("methods", {}):
+            known = [*builtin.BUILTIN, *plugins.names("methods", {}), "package.module:function"]
+            raise unknown("method", locate, known)
+        installed = plugins.get("methods", locate, {}, "method")
+        return method_of(installed)[0], lambda _: installed
     name = locate if isinstance(locate, str) else getattr(locate, "__name__", repr(locate))
     found = imported(locate, "a method", MethodError) if isinstance(locate, str) else locate
     if not callable(found):

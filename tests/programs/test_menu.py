@@ -98,7 +98,7 @@ def test_a_scenario_is_no_menu() -> None:
 
 @pytest.mark.parametrize("answers", ["Base", "choice", "own"])
 def test_answers_is_one_of_four(answers: str) -> None:
-    with pytest.raises(PlantedError, match=f"answers is one of mesa, .*, own, got '{answers}'"):
+    with pytest.raises(PlantedError, match=rf"answers.*'{answers}'"):
         planted.plant(lambda _: mechanisms.search(GOOD), GOOD.scenario(), answers=answers)
 
 
