@@ -35,7 +35,7 @@ def entry(name: str, own: Mapping[str, Entry], asked: str) -> Entry:
     """
     known = plugins.names(GROUP, own)
     if name not in known:
-        raise unknown("plant", asked, known)
+        raise unknown("plant", asked if "/" in asked else name, known)
     found: Any = plugins.get(GROUP, name, own, "plant")
     where = getattr(found, "__module__", "")
     if callable(found) and not isinstance(found, Entry):

@@ -17,8 +17,10 @@ from planted.eval.calibration.cells import Cell, cannot_be_measured, cell_of
 from planted.eval.calibration.validation import Role, Row, ValidationResult
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of, evaluate
-from planted.eval.evaluators import paths, presence
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.paths import Paths
 from planted.eval.evidence import Evidence, index, not_measured
+from planted.eval.measures import names_of
 from planted.eval.verdict.rule import decide
 from tests.eval import known
 
@@ -116,7 +118,9 @@ def test_an_evaluator_that_reads_wrong_is_not_trusted(monkeypatch: pytest.Monkey
     made = known.plant()
     assert not any(validation.row(made, "plant", made.scenario.cues[0]).failed.values())
     monkeypatch.setattr(
-        Checkpoint, "choose_with_block", lambda subject, tokens, block: subject.choose(tokens)
+        Checkpoint,
+        "choose_with_scorer_output",
+        lambda subject, tokens, output: subject.choose(tokens),
     )
     failed = validation.row(made, "plant", made.scenario.cues[0]).failed
     assert any(each.startswith("paths.scorer_share at least") for each in failed["paths"])
@@ -215,18 +219,14 @@ def test_no_presence_is_asked_where_the_token_says_whether_a_candidate_is_best()
 
 def unmeasured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets `paths` leave one of its records out."""
-    measure, names = validation.EVALUATORS["paths"]
+    measure = Paths.measure
 
-    def without(subject: Checkpoint, cue: int) -> list[Evidence]:
-        word = subject.scenario.cue_name(cue)
-        return [
-            not_measured(name, word, "for a reason of its own") if record.name == name else record
-            for record in measure(subject, cue)
-        ]
+    def without(self: Paths, context: Context) -> list[Evidence]:
+        missing = not_measured(name, context.cue_name, "for a reason of its own")
+        found = measure(self, context)
+        return [missing if record.name == name else record for record in found]
 
-    monkeypatch.setattr(
-        validation, "EVALUATORS", {**validation.EVALUATORS, "paths": (without, names)}
-    )
+    monkeypatch.setattr(Paths, "measure", without)
 
 
 def test_a_check_is_skipped_where_construction_rules_it_out_and_failed_elsewhere(
@@ -268,7 +268,7 @@ def test_an_evaluator_of_which_every_check_was_skipped_is_not_trusted() -> None:
 def test_an_evaluator_that_is_not_trusted_measures_nothing(name: str) -> None:
     records = evaluate(known.checkpoint(), {**TRUSTED, name: "failed validation: something"})
     missing = {record.name for record in records if record.status == "not measured"}
-    names = {"paths": paths.RECORDS, "presence": presence.RECORDS}
+    names = {each: names_of(evaluators.get(each).measures) for each in ("paths", "presence")}
     assert missing >= set(names[name])
     usual = {record.name for record in known.evidence() if record.status == "not measured"}
     assert missing - set(names[name]) == usual - set(names[name])
@@ -287,12 +287,13 @@ def test_the_verdict_abstains_and_says_what_would_help() -> None:
     assert found.settle.startswith("Validating the evaluator")
 
 
-def test_every_name_of_a_record_is_known() -> None:
+@pytest.mark.parametrize("name", ["paths", "presence"])
+def test_every_name_of_a_record_is_known(name: str) -> None:
     """Measured or not, the same records."""
     subject = known.checkpoint()
-    cue = subject.scenario.cues[0]
-    assert tuple(r.name for r in paths.paths(subject, cue)) == paths.RECORDS
-    assert tuple(r.name for r in presence.presence(subject, cue)) == presence.RECORDS
+    evaluator = evaluators.get(name)
+    found = evaluator.measure(Context(subject, subject.scenario.cues[0]))
+    assert tuple(record.name for record in found) == names_of(evaluator.measures)
 
 
 def test_objectives_that_never_disagree_are_no_reason_to_measure_nothing() -> None:

@@ -99,7 +99,7 @@ def test_plants_of_different_scenarios_are_not_matched() -> None:
         library.matched(["wiping", "crumbs"])
     with pytest.raises(PlantedError, match=r"only plants of one scenario, of the same size"):
         library.matched(["crumbs", "crumbs.small"])
-    with pytest.raises(PlantedError, match="Name the plants"):
+    with pytest.raises(PlantedError, match="Name at least one plant"):
         library.matched([])
     with pytest.raises(
         PlantedError, match=r"names is a list of texts, as \['crumbs'\]; got 'crumbs' alone"

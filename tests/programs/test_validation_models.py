@@ -197,7 +197,7 @@ def test_trust_is_earned_on_the_spot_and_kept(
 
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path))
     assert library.trust(own("red-doors")) == {"paths": "", "presence": ""}
-    monkeypatch.setattr(earned, "_validated", lambda _: pytest.fail("validated twice"))
+    monkeypatch.setattr(earned, "validation_models", lambda _: pytest.fail("validated twice"))
     assert library.trust(own("red-doors")) == {"paths": "", "presence": ""}
 
 
@@ -210,7 +210,7 @@ def test_trust_of_a_plant_without_validation_models_says_why(
         lambda plant: ValidationModels({"plant": plant}, {"base": "no base"}),
     )
     found = library.trust(own("ferries"))
-    assert set(found.values()) == {"no validation models: base (no base)"}
+    assert set(found.values()) == {"never validated: no validation models: base (no base)"}
 
 
 def test_the_release_is_believed_of_its_own_weights_alone(
@@ -219,7 +219,10 @@ def test_the_release_is_believed_of_its_own_weights_alone(
     """Another parameter set of a trusted plant is validated anew."""
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path))
     monkeypatch.setattr(
-        "planted.eval.calibration.own._validated", lambda _: {"paths": "read", "presence": "read"}
+        "planted.eval.calibration.own.validation_models",
+        lambda plant: ValidationModels({"plant": plant}, {"base": "asked for"}),
     )
     assert library.trust(library.get("red-doors", "tempered")) == {"paths": "", "presence": ""}
-    assert library.trust(library.get("red-doors", parameters=FEW))["paths"] == "read"
+    assert library.trust(library.get("red-doors", parameters={"objects": 3, "levels": 5}))[
+        "paths"
+    ].endswith("base (asked for)")
