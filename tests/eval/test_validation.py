@@ -12,6 +12,7 @@ from planted import library
 from planted.core.plant import Plant
 from planted.core.scenario import Utility
 from planted.errors import PlantedError
+from planted.eval import evaluators
 from planted.eval.calibration import cells, validation
 from planted.eval.calibration.cells import Cell, cannot_be_measured, cell_of
 from planted.eval.calibration.validation import Role, Row, ValidationResult
