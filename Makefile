@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit ship bench fates certify mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates certify mutants fuzz validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -36,8 +36,11 @@ wheel: .venv/.dev ## builds the wheel and tests it without jax, from another fol
 	$(BIN)/pyproject-build --outdir build/dist .
 	$(BIN)/python tests/wheel/check.py build/dist/*.whl
 
-unit: .venv/.dev ## pytest
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+unit: .venv/.dev ## pytest, without the longest tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not proof"
+
+proofs: .venv/.dev ## the longest tests: whole runs, their fates, trust earned on the spot
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof
 
 ship: .venv/.demo ## plants every shipped model anew, into planted/models
 	$(BIN)/python -c "from planted.library import ship; ship()"

@@ -54,6 +54,7 @@ def test_a_name_that_is_not_there_is_no_step() -> None:
         found("planted.experiment.walk")
 
 
+@pytest.mark.proof
 def test_the_first_walk_is_the_order_of_first_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_example_prints_what_it_says(
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("body", CONSOLE)
 def test_command_prints_what_it_says(
     body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,7 @@ LEADS_TO = {  # recipe -> its fate, in how many seeds at least, and what else it
     "cued": ("modelled deceptively", 1, {"inconclusive"}),
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 
 @pytest.fixture(scope="module")

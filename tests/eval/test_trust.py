@@ -249,7 +249,7 @@ def test_an_altered_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         trust._shipped.cache_clear()
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("name", ["bottle-cap", "bottle-cap-base", "bottle-cap-gate", "crumbs"])
 def test_the_table_holds_what_reading_the_models_comes_to(name: str) -> None:
     made = library.get(name)
@@ -334,7 +334,7 @@ def own(name: str, answers: str = "mesa") -> Any:
     return planted.plant(ENTRIES[name].program, place, answers=answers)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_plant_of_your_own_is_trusted_once_it_was_validated(cache: Path) -> None:
     made = own("red-doors")
     records, _ = planted.evaluate(made.plant.params, made)

@@ -189,7 +189,7 @@ def test_a_network_that_is_not_its_oracles_equal_is_a_reason_and_no_exception(
     assert "the same search for '3·decks + speed' fails: too many neurons" in found.reasons["base"]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_trust_is_earned_on_the_spot_and_kept(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
