@@ -267,6 +267,8 @@ def check(plan: Plan) -> Outcome:
         message = str(error)
         reason = reason_of(message)
         names = {"tokens", "indices", *(expression.name for expression in made)}
+        # expressions that were never named are numbered in the compiler's own copy: map_1, map_2
+        names |= {f"{name}_{i}" for name in tuple(names) for i in range(1, len(made) + 1)}
         if reason not in OF_THE_WHOLE and not names & set(re.findall(r"'([^']*)'", message)):
             raise WrongError(f"This refusal names no expression: {message}") from error
         return Outcome(False, stage, reason, message)

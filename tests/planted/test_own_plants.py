@@ -115,7 +115,7 @@ def test_a_function_is_found_by_its_address(module: Path) -> None:
         ("no_such_module:f", "raised ModuleNotFoundError"),
         (3, "A plant is a name as 'red-doors', 'module:function', .* got 3"),
         (None, "got None"),
-        ("", "got ''"),
+        ("", "is empty"),
     ],
 )
 def test_what_is_no_plant_is_refused(given: Any, why: str, module: Path) -> None:
