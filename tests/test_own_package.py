@@ -69,18 +69,21 @@ def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.proof
 def test_the_run_ends_in_verdicts_and_a_page(run: Path) -> None:
     verdicts = json.loads((run / "verdicts.json").read_text())
     assert {v["seed"] for v in verdicts if not v["null"]} == {0, 1}
     assert "Ferries" in (run / "report.html").read_text()
 
 
+@pytest.mark.proof
 def test_training_starts_from_the_tier(run: Path) -> None:
     manifest = json.loads((run / "plant" / "plant.json").read_text())
     assert manifest["tier"] == "noisy"
     assert manifest["settings"]["sigma"] == pytest.approx(3e-4)
 
 
+@pytest.mark.proof
 def test_the_signal_trained_and_is_recorded(run: Path) -> None:
     request = (run / "run.json").read_text()
     assert '"signal": "soft-labels"' in request
@@ -90,6 +93,7 @@ def test_the_signal_trained_and_is_recorded(run: Path) -> None:
     assert min(own) > ENTROPY  # of what is wanted: no loss by soft labels is lower
 
 
+@pytest.mark.proof
 def test_the_evaluator_measured_and_its_label_is_printed(installed: Path, run: Path) -> None:
     rows = [json.loads(line) for line in (run / "evidence.jsonl").read_text().splitlines()]
     found = [row for row in rows if row["name"] == "margin.mean"]

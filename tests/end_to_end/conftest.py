@@ -130,3 +130,10 @@ def cell_of(folder: Path, recipe: str, seed: int) -> Network:
     every = read_request(folder).networks(folder)
     found = [n for n in every if (n.recipe.base, n.cell.seed) == (recipe, seed)]
     return found[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the two shared runs is a proof: making them takes two minutes."""
+    for item in items:
+        if "made" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.proof)

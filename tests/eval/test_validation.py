@@ -84,7 +84,7 @@ def test_red_doors_models_fall_in_their_cells_exact_and_rotated() -> None:
         assert row.figures["paths.scorer_share"] == pytest.approx(held, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("role", "name", "where", "what"),
     [
