@@ -323,7 +323,7 @@ def test_a_validation_by_other_code_is_none(cache: Path, monkeypatch: pytest.Mon
 
 def test_a_validation_of_other_networks_is_not_remembered(cache: Path) -> None:
     made = known.plant()
-    with pytest.raises(PlantedError, match=r"read crumbs@1, and not red-doors@1"):
+    with pytest.raises(PlantedError, match=r"measured crumbs@1, but not red-doors@1"):
         remember(made, result(replace(made, name="crumbs@1")))
     assert not (cache / "trust").exists()
 

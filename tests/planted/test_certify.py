@@ -354,7 +354,7 @@ def test_tempering_needs_a_node_to_watch() -> None:
         pair.annotations = {**dict(pair.annotations), "role": "feature"}
         return program
 
-    with pytest.raises(PlantedError, match="no node of role 'score' or .table."):
+    with pytest.raises(PlantedError, match=r"no node of role 'score' or .table."):
         library.plant(unmarked, place, tier="tempered")
 
 
