@@ -57,12 +57,26 @@ class Checkpoint:
 
     @property
     def comparator(self) -> Node:
-        """The first head that compares scores."""
+        """The first head that compares scores, or what is made of them, as a key that breaks ties.
+
+        Raises:
+            PlantedError: If no head has the score among its keys or queries.
+        """
+        truth, score = self.plant.truth, self.score
+        marked = [n for n in truth.of_role("compare") if n.heads and score.name in n.reads]
+        if marked:
+            return min(marked, key=lambda node: node.layer)
+        made_of_it = {score.name}
+        for node in truth.nodes.values():  # inputs before readers
+            if made_of_it & set(node.reads):
+                made_of_it.add(node.name)
         heads = [
-            n for n in self.plant.truth.of_role("compare") if n.heads and self.score.name in n.reads
+            truth.nodes[edge.reader]
+            for edge in truth.edges
+            if edge.input in ("q", "k") and edge.writer in made_of_it
         ]
         if not heads:
-            raise PlantedError(f"{self.plant.name} has no head that compares {self.score.name!r}.")
+            raise PlantedError(f"{self.plant.name} has no head that compares {score.name!r}.")
         return min(heads, key=lambda node: node.layer)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from planted.core.plant import Plant
-from planted.errors import RunFolderError
+from planted.errors import PlantedError, RunFolderError
 from planted.eval.calibration import trust
 from planted.eval.calibration.validation import EVALUATORS, validate
 from planted.programs.validation import ROLES, validation_models
@@ -27,7 +27,10 @@ def trust_of(exact: Plant) -> dict[str, str]:
     missing = [f"{role} ({made.reasons[role]})" for role in ROLES if role in made.reasons]
     if missing:
         return untrusted(f"no validation models: {'; '.join(missing)}")
-    result = validate({role: made.models[role] for role in ROLES})
+    try:
+        result = validate({role: made.models[role] for role in ROLES})
+    except PlantedError as error:
+        return untrusted(str(error))
     with contextlib.suppress(RunFolderError):  # it is only kept to save time
         trust.remember(exact, result)
     return result.trust
