@@ -184,12 +184,14 @@ def still_decided_on(network: Network, stated: Mapping[str, str]) -> None:
     Raises:
         ArtefactError: Naming the file that is missing or changed, and what restores it.
     """
-    for name, digest in stated.items():
+    own = network.checkpoint.name  # first: what else is missing is made from it
+    for name in sorted(stated, key=lambda name: name != own):
         path = network.folder / name
-        if not path.exists() or files.file_digest(path) != digest:
-            what = "is not the file that" if path.exists() else "is missing, and"
+        if not path.exists() or files.file_digest(path) != stated[name]:
+            what = "is not what it was" if path.exists() else "is missing"
             raise ArtefactError(
-                f"{path} {what} the verdict on {network.name} was given on. {remedy(network)}"
+                f"{path} {what}, and the verdict on {network.name} was given on it. "
+                f"{remedy(network)}"
             )
 
 
