@@ -136,7 +136,8 @@ def forecast(
 ) -> list[Finding]:
     """Findings about a run before training: which verdicts it cannot give, and why.
 
-    Takes well under a second; nothing is trained or written.
+    Takes well under a second for a plant that is shipped or in the cache; any other is planted
+    first, which takes a minute or more in tier "tempered". Nothing is trained.
 
     Args:
         plant: As for `run`.

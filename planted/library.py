@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -115,7 +116,7 @@ def resolve(
     else:
         raise PlantedError(
             f"A plant is a name as 'red-doors', 'module:function', a model from planted.load or "
-            f"planted.plant, or the folder of a saved plant; got {given!r}."
+            f"planted.plant, or the folder of a saved plant; got {reprlib.repr(given)}."
         )
     return found if tier is None else in_tier(found, tier)
 

@@ -133,7 +133,7 @@ def damaged(network: Network, plant: Plant) -> Damage | None:
         if note.exists():
             known = _note(network)
             if known["checkpoint_sha256"] != files.file_digest(checkpoint):
-                return Damage(checkpoint, "its bytes are not those that were written")
+                return Damage(checkpoint, "its bytes are not those that were written.")
         read_checkpoint(network.folder, plant, network.recipe, network.cell.seed)
     except (ArtefactError, CheckpointError) as error:
         return Damage(note if str(error).startswith(str(note)) else checkpoint, str(error))

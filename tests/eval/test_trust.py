@@ -23,7 +23,7 @@ from planted.eval.calibration.trust import remember, trust_of, validation_digest
 from planted.eval.calibration.validation import Role, Row, ValidationResult
 from planted.eval.evidence import index
 from planted.eval.verdict.thresholds import default
-from planted.finetune.tiers import tiers
+from planted.finetune.tiers.rotated import rotate
 from planted.programs.catalogue import ENTRIES
 from tests.eval import known
 
@@ -148,7 +148,7 @@ def test_what_an_evaluator_may_depend_on_changes_the_digest(
         lambda made: replace(made, name="cats@7"),
         lambda made: known.with_scenario(made, name="cats", title="Cats", story="Of cats."),
         lambda made: replace(made, params={name: value + 1 for name, value in made.params.items()}),
-        tiers.rotated,
+        rotate,
         renamed,
         lambda made: with_utility(made, lambda values: values + 1e-13),
     ],

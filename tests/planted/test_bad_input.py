@@ -14,6 +14,7 @@ import pytest
 from tracr.rasp import rasp
 
 import planted
+from planted import library
 from planted.compiler import compile as compiler
 from planted.compiler.compile import compile_expression
 from planted.compiler.expressions import held, verify
@@ -272,3 +273,11 @@ def test_tasks_that_are_none_are_refused(tasks: list[str], why: str) -> None:
     made = compile_expression(scored(values), ("BOS", *"abc"), 3)
     with pytest.raises(PlantedError, match=why):
         verify(made, scored(values), tasks)
+
+
+def test_what_is_no_plant_is_shown_in_short() -> None:
+    """Weights in the place of the plant, as when arguments are swapped, do not fill the screen."""
+    weights = dict(planted.load("red-doors-small").plant.params)
+    with pytest.raises(PlantedError, match="A plant is a name as 'red-doors'") as caught:
+        library.resolve(weights)
+    assert len(str(caught.value)) < 600
