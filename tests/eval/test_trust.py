@@ -19,7 +19,7 @@ from planted.core.plant import Plant
 from planted.core.truth import Truth
 from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.eval.calibration import trust, validation
-from planted.eval.calibration.trust import remember, trust_of, validation_digest
+from planted.eval.calibration.trust import is_known, remember, trust_of, validation_digest
 from planted.eval.calibration.validation import Role, Row, ValidationResult
 from planted.eval.evidence import index
 from planted.eval.verdict.thresholds import default
@@ -189,6 +189,14 @@ def test_other_parameters_inherit_no_trust(parameters: dict[str, int], cache: Pa
     for why in trust_of(other).values():
         assert why.startswith("never validated with this program and these parameters: red-doors@1")
         assert next(f"{k}={v}" for k, v in parameters.items()) in why
+
+
+def test_what_was_never_read_is_not_known(cache: Path) -> None:
+    """Else a plant of the user's own would never be validated."""
+    made = library.get("red-doors")
+    small = ENTRIES["red-doors"].make_scenario({"objects": 8, "levels": 2})
+    assert is_known(made)
+    assert not is_known(replace(made, scenario=small))
 
 
 def test_the_name_alone_earns_no_trust(cache: Path) -> None:
