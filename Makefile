@@ -29,7 +29,7 @@ types: .venv/.dev farm ## mypy --strict
 	cd $(FARM) && MYPYPATH=. ../../$(BIN)/mypy --strict --cache-dir ../../.mypy_cache -p planted
 
 imports: .venv/.dev farm ## import-linter: which room may import which
-	cd $(FARM) && ../../$(BIN)/lint-imports --cache-dir ../../.import_linter_cache
+	cd $(FARM) && PLANTED_LINKS=1 ../../$(BIN)/lint-imports --cache-dir ../../.import_linter_cache
 
 wheel: .venv/.dev ## builds the wheel and tests it without jax, from another folder
 	rm -rf build/dist
@@ -87,8 +87,10 @@ farm:
 	$(PYTHON) -m venv .venv
 
 # An editable install is found last, after any folder called planted where Python is started, as
-# the folder above a clone: this line of the environment has it found first.
-FIRST := import sys; sys.meta_path.sort(key=lambda f: "planted" not in getattr(f, "__module__", ""))
+# the folder above a clone: this line of the environment has it found first, but where links stand
+# in for it (`make imports`).
+FIRST := import os, sys; os.environ.get("PLANTED_LINKS") or sys.meta_path.sort( \
+	key=lambda f: "planted" not in getattr(f, "__module__", ""))
 found-first = echo '$(FIRST)' > $$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')/planted_first.pth
 

@@ -25,7 +25,7 @@ from planted.finetune.recipes import Recipe
 from planted.runs import plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
-from planted.runs.findings import Finding, findings_of
+from planted.runs.findings import Finding, about_scenario, findings_of
 from planted.runs.folder import logs_of
 from planted.runs.folder import open_run as open_run
 from planted.runs.folder import settle as settle
@@ -199,6 +199,10 @@ def plant_into(
         made, origin = before.plant, before.origin
         asked = [] if recipes is None else asked
     else:
+        scenario = None if anyway else plants.scenario_of(plant, parameters)
+        if scenario is not None:  # said before compiling and tempering, which may take minutes
+            early = about_scenario(scenario, asked)
+            _refuse_blocked([finding for finding in early if finding.blocking], anyway)
         made = plants.start_of(plant, tier, parameters)
         origin = made.origin
     if (folder / "run.json").exists():

@@ -10,6 +10,7 @@ import msgspec
 from planted.core import validity
 from planted.core.objectives import MAX_RHO
 from planted.core.plant import Plant
+from planted.core.scenario import Scenario
 from planted.eval.verdict.rule import Name
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 
@@ -61,14 +62,14 @@ def findings_of(
         least_controls: Seeds that each control needs.
     """
     return [
-        *_about_scenario(plant, recipes),
+        *about_scenario(plant.scenario, recipes),
         *_about_trust(trust),
         *_about_controls(controls, least_controls),
     ]
 
 
-def _about_scenario(plant: Plant, recipes: Iterable[Recipe]) -> Iterable[Finding]:
-    scenario = plant.scenario
+def about_scenario(scenario: Scenario, recipes: Iterable[Recipe]) -> Iterable[Finding]:
+    """What a scenario alone says of a run, before anything is compiled."""
     apart = validity.disagreement(scenario)
     if not validity.disagrees(scenario):
         yield Finding(

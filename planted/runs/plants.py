@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from planted import library
-from planted.core import saved
+from planted.core import addresses, saved
 from planted.core.plant import Plant
+from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError
 from planted.network.model import Model
+from planted.programs import catalogue
 
 START = "tempered"  # the tier in which gradient reaches the planted score
 OBJECT = "object"  # origin of a plant that was given as a Python object
@@ -34,6 +36,20 @@ def start_of(
         found = library.resolve(given, None, parameters)
         return library.in_tier(found, START) if found.tier == "exact" else found
     return library.resolve(given, START if tier is None else tier, parameters)
+
+
+def scenario_of(given: Any, parameters: Mapping[str, Any] | None = None) -> Scenario | None:
+    """The scenario of a plant, where it is known before anything is compiled; else None.
+
+    Raises:
+        PlantedError: If no plant has the name, or a parameter is out of bounds.
+    """
+    if isinstance(given, Model | Plant):
+        return given.scenario
+    elsewhere = addresses.is_address(given) or saved.is_path(given)
+    if not isinstance(given, str) or not given.strip() or elsewhere:
+        return None
+    return catalogue.entry(given).make_scenario(parameters)
 
 
 def trained_from(

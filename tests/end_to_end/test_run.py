@@ -438,3 +438,15 @@ def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) ->
     assert "pressure steps=50" in str(found)
     with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
         run.compare("other")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["delegation", "crumbs-approximate", "red-doors-aligned", "modelled", "diversity"]
+)
+def test_what_the_scenario_says_is_said_before_anything_is_compiled(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planted.library.build", lambda *_, **__: pytest.fail("compiled"))
+    with pytest.raises(PlantedError, match="Every verdict of this run would be inconclusive"):
+        planted.run(name, "coincident", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
