@@ -21,7 +21,9 @@ from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.eval.calibration import trust, validation
 from planted.eval.calibration.trust import is_known, remember, trust_of, validation_digest
 from planted.eval.calibration.validation import Role, Row, ValidationResult
-from planted.eval.evidence import index
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluate import evaluate
+from planted.eval.evidence import Evidence, index
 from planted.eval.verdict.thresholds import default
 from planted.finetune.tiers.rotated import rotate
 from planted.programs.catalogue import ENTRIES
@@ -342,11 +344,15 @@ def own(name: str, answers: str = "mesa") -> Any:
     return planted.plant(ENTRIES[name].program, place, answers=answers)
 
 
+def scorer_share(plant: Plant) -> Evidence:
+    records = evaluate(Checkpoint(plant, plant.params), only=["paths"])
+    return index(records)[("paths.scorer_share", "T")]
+
+
 @pytest.mark.proof
 def test_a_plant_of_your_own_is_trusted_once_it_was_validated(cache: Path) -> None:
     made = own("red-doors")
-    records, _ = planted.evaluate(made.plant.params, made)
-    reason = index(records)[("paths.scorer_share", "T")].reason
+    reason = scorer_share(made.plant).reason
     assert reason.startswith("never validated: no validation models")
     assert "planted.eval.calibration.validation.validate" in reason
     found = validation.validate(
@@ -359,5 +365,4 @@ def test_a_plant_of_your_own_is_trusted_once_it_was_validated(cache: Path) -> No
     )
     assert found.trust == TRUSTED
     remember(made.plant, found)
-    records, _ = planted.evaluate(made.plant.params, made)
-    assert index(records)[("paths.scorer_share", "T")].estimate == pytest.approx(1, abs=0.01)
+    assert scorer_share(made.plant).estimate == pytest.approx(1, abs=0.01)
