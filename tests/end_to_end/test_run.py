@@ -78,7 +78,7 @@ def test_an_opened_run_is_its_records(whole: Path) -> None:
     assert run[1].seed == 1
     assert run["pressure"] == run.of("pressure") == run.results
     assert run["no-plant-base"][0] is run.negative_controls[1]
-    with pytest.raises(PlantedError, match="Did you mean 'pressure'"):
+    with pytest.raises(PlantedError, match="Did you mean 'pressure steps"):
         run["presure"]
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
     own = [row for row in rows if (row["recipe"], row["seed"]) == (LABEL, 1)]
