@@ -255,23 +255,35 @@ def resume(
     phases: Sequence[str] = PHASES,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    plant: Any = None,
 ) -> Request:
     """Trains or judges what the run in a folder lacks, and mends what is damaged.
+
+    Args:
+        folder: The run folder.
+        phases: "train", "judge" or both.
+        progress: As for `run`.
+        executor: As for `run`.
+        plant: The plant, where it was given as a Python object, as for `open_run`.
 
     Raises:
         RunFolderError: If it holds no run, or was begun with other versions.
         ArtefactError: If a network is to be judged that is not trained.
         PlantedError: What a job reported.
     """
-    request = requests.read_request(folder)
+    request = requests.read_request(folder, plant)
     requests.refuse_other_versions(folder)
     networks = request.networks(folder)
     work(request.plant, networks, phases, executor=executor, progress=progress)
     return request
 
 
-def report(folder: Path, plant: Plant | None = None) -> Path:
+def report(folder: Path, plant: Any = None) -> Path:
     """Writes `report.html`, a pure function of the records in the folder.
+
+    Args:
+        folder: The run folder.
+        plant: The plant, where it was given as a Python object, as for `open_run`.
 
     Raises:
         PlantedError: If jinja2 is missing.

@@ -11,7 +11,7 @@ from typing import Any
 from planted.compiler import guards
 from planted.core import environment, files
 from planted.core.addresses import imported
-from planted.core.arguments import one_of, text
+from planted.core.arguments import one_of, plain_name, text
 from planted.core.checks import checked
 from planted.core.plant import Plant
 from planted.core.roles import Program, recording
@@ -89,7 +89,7 @@ def own_entry(
         )
     text("kind", kind, "correlational proxy")
     checked(scenario)
-    named = text("name", scenario.name if name is None else name, "ferries")
+    named = plain_name("name", scenario.name if name is None else name, "ferries")
     need("tracr", "compile programs")
 
     def build(place: Scenario) -> Program:

@@ -13,6 +13,12 @@ from planted.cli.printing import print_json, print_run, print_verdict, shown_pro
 from planted.errors import PlantedError
 
 _folder = click.argument("folder", type=click.Path(path_type=Path))
+_given = click.option(
+    "--plant",
+    "plant",
+    metavar="MODULE:FUNCTION",
+    help="The plant, where the run was made in Python from a model object.",
+)
 
 
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,24 +203,26 @@ def finetune(
 
 @click.command()
 @_folder
+@_given
 @json_
-def evaluate(folder: Path, as_json: bool) -> None:
+def evaluate(folder: Path, plant: str | None, as_json: bool) -> None:
     """Judges the checkpoints of a run folder: evidence, readings, verdicts."""
     from planted import experiment
 
     with shown_progress() as progress:
-        experiment.resume(folder, ("judge",), progress)
-    print_run(experiment.settle(folder), as_json)
+        request = experiment.resume(folder, ("judge",), progress, plant=plant)
+    print_run(experiment.settle(folder, request.plant), as_json)
 
 
 @click.command()
 @_folder
+@_given
 @json_
-def report(folder: Path, as_json: bool) -> None:
+def report(folder: Path, plant: str | None, as_json: bool) -> None:
     """Writes the HTML report of a run folder whose networks are judged."""
     from planted import experiment
 
-    page = str(experiment.report(folder))
+    page = str(experiment.report(folder, plant))
     if as_json:
         print_json({"folder": str(folder), "report": page})
     else:
@@ -228,15 +236,18 @@ def report(folder: Path, as_json: bool) -> None:
 @click.option(
     "--all", "whole", is_flag=True, help="Also print every figure, with interval and null."
 )
+@_given
 @json_
-def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: bool) -> None:
+def explain(
+    folder: Path, recipe: str | None, seed: int, whole: bool, plant: str | None, as_json: bool
+) -> None:
     """Explains a verdict in words; then each comparison of the rule, with its figures."""
     from msgspec import to_builtins
 
     from planted import experiment
     from planted.eval.verdict.explain import as_data
 
-    opened = experiment.open_run(folder)
+    opened = experiment.open_run(folder, plant)
     every = [*opened.results, *opened.negative_controls]
     of_recipe = opened.of(recipe or every[0].recipe)
     found = [result for result in of_recipe if result.seed == seed]
@@ -264,14 +275,16 @@ def explain(folder: Path, recipe: str | None, seed: int, whole: bool, as_json: b
 @click.command()
 @click.argument("first", metavar="A", type=click.Path(path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
+@_given
 @json_
-def compare(first: Path, second: Path, as_json: bool) -> None:
+def compare(first: Path, second: Path, plant: str | None, as_json: bool) -> None:
     """Compares two run folders: verdicts, key figures, requests."""
     from msgspec import to_builtins
 
     from planted import experiment
 
-    found = experiment.open_run(first).compare(experiment.open_run(second))
+    one, other = (experiment.open_run(folder, plant) for folder in (first, second))
+    found = one.compare(other)
     if as_json:
         print_json(to_builtins(found))
     else:

@@ -7,6 +7,7 @@ what was expected and, for names, which known ones are near.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,6 +67,24 @@ def text(name: str, value: object, example: str) -> str:
     """
     if not isinstance(value, str) or not value:
         raise PlantedError(f"{name} is a text, as {example!r}, got {value!r}.")
+    return value
+
+
+def plain_name(name: str, value: object, example: str) -> str:
+    """A name that can be part of a file's name: letters, digits, ".", "_", "-".
+
+    Args:
+        name: The argument's name.
+        value: What was given.
+        example: A right value, for the error.
+
+    Raises:
+        PlantedError: If it is no text, or holds another character or begins with a dot or a hyphen.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*", value):
+        raise PlantedError(
+            f"{name} is letters, digits, '.', '_' and '-', as {example!r}, got {value!r}."
+        )
     return value
 
 

@@ -151,7 +151,7 @@ class Scenario:
                 has another length.
         """
         given_tasks: Any = words
-        if isinstance(given_tasks, str) or not isinstance(given_tasks, Iterable):
+        if isinstance(given_tasks, str | bytes | Mapping) or not isinstance(given_tasks, Iterable):
             raise PlantedError(
                 f"Tasks of {self.name!r} are lists of token strings, as "
                 f"[{list(self.vocabulary[1:3])!r}], got {words!r}."

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError, VerdictError
@@ -94,18 +93,18 @@ def beside(networks: list[Network], plant: Plant) -> Beside:
     return Beside(negative, sham)
 
 
-def settle(folder: Path, plant: Plant | None = None) -> Run:
+def settle(folder: Path, plant: Any = None) -> Run:
     """Gives the verdicts on a run whose networks are judged, and writes the records.
 
     Args:
         folder: The run folder.
-        plant: The plant, where it was given as a Python object.
+        plant: The plant, where it was given as a Python object, as for `open_run`.
 
     Raises:
         ArtefactError: If a file is missing or damaged.
     """
     request = read_request(folder, plant)
-    plant, networks = request.plant, request.networks(folder)
+    networks, plant = request.networks(folder), request.plant
     cues, controls = cues_of(plant.scenario), beside(networks, plant)
     versions = evaluators.versions()
     rows, verdicts, training = [], [], []
@@ -142,7 +141,8 @@ def open_run(folder: str | Path, plant: Any = None) -> Run:
 
     Args:
         folder: The run folder.
-        plant: The plant, where it was given as a Python object: a Model or a Plant.
+        plant: The plant, where it was given as a Python object: a model or a plant in any tier, or
+            "module:function" that returns one.
 
     Raises:
         RunFolderError: If it holds no run, or one that is not finished.
@@ -152,8 +152,7 @@ def open_run(folder: str | Path, plant: Any = None) -> Run:
     if not isinstance(folder, str | Path):
         raise RunFolderError(f"A run folder is a path, as 'runs/demo'; got {folder!r}.")
     folder = Path(folder)
-    given = None if plant is None else library.resolve(plant)
-    request = read_request(folder, given)
+    request = read_request(folder, plant)
     networks = {(n.label, n.cell.seed): n for n in request.networks(folder)}
     _refuse_unfinished(folder, list(networks.values()))
     try:

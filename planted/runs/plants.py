@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +71,40 @@ def trained_from(
     return library.resolve(given, START if tier is None else tier, parameters)
 
 
-def reopened(folder: Path, origin: str, name: str) -> Plant:
+def reopened(folder: Path, origin: str, name: str, given: Any = None) -> Plant:
     """The plant in a run folder.
+
+    Args:
+        folder: The run folder.
+        origin: Who made the plant, as `run.json` says.
+        name: Its name.
+        given: What `planted.library.resolve` takes, in any tier: the plant of a run that was made
+            from a Python object. Weights are always the folder's own.
 
     Raises:
         ArtefactError: If it is missing or damaged, or its function makes another program now.
         PlantedError: If it was given as an object, which only the user can give again.
     """
-    if origin == OBJECT:
+    if origin == OBJECT and given is None:
         raise PlantedError(
-            f"{name} was given as a Python object; give it again: planted.open_run(folder, plant)."
+            f"{name} was given as a Python object, which no file holds; give it again: "
+            "planted.open_run(folder, model), or --plant my_module:make_plant on the command line."
         )
     for file in ("plant.json", "plant.safetensors"):
         if not (folder / "plant" / file).exists():
             raise ArtefactError(
                 f"{folder / 'plant' / file} is missing. Repeat the command that made the folder."
             )
-    return library.open_plant(folder / "plant")
+    if given is None:
+        return library.open_plant(folder / "plant")
+    own = library.resolve(given)
+    wrong = PlantedError(
+        f"The plant that was given, {own.name}, is another program than {name} in {folder}. Give "
+        "the plant that the run was made from."
+    )
+    if own.name != name:
+        raise wrong
+    found = library.open_plant(folder / "plant", scenario=own.scenario)
+    if own.truth.operations != found.truth.operations:
+        raise wrong
+    return replace(found, remake=own.remake, program=own.program)

@@ -198,12 +198,13 @@ def write_request(folder: Path, request: Request) -> None:
     files.write_json(folder / "run.json", request.to_json())
 
 
-def read_request(folder: Path, plant: Plant | None = None) -> Request:
+def read_request(folder: Path, plant: Any = None) -> Request:
     """The request of a run folder.
 
     Args:
         folder: The run folder.
-        plant: The plant, where it was given as a Python object, which no file can hold.
+        plant: The plant, where it was given as a Python object, which no file can hold: in the
+            run's own tier, or in any other.
 
     Raises:
         RunFolderError: If it holds no run, or one of another schema.
@@ -232,8 +233,8 @@ def read_request(folder: Path, plant: Plant | None = None) -> Request:
         if isinstance(error, PlantedError):
             raise
         raise ArtefactError(f"{path} is not a request ({error!r}).") from None
-    if plant is None:
-        plant = plants.reopened(folder, origin, name)
+    if not isinstance(plant, Plant) or plant.tier != tier:
+        plant = plants.reopened(folder, origin, name, plant)
     if (plant.name, plant.tier, artefact.plant_digest(plant)) != (name, tier, digest):
         raise ArtefactError(
             f"{folder / 'plant'} holds {plant.name} ({plant.tier}) with other weights or tasks "

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import planted
 from planted import library
+from planted.cli.app import main
 from planted.errors import ArtefactError, CheckpointError, PlantedError
 from planted.runs.jobs import seen_tasks
+from planted.runs.request import read_request, write_request
 from planted.runs.results import CheckpointResult
 from tests.end_to_end.conftest import PLANT, cell_of
 from tests.end_to_end.short import CONTROLS, SHORT, Inline
@@ -100,3 +104,24 @@ def test_what_is_no_checkpoint_of_the_plant_is_refused(tmp_path: Path) -> None:
         planted.evaluate(params, PLANT, controls=0)
     with pytest.raises(PlantedError, match="got 3"):
         planted.evaluate(params, 3)
+
+
+def test_a_run_of_a_python_object_opens_with_the_plant_in_any_tier(copy: Path) -> None:
+    request = read_request(copy)
+    own = replace(request.plant, origin="object")
+    write_request(copy, msgspec.structs.replace(request, plant=own, origin="object"))
+    with pytest.raises(PlantedError, match=r"given as a Python object.*open_run.*--plant"):
+        planted.open_run(copy)
+    for given in (planted.load(PLANT), own, f"{__name__}:small_doors"):
+        assert planted.open_run(copy, given).verdicts == planted.open_run(copy, own).verdicts
+    with pytest.raises(PlantedError, match=r"red-doors@1, is another program than red-doors-small"):
+        planted.open_run(copy, "red-doors")
+    for command in ("explain", "report", "evaluate"):
+        done = CliRunner().invoke(main, [command, str(copy), "--plant", f"{__name__}:small_doors"])
+        assert done.exit_code == 0, done.output
+        refused = CliRunner().invoke(main, [command, str(copy)])
+        assert "--plant my_module:make_plant" in refused.stderr
+
+
+def small_doors() -> Any:
+    return planted.load(PLANT)

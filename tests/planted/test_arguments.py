@@ -57,6 +57,8 @@ def test_whole_numbers_of_numpy_are_taken() -> None:
         (lambda: model.expected(None, tokens), "A node is named by a text, .* got None"),  # type: ignore[arg-type]
         (lambda: model.scenario.encode(None), "Tasks of 'red-doors' are lists of token strings"),  # type: ignore[arg-type]
         (lambda: model.scenario.encode("T"), "Tasks of 'red-doors' are lists of .* got 'T'"),  # type: ignore[arg-type]
+        (lambda: model.scenario.encode({}), "Tasks of 'red-doors' are lists of .* got {}"),  # type: ignore[arg-type]
+        (lambda: model.scenario.encode(b"T"), "Tasks of 'red-doors' are lists of .* got b'T'"),  # type: ignore[arg-type]
         (lambda: model.scenario.encode([3]), "a task is a list of texts, .* got 3"),  # type: ignore[list-item]
         (lambda: model.scenario.encode([[1, 2, 3, 4, 5]]), "a task is a list of texts"),  # type: ignore[list-item]
         (lambda: model.truth.nodes["scor"], r"Unknown node 'scor'\. Did you mean 'score'"),
