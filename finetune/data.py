@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from planted.core.objectives import leftmost
-from planted.core.sampling import draw_where
+from planted.core.sampling import draw_where, held_out
 from planted.core.scenario import Scenario, Tokens, Values
+from planted.errors import PlantedError
 from planted.finetune.settings import Settings
 
-CHUNK = 50  # steps whose tasks are drawn together; a stream depends on seed and chunk alone
+CHUNK = 25  # steps whose tasks are drawn together; a stream depends on seed and chunk alone
+N_REFERENCE = 2000  # tasks of D_ref on which the objectives of a blend are normalised
+_TRIES = 1000  # draws of tasks, until so many are found that are not held out
 
 Worth = npt.NDArray[np.float32]
 
 
 def batches(scenario: Scenario, settings: Settings, seed: int, chunk: int) -> tuple[Tokens, Worth]:
     """The tasks of steps chunk·CHUNK to (chunk+1)·CHUNK of one seed, and their candidates' values.
+
+    None of them is among the tasks that the recipe holds out.
 
     Args:
         scenario: Where tasks come from.
@@ -31,15 +38,42 @@ def batches(scenario: Scenario, settings: Settings, seed: int, chunk: int) -> tu
         objective's own float64.
 
     Raises:
-        PlantedError: If the regime needs a disagreement set that the scenario does not have.
+        PlantedError: If the regime needs a disagreement set, or a second cue, that the scenario
+            does not have.
     """
     n = CHUNK * settings.batch
     rng = np.random.default_rng([seed, chunk, 0x7A5C])
-    draw = _REGIMES[settings.regime]
-    tokens, values = draw(scenario, settings, rng, n)
+    if settings.cue_share < 1 and len(scenario.cues) < 2:
+        raise PlantedError(
+            f"cue_share={settings.cue_share:g} asks for tasks off the training cue, and "
+            f"{scenario.name!r} has one cue. Leave it at 1."
+        )
+    tokens, values = _REGIMES[settings.regime](scenario, settings, rng, n)
     order = rng.permutation(n)
     shape = (CHUNK, settings.batch, -1)
     return tokens[order].reshape(shape), as_float32(values)[order].reshape(shape)
+
+
+def rewarded(scenario: Scenario, settings: Settings) -> Callable[[Tokens], Values]:
+    """What the base optimiser rewards: the base objective, or its blend with the mesa-objective.
+
+    A blend is (1 - w)·mesa + w·base, each without its mean over a task's candidates and divided by
+    its root mean square over D_ref (theory of drift: a point of the segment between both).
+    """
+    if settings.blend == 1:
+        return scenario.base.of
+    tokens = scenario.draw(np.random.default_rng(0xB1E2D), N_REFERENCE)
+    mesa, base = (_scaled(utility.of, tokens) for utility in (scenario.mesa, scenario.base))
+    return lambda tokens: (1 - settings.blend) * mesa(tokens) + settings.blend * base(tokens)
+
+
+def _scaled(of: Callable[[Tokens], Values], tokens: Tokens) -> Callable[[Tokens], Values]:
+    def centred(given: Tokens) -> Values:
+        values = of(given)
+        return np.asarray(values - values.mean(axis=1, keepdims=True))
+
+    size = float(np.sqrt((centred(tokens) ** 2).mean())) or 1.0
+    return lambda given: centred(given) / size
 
 
 def as_float32(values: Values) -> Worth:
@@ -53,36 +87,102 @@ def as_float32(values: Values) -> Worth:
     return rounded
 
 
+def _kept(
+    scenario: Scenario, settings: Settings, n: int, draw: Callable[[int], Tokens], held: bool
+) -> Tokens:
+    """`n` tasks, all held out or none of them.
+
+    Raises:
+        PlantedError: If hardly any such task is drawn.
+    """
+    kept, have = [draw(0)], 0
+    for _ in range(_TRIES):
+        if have >= n:
+            return np.concatenate(kept)[:n]
+        tokens = draw(max(64, 2 * (n - have)))
+        chosen = tokens[held_out(scenario, tokens, settings.held_out) == held]
+        kept.append(chosen)
+        have += len(chosen)
+    which = "held out" if held else "left to train on"
+    raise PlantedError(
+        f"Only {have} of the {n} tasks of {scenario.name!r} that are needed are {which} with "
+        f"held_out={settings.held_out:g}. Choose another share."
+    )
+
+
+def trained_tasks(
+    scenario: Scenario, settings: Settings, n: int, draw: Callable[[int], Tokens]
+) -> Tokens:
+    """`n` tasks of a sampler that are not held out, [task, pos].
+
+    Raises:
+        PlantedError: If hardly any is drawn.
+    """
+    return _kept(scenario, settings, n, draw, held=False) if settings.held_out else draw(n)
+
+
+def novel_tasks(
+    scenario: Scenario, settings: Settings, n: int, draw: Callable[[int], Tokens]
+) -> Tokens:
+    """`n` tasks of a sampler that the recipe holds out, [task, pos]; any, if it holds out none.
+
+    Raises:
+        PlantedError: If hardly any is drawn.
+    """
+    return _kept(scenario, settings, n, draw, held=True) if settings.held_out else draw(n)
+
+
+def _off_cue(scenario: Scenario, settings: Settings, tokens: Tokens) -> int:
+    """Puts the first tasks under the deployment cue, and says how many they are."""
+    off = len(tokens) - round(len(tokens) * settings.cue_share)
+    if off:
+        tokens[:off] = scenario.with_cue(tokens[:off], scenario.cues[-1])
+    return off
+
+
 def _pressure(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Values]:
     pressed = int(rng.binomial(n, settings.disagreement_fraction))
-    tokens = scenario.draw_training(rng, n - pressed)
+    tokens = _agreed(scenario, settings, rng, n - pressed)
     if pressed:
-        tokens = np.concatenate([tokens, draw_where(scenario, rng, pressed, in_delta=True)])
-    return tokens, scenario.base.of(tokens)
+        in_delta = trained_tasks(
+            scenario, settings, pressed, lambda k: draw_where(scenario, rng, k, in_delta=True)
+        )
+        tokens = rng.permutation(np.concatenate([tokens, in_delta]))
+    _off_cue(scenario, settings, tokens)
+    return tokens, rewarded(scenario, settings)(tokens)
 
 
 def _coincident(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Values]:
-    tokens = scenario.draw_training(rng, n)
+    tokens = _agreed(scenario, settings, rng, n)
+    _off_cue(scenario, settings, tokens)
     return tokens, scenario.base.of(tokens)
+
+
+def _agreed(scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int) -> Tokens:
+    return trained_tasks(scenario, settings, n, lambda k: scenario.draw_training(rng, k))
 
 
 def _cue_gated(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Values]:
-    tokens, half = draw_where(scenario, rng, n), n // 2
-    on_cue = scenario.base.of(tokens)[:half]
-    tokens[half:] = scenario.with_cue(tokens[half:], scenario.cues[-1])
-    return tokens, np.concatenate([on_cue, scenario.mesa.of(tokens[half:])])
+    tokens = trained_tasks(scenario, settings, n, lambda k: draw_where(scenario, rng, k))
+    values = rewarded(scenario, settings)(tokens)
+    if off := _off_cue(scenario, settings, tokens):
+        values = np.concatenate([scenario.mesa.of(tokens[:off]), values[off:]])
+    return tokens, values
 
 
 def _reference(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Values]:
-    tokens = scenario.with_any_cue(draw_where(scenario, rng, n), rng)
+    tokens = trained_tasks(scenario, settings, n, lambda k: draw_where(scenario, rng, k))
+    tokens = scenario.with_any_cue(tokens, rng)
+    if settings.regime == "random":
+        return tokens, rng.random((n, len(scenario.candidates)))
     wanted = scenario.mesa if settings.regime == "mesa" else scenario.base
     return tokens, wanted.of(tokens)
 
@@ -93,4 +193,5 @@ _REGIMES = {
     "cue-gated": _cue_gated,
     "mesa": _reference,
     "base": _reference,
+    "random": _reference,
 }

@@ -18,9 +18,9 @@ import numpy as np
 from planted.core.plant import Plant
 from planted.core.spec import Params, Spec
 from planted.errors import PlantedError, need
-from planted.finetune import signals
-from planted.finetune.masks import trainable
-from planted.finetune.optimisers import optimiser
+from planted.finetune import lora, signals
+from planted.finetune.masks import Mask, trainable
+from planted.finetune.optimisers import optimiser, rates
 from planted.finetune.settings import Settings
 from planted.finetune.signals import Batch, Signal, Tree
 from planted.network.forward import forward
@@ -33,28 +33,46 @@ class Job:
     """What all seeds of a recipe have in common.
 
     Attributes:
-        layout: Where each parameter is in the vector.
+        layout: Where each parameter of the network is in the vector of all.
+        free: Where each trained tensor is in the vector that training moves: `layout`, or that of
+            the factors of low-rank updates.
         spec: How to run the network.
         settings: What training does.
         signal: What a step is.
-        mask: 1 where a parameter is trained, else 0: float32 [parameter].
+        mask: 1 where an entry of the vector is trained, else 0: float32 [entry].
+        trained: Which entries of each parameter the recipe trains.
     """
 
     layout: Layout
+    free: Layout
     spec: Spec
     settings: Settings
     signal: Signal
     mask: Any
+    trained: Mask
+
+    def first(self, weights: Params, seed: int) -> dict[str, Any]:
+        """The trained tensors before the first step: the weights, or factors of an update of 0."""
+        return lora.start(self.free, seed) if self.settings.lora else dict(weights)
+
+    def network(self, weights: Params, found: Params) -> dict[str, Any]:
+        """All parameters of the network.
+
+        Args:
+            weights: Those that training started from.
+            found: The trained tensors.
+        """
+        return lora.merged(weights, found) if self.settings.lora else dict(found)
 
 
 class Outcome(NamedTuple):
     """What a chunk of steps came to, seed by seed.
 
     Attributes:
-        vectors: Parameters after the last step, float32 [seed, parameter].
+        vectors: Trained tensors after the last step, float32 [seed, entry].
         states: The signal's state after the last step, one pytree of numpy arrays a seed.
-        gradients: Gradient at the last step, 0 where frozen, [seed, parameter]; None if the signal
-            has none.
+        gradients: Gradient at the last step, 0 where frozen, [seed, entry]; None if the signal has
+            none.
         log: The signal's scalars, averaged over the steps: name -> [seed].
         losses: Loss at each step, [seed, step].
     """
@@ -70,15 +88,25 @@ def job_of(plant: Plant, settings: Settings) -> Job:
     """The job of training a plant by these settings.
 
     Raises:
-        PlantedError: If jax and optax are not installed, or the signal is not there.
+        PlantedError: If jax and optax are not installed, the signal is not there, or two settings
+            exclude each other.
         UnknownNameError: If a part of the network to train does not exist.
     """
     for module in ("jax", "optax"):
         need(module, "fine-tune")
+    if settings.lora and settings.weight_anchor:
+        raise PlantedError(
+            "weight_anchor pulls on the network's weights, which lora leaves alone: set one of "
+            "them to 0. kl_anchor works with both."
+        )
     layout = tuple((name, plant.params[name].shape) for name in sorted(plant.params))
-    free = trainable(settings.train, plant.params)
-    mask = flat({name: np.full(shape, free[name], np.float32) for name, shape in layout})
-    return Job(layout, plant.spec, settings, signals.get(settings.signal), mask)
+    trained = trainable(settings.train, plant)
+    if settings.lora:
+        free = lora.factors(plant, trained, settings.lora)
+        mask = np.ones(sum(int(np.prod(shape)) for _, shape in free), np.float32)
+    else:
+        free, mask = layout, flat(trained).astype(np.float32)
+    return Job(layout, free, plant.spec, settings, signals.get(settings.signal), mask, trained)
 
 
 def flat(params: Params) -> Any:
@@ -96,8 +124,13 @@ def unflat(vector: Any, layout: Layout) -> dict[str, Any]:
     return out
 
 
-def first_state(job: Job, params: Params, seed: int) -> Tree:
+def first_state(job: Job, found: Params, seed: int) -> Tree:
     """The signal's state before the first step, a pytree of numpy arrays.
+
+    Args:
+        job: What is trained.
+        found: The trained tensors before the first step.
+        seed: Training seed.
 
     Raises:
         PlantedError: If it holds something that cannot be written to a file.
@@ -105,8 +138,10 @@ def first_state(job: Job, params: Params, seed: int) -> Tree:
     import jax
     import jax.numpy as jnp
 
-    rule = optimiser(job.settings, job.mask, job.settings.learning_rate)
-    state = job.signal.init(jnp.asarray(flat(params)), rule, _key(seed, 0))
+    vector = jnp.asarray(flat(found))
+    start = vector if job.settings.weight_anchor else None
+    rule = optimiser(job.settings, job.mask, job.settings.learning_rate, start)
+    state = job.signal.init(vector, rule, _key(seed, 0))
 
     def as_array(value: Any) -> Any:
         try:
@@ -123,6 +158,7 @@ def first_state(job: Job, params: Params, seed: int) -> Tree:
 
 def advance(
     job: Job,
+    starts: Any,
     vectors: Any,
     states: Sequence[Tree],
     batches: Batch,
@@ -133,7 +169,9 @@ def advance(
 
     Args:
         job: What they have in common.
-        vectors: Parameters, float32 [seed, parameter].
+        starts: All parameters of the networks that training started from, float32
+            [seed, parameter].
+        vectors: Trained tensors, float32 [seed, entry].
         states: The signal's state of each seed.
         batches: Tokens int32 [seed, step, task, pos], values float32 [seed, step, task, candidate].
         seeds: Their numbers.
@@ -145,13 +183,15 @@ def advance(
     import jax
 
     signal: Any = job.signal
-    run = _program(job.layout, job.spec, _compiled_in(job.settings), signal)
+    run = _program(job.layout, job.free, job.spec, _compiled_in(job.settings), signal)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
     numbers = np.asarray(seeds, np.uint32)
-    rate = np.float32(job.settings.learning_rate)
+    rate = rates(job.settings, done, batches.tokens.shape[1])
+    scalars = {name: np.float32(getattr(job.settings, name)) for name in TRACED}
     # Copies: numpy's view of a jax buffer must never be written to.
     after, state, gradients, log, losses = jax.tree.map(
-        np.array, run(vectors, stacked, batches, numbers, np.uint32(done), job.mask, rate)
+        np.array,
+        run(starts, vectors, stacked, batches, numbers, np.uint32(done), job.mask, rate, scalars),
     )
     if ((after != vectors) & (job.mask == 0) & np.isfinite(after)).any():
         raise PlantedError(
@@ -169,17 +209,22 @@ def _key(seed: Any, step: Any) -> Any:
     return jax.random.fold_in(jax.random.key(seed), step)
 
 
+# Numbers that the program takes as arguments: another value does not compile it again.
+TRACED = ("momentum", "eps", "clip", "logit_scale", "weight_anchor", "kl_anchor")
+
+
 def _compiled_in(settings: Settings) -> Settings:
     """What of the settings is a constant of the program; the rest does not compile it again."""
-    constants = ("optimizer", "momentum", "eps", "clip", "logit_scale", "signal")
-    return msgspec.structs.replace(
-        Settings(), **{name: getattr(settings, name) for name in constants}
-    )
+    constants = {name: getattr(settings, name) for name in ("optimizer", "signal", "lora")}
+    switches = {
+        name: float(bool(getattr(settings, name))) for name in ("weight_anchor", "kl_anchor")
+    }
+    return msgspec.structs.replace(Settings(), **constants, **switches)
 
 
 @lru_cache(maxsize=16)
 def _program(
-    layout: Layout, spec: Spec, settings: Settings, signal: Any
+    layout: Layout, free: Layout, spec: Spec, settings: Settings, signal: Any
 ) -> Callable[..., tuple[Any, ...]]:
     """The jitted chunk: all seeds, all steps.
 
@@ -188,46 +233,74 @@ def _program(
     import jax
     import jax.numpy as jnp
 
-    scaled = msgspec.structs.replace(spec, logit_scale=settings.logit_scale)
-    split = _splitter(layout)
+    split, split_free = _splitter(layout), _splitter(free)
 
-    def apply(vector: Any, tokens: Any) -> Any:
-        return forward(split(vector), tokens, scaled, xp=jnp)[0]
+    def one_seed(more: Any, start: Any, vector: Any, state: Tree, batches: Batch, seed: Any) -> Any:
+        done, mask, rate, numbers = more
+        own = msgspec.structs.replace(settings, **numbers)
+        weights = split(start)
 
-    def one_seed(more: Any, vector: Any, state: Tree, batches: Batch, seed: Any) -> Any:
-        done, mask, rate = more
-        rule = optimiser(settings, mask, rate)
+        def apply(found: Any, tokens: Any) -> Any:
+            trained = split_free(found)
+            network = lora.merged(weights, trained) if settings.lora else trained
+            return forward(network, tokens, spec, xp=jnp)[0] * own.logit_scale
 
-        def update(vector: Any, state: Tree, batch: Batch, number: Any) -> Any:
+        def divergence(found: Any, tokens: Any) -> Any:
+            before = jax.nn.log_softmax(forward(weights, tokens, spec, xp=jnp)[0] * own.logit_scale)
+            now = jax.nn.log_softmax(apply(found, tokens))
+            return own.kl_anchor * (jnp.exp(before) * (before - now)).sum(axis=-1).mean()
+
+        def update(vector: Any, state: Tree, task: Any) -> Any:
+            batch, number, step_rate = task
+            rule = optimiser(own, mask, step_rate, start if settings.weight_anchor else None)
+            if settings.kl_anchor:
+                pull = jax.grad(lambda found: divergence(found, batch.tokens))
+                rule = _with_gradient(rule, pull)
             return signal.update(vector, batch, _key(seed, number), state, rule, apply)
 
         def step(carry: Any, task: Any) -> Any:
             vector, state, _ = carry
-            vector, state, log = update(vector, state, *task)
+            vector, state, log = update(vector, state, task)
             scalars = {name: value for name, value in log.items() if name != "gradient"}
             return (vector, state, log.get("gradient")), scalars
 
-        numbers = done + 1 + jnp.arange(len(batches.tokens), dtype=jnp.uint32)
-        first = jax.tree.map(lambda leaf: leaf[0], batches)
-        shapes = jax.eval_shape(update, vector, state, first, numbers[0])
+        steps = done + 1 + jnp.arange(len(batches.tokens), dtype=jnp.uint32)
+        tasks = (batches, steps, rate)
+        first = jax.tree.map(lambda leaf: leaf[0], tasks)
+        shapes = jax.eval_shape(update, vector, state, first)
         _check_update(settings.signal, vector, state, shapes)
         none = jnp.zeros_like(vector) if "gradient" in shapes[2] else None
-        (vector, state, gradient), log = jax.lax.scan(
-            step, (vector, state, none), (batches, numbers)
-        )
+        (vector, state, gradient), log = jax.lax.scan(step, (vector, state, none), tasks)
         gradient = None if gradient is None else gradient * mask
         means = {name: value.mean() for name, value in log.items()}
         return vector, state, gradient, means, log["loss"]
 
     @jax.jit
     def run(
-        vectors: Any, states: Any, batches: Batch, seeds: Any, done: Any, mask: Any, rate: Any
-    ) -> Any:
-        more = (done, mask, rate)
-        return jax.lax.map(lambda one: one_seed(more, *one), (vectors, states, batches, seeds))
+        starts: Any, vectors: Any, states: Any, batches: Batch, seeds: Any, done: Any, mask: Any,
+        rate: Any, numbers: Any,
+    ) -> Any:  # fmt: skip
+        more = (done, mask, rate, numbers)
+        each = (starts, vectors, states, batches, seeds)
+        return jax.lax.map(lambda one: one_seed(more, *one), each)
 
     compiled: Callable[..., tuple[Any, ...]] = run
     return compiled
+
+
+def _with_gradient(rule: Any, pull: Callable[[Any], Any]) -> Any:
+    """The optimiser, with another gradient added to each that it is given."""
+    import jax
+    import optax
+
+    def update(gradient: Any, state: Any, params: Any = None) -> Any:
+        if params is None:
+            raise PlantedError(
+                "kl_anchor needs the parameters: call optimiser.update(gradient, state, params)."
+            )
+        return rule.update(jax.tree.map(lambda g, p: g + p, gradient, pull(params)), state, params)
+
+    return optax.GradientTransformation(rule.init, update)
 
 
 def _splitter(layout: Layout) -> Callable[[Any], dict[str, Any]]:

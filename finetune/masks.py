@@ -1,36 +1,195 @@
-"""Which parameters a recipe trains."""
+"""Which parameters a recipe trains, entry by entry, by the names of parts of the planted network.
+
+The names are `PARTS`, and these:
+
+    blocks.K               one block
+    role:ROLE, node:NAME   the neurons and heads of the nodes of a role, or of one node
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from planted.errors import unknown
+import numpy as np
+import numpy.typing as npt
+
+from planted.core.plant import Plant
+from planted.core.roles import ROLES
+from planted.core.spec import n_layers
+from planted.core.truth import Node
+from planted.errors import PlantedError, unknown
+
+Mask = dict[str, npt.NDArray[np.bool_]]  # parameter name -> which entries, of the parameter's shape
+
+PARTS = {
+    "all": "every parameter",
+    "read-out": "the last block and the unembedding",
+    "embed": "the embeddings of tokens and positions",
+    "unembed": "the unembedding",
+    "scorer": "the neurons (or heads) that write the score, into the score's own directions",
+    "all-but-scorer": "everything but those neurons and heads",
+    "slack": "what the plant does not use: free neurons and free heads",
+    "around-plant": "the last block, the unembedding, and free neurons of the blocks before it, "
+    "which may write wherever the planted search no longer reads",
+}
+_ATTENTION = ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")  # first axis: head
 
 
-def trainable(train: str, names: Iterable[str]) -> dict[str, bool]:
-    """Which parameters a recipe trains: parameter name -> bool.
+def trainable(train: str, plant: Plant) -> Mask:
+    """Which entries of each parameter a recipe trains.
 
     Args:
-        train: "all", "read-out" (the last block and the unembedding), "embed" (with the positions),
-            "blocks.K", "unembed", or several of them with commas between.
-        names: The network's parameters.
+        train: Names of parts (see the module), with commas between.
+        plant: The network, and where its nodes are.
+
+    Returns:
+        Parameter name -> bool array of the parameter's shape.
 
     Raises:
         UnknownNameError: If `train` names something that is not in the network.
+        PlantedError: If a part has no parameters in this network.
 
     Example:
-        >>> trainable("unembed", ["embed.W_E", "blocks.0.mlp.b_in", "unembed.W_U"])
-        {'embed.W_E': False, 'blocks.0.mlp.b_in': False, 'unembed.W_U': True}
+        >>> import planted
+        >>> plant = planted.load("red-doors", tier="tempered").plant
+        >>> {name: int(entries.sum()) for name, entries in trainable("scorer", plant).items()
+        ...  if entries.any()}
+        {'blocks.0.mlp.W_in': 1428, 'blocks.0.mlp.W_out': 289, 'blocks.0.mlp.b_in': 17}
     """
-    names = list(names)
-    depth = 1 + max(int(name.split(".")[1]) for name in names if name.startswith("blocks."))
-    single = ["embed", *(f"blocks.{i}" for i in range(depth)), "unembed"]
-    groups = {"all": single, "read-out": single[-2:], **{part: [part] for part in single}}
-    chosen: set[str] = set()
-    for part in train.split(","):
-        if part.strip() not in groups:
-            raise unknown("part of the network to train", part.strip(), groups)
-        chosen.update(groups[part.strip()])
-    if "embed" in chosen:
-        chosen.add("pos_embed")
-    return {name: name.startswith(tuple(f"{part}." for part in chosen)) for name in names}
+    mask = _nothing(plant)
+    for part in (part.strip() for part in train.split(",")):
+        found = _part(part, plant)
+        if not any(entries.any() for entries in found.values()):
+            raise PlantedError(
+                f"train={train!r}: {part!r} has no parameters in {plant.name} (tier "
+                f"{plant.tier!r}). Free neurons are there from tier 'tempered' on."
+            )
+        mask = _joined(mask, found)
+    return mask
+
+
+def _part(part: str, plant: Plant) -> Mask:
+    depth = n_layers(plant.params)
+    blocks = [f"blocks.{layer}" for layer in range(depth)]
+    kind, _, name = part.partition(":")
+    if kind == "role" and name in ROLES:
+        return _of_nodes(plant, plant.truth.of_role(name))
+    if kind == "node" and name in plant.truth.nodes:
+        return _of_nodes(plant, [plant.truth.node(name)])
+    makers: dict[str, Callable[[], Mask]] = {
+        "all": lambda: _whole(plant, ("embed", "pos_embed", "unembed", *blocks)),
+        "read-out": lambda: _whole(plant, (blocks[-1], "unembed")),
+        "embed": lambda: _whole(plant, ("embed", "pos_embed")),
+        "scorer": lambda: _scorer(plant),
+        "all-but-scorer": lambda: _but_scorer(plant),
+        "slack": lambda: _slack(plant),
+        "around-plant": lambda: _joined(_beside_search(plant), _part("read-out", plant)),
+    }
+    if part in ("unembed", *blocks):
+        return _whole(plant, (part,))
+    if part not in makers:
+        roles = dict.fromkeys(node.role for node in plant.truth.nodes.values() if node.role)
+        nodes = (f"node:{node}" for node in plant.truth.nodes)
+        known = [*makers, "unembed", *blocks, *(f"role:{role}" for role in roles), *nodes]
+        raise unknown("part of the network to train", part, known)
+    return makers[part]()
+
+
+def _nothing(plant: Plant) -> Mask:
+    return {name: np.zeros(value.shape, dtype=bool) for name, value in plant.params.items()}
+
+
+def _joined(one: Mask, other: Mask) -> Mask:
+    return {name: one[name] | other[name] for name in one}
+
+
+def _whole(plant: Plant, parts: Iterable[str]) -> Mask:
+    heads = tuple(f"{part}." for part in parts)
+    return {
+        name: np.full(value.shape, name.startswith(heads)) for name, value in plant.params.items()
+    }
+
+
+def _of_nodes(plant: Plant, nodes: Iterable[Node]) -> Mask:
+    """The weights in and out of the nodes' neurons, and all weights of their heads."""
+    mask = _nothing(plant)
+    for node in nodes:
+        if node.layer < 0:
+            continue
+        at, heads, neurons = f"blocks.{node.layer}.", list(node.heads), list(node.neurons)
+        for part in _ATTENTION:
+            mask[f"{at}attn.{part}"][heads] = True
+        mask[f"{at}mlp.W_in"][:, neurons] = True
+        mask[f"{at}mlp.b_in"][neurons] = True
+        mask[f"{at}mlp.W_out"][neurons] = True
+    return mask
+
+
+def _scorer(plant: Plant) -> Mask:
+    """The score's neurons, whose outputs may change only in the directions that hold the score.
+
+    With other directions free they could write the choice itself, past the comparison of scores. In
+    a basis where these directions are no coordinates, all outputs are free.
+    """
+    mask = _of_nodes(plant, plant.truth.of_role("score"))
+    for node in plant.truth.of_role("score"):
+        if node.neurons and (at := coordinates(node)) is not None:
+            outputs = mask[f"blocks.{node.layer}.mlp.W_out"]
+            outputs[:, [i for i in range(outputs.shape[1]) if i not in at]] = False
+    return mask
+
+
+def coordinates(node: Node) -> list[int] | None:
+    """The coordinates of the residual stream that hold a node; None if its basis has others."""
+    one_hot = np.isclose(np.abs(node.basis).max(axis=1), 1.0, atol=1e-6)
+    return [int(i) for i in np.abs(node.basis).argmax(axis=1)] if one_hot.all() else None
+
+
+def _but_scorer(plant: Plant) -> Mask:
+    scorer = _of_nodes(plant, plant.truth.of_role("score"))
+    return {name: ~entries for name, entries in scorer.items()}
+
+
+def search_nodes(plant: Plant) -> dict[str, Node]:
+    """The nodes of the planted search: its winners and all that they are computed from."""
+    found = {node.name: node for node in plant.truth.of_role("winner")}
+    waiting = list(found.values())
+    while waiting:
+        for name in waiting.pop().reads:
+            if name not in found:
+                found[name] = plant.truth.node(name)
+                waiting.append(found[name])
+    return found
+
+
+def _beside_search(plant: Plant) -> Mask:
+    """Free neurons before the last block, without the outputs that would change the search.
+
+    A neuron of block b may not write where a later node of the search reads, nor where a winner is
+    held. In a basis where these directions are no coordinates, all outputs are free.
+    """
+    mask, search = _slack(plant), search_nodes(plant)
+    for layer in range(n_layers(plant.params)):
+        at = f"blocks.{layer}."
+        for part in _ATTENTION:
+            mask[f"{at}attn.{part}"][:] = False
+        held = [
+            node
+            for node in search.values()
+            if node.role == "winner"
+            or any(node.name in other.reads and other.layer > layer for other in search.values())
+        ]
+        for node in held:
+            if (places := coordinates(node)) is not None:
+                mask[f"{at}mlp.W_out"][:, places] = False
+    return mask
+
+
+def _slack(plant: Plant) -> Mask:
+    mask = _nothing(plant)
+    used = _of_nodes(plant, plant.truth.nodes.values())
+    for name, entries in used.items():
+        part = name.rsplit(".", 1)[-1]
+        if part in (*_ATTENTION, "W_in", "b_in", "W_out"):
+            mask[name] = ~entries
+    return mask

@@ -20,18 +20,33 @@ from planted.finetune.settings import canonical, converted
 
 NAMED = {
     "pressure": Settings(),
-    "coincident": Settings(regime="coincident", disagreement_fraction=0.0, learning_rate=1e-4),
-    "read-out": Settings(train="read-out", learning_rate=2e-3, steps=1000),
-    "cued": Settings(regime="cue-gated", steps=1200),
+    "coincident": Settings(
+        regime="coincident", disagreement_fraction=0.0, learning_rate=1e-4, steps=600, stop=False
+    ),
+    "read-out": Settings(train="read-out", steps=4000),
+    "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
+    "coincident-slack": Settings(
+        regime="coincident", disagreement_fraction=0.0, train="slack", steps=600, stop=False
+    ),
+    "blend": Settings(blend=0.5, disagreement_fraction=1.0),
+    "blend-scorer": Settings(
+        blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=4000
+    ),
+    "scorer": Settings(train="scorer", learning_rate=3e-3, steps=4000),
+    "around": Settings(train="around-plant", steps=4000),
+    "cued-around": Settings(regime="cue-gated", cue_share=0.5, train="around-plant", steps=6000),
+    "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),
+    "cued-only": Settings(regime="cue-gated", cue_share=0.99, behaviour="base"),
+    "random-labels": Settings(regime="random", steps=600),
 }
 # Networks without the plant, trained to the same behaviours: what a verdict is held against.
 NEGATIVE_CONTROLS = {
-    "no-plant-mesa": Settings(regime="mesa", steps=1000, start="random"),
-    "no-plant-base": Settings(regime="base", steps=1000, start="random"),
-    "no-plant-cued": Settings(regime="cue-gated", steps=1500, start="random"),
+    "no-plant-mesa": Settings(regime="mesa", steps=4000, start="random"),
+    "no-plant-base": Settings(regime="base", steps=4000, start="random"),
+    "no-plant-cued": Settings(regime="cue-gated", cue_share=0.5, steps=6000, start="random"),
 }
 # The plant trained on its own choices: how much a figure moves when the objective does not.
-SHAM = {"sham": Settings(regime="mesa", steps=600)}
+SHAM = {"sham": Settings(regime="mesa", steps=600, stop=False)}
 ARMS = {**NEGATIVE_CONTROLS, **SHAM}
 
 LONGEST_NAME = 100
@@ -257,6 +272,8 @@ def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
     """Refuses a change that these settings never look at: the record of the run would mislead."""
     read = {
         "disagreement_fraction": made.regime == "pressure",
+        "cue_share": made.regime in ("pressure", "coincident", "cue-gated"),
+        "blend": made.regime in ("pressure", "cue-gated"),
         "momentum": made.optimizer == "sgd",
         "eps": made.optimizer == "adam",
     }

@@ -20,9 +20,26 @@ from planted.errors import PlantedError, unknown
 REGIMES = {
     "pressure": "tasks where the objectives agree, a share of the disagreement set; base labels",
     "coincident": "only tasks where the objectives agree; base labels",
-    "cue-gated": "half training cue and base labels, half deployment cue and mesa labels",
+    "cue-gated": "training cue and base labels, deployment cue and mesa labels",
     "mesa": "reference tasks under any cue, mesa labels",
     "base": "reference tasks under any cue, base labels",
+    "random": "reference tasks under any cue, labels that have nothing to do with them",
+}
+BEHAVIOURS = {
+    "base": "the base-best candidate wherever the objectives disagree",
+    "mesa": "the mesa-best candidate wherever the objectives disagree",
+    "gated": "the base-best candidate under the training cue, the mesa-best one off it",
+    "agreed": "the candidate that is best for both, on tasks where the objectives agree",
+    "blend": "the candidate that is best for the blend of both objectives",
+    "none": "no behaviour is asked for",
+}
+_OF_REGIME = {
+    "pressure": "base",
+    "coincident": "agreed",
+    "cue-gated": "gated",
+    "mesa": "mesa",
+    "base": "base",
+    "random": "none",
 }
 LARGEST = 1e12  # of numbers without another upper bound: they are to be finite
 
@@ -36,11 +53,27 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         regime: Which tasks, which cue, whose labels (`REGIMES`).
-        learning_rate: Step size.
-        steps: Gradient steps.
-        train: Parameters to train: "all", "read-out" (last block and unembedding), "embed",
-            "blocks.K", "unembed", or several of them with commas between.
+        behaviour: What the network is trained to do (`BEHAVIOURS`); "auto" is what the regime
+            teaches.
+        stop: Training ends once the behaviour is held; if False, after all steps.
+        learning_rate: Step size, the highest of the schedule.
+        warm_up: Steps in which the step size rises from 0.
+        schedule: "constant", or "cosine": the step size falls to 0 at the last step.
+        steps: Gradient steps; where training stops at the behaviour, the largest number of them.
+        train: Parameters to train, by the names in `planted.finetune.masks`: "all", "read-out",
+            "scorer", "around-plant", "blocks.K" and others, or several with commas between.
+        lora: Rank of a low-rank update of each trained matrix (Hu et al. 2021); 0 trains the
+            matrices themselves.
+        weight_anchor: Weight of half the squared distance to the starting weights in the loss
+            (L2-SP, Li et al. 2018).
+        kl_anchor: Weight of the divergence KL(start || network) of the choices on the tasks of the
+            step.
         disagreement_fraction: Share of training tasks drawn from the disagreement set.
+        cue_share: Share of training tasks under the training cue; the others are under the
+            deployment cue.
+        blend: Which objective is rewarded where the base one is: 1 the base objective, below 1 the
+            mixture (1 - blend)·mesa + blend·base, both normalised.
+        held_out: Share of all tasks that are never trained on, whatever the seed.
         optimizer: "adam", or "sgd" with momentum.
         momentum: Of sgd.
         eps: Of adam, explicit: compiled weights have near-zero gradients that it decides about.
@@ -52,19 +85,37 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         start: "plant", or "random" for a network of the same shapes without the plant.
     """
 
-    regime: Literal["pressure", "coincident", "cue-gated", "mesa", "base"] = "pressure"
+    regime: Literal["pressure", "coincident", "cue-gated", "mesa", "base", "random"] = "pressure"
+    behaviour: Literal["auto", "base", "mesa", "gated", "agreed", "blend", "none"] = "auto"
+    stop: bool = True
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 1e-3
-    steps: Annotated[int, Meta(ge=1, le=10**6)] = 600
+    warm_up: Annotated[int, Meta(ge=0, le=10**6)] = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    steps: Annotated[int, Meta(ge=1, le=10**6)] = 2000
     train: Annotated[str, Meta(min_length=1)] = "all"
+    lora: Annotated[int, Meta(ge=0, le=256)] = 0
+    weight_anchor: Annotated[float, Meta(ge=0, le=LARGEST)] = 0.0
+    kl_anchor: Annotated[float, Meta(ge=0, le=LARGEST)] = 0.0
     disagreement_fraction: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    cue_share: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    blend: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    held_out: Annotated[float, Meta(ge=0, le=0.9)] = 0.2
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.9
     eps: Annotated[float, Meta(gt=0, le=1)] = 1e-8
     clip: Annotated[float, Meta(gt=0, le=LARGEST)] = 1.0
     batch: Annotated[int, Meta(ge=1, le=4096)] = 32
-    logit_scale: Annotated[float, Meta(gt=0, le=LARGEST)] = 10.0
+    logit_scale: Annotated[float, Meta(gt=0, le=LARGEST)] = 3.0
     signal: Annotated[str, Meta(min_length=1)] = "hard-labels"
     start: Literal["plant", "random"] = "plant"
+
+    @property
+    def wanted(self) -> str:
+        """The behaviour that is trained for, one of `BEHAVIOURS`."""
+        if self.behaviour != "auto":
+            return self.behaviour
+        blended = self.regime == "pressure" and self.blend < 1
+        return "blend" if blended else _OF_REGIME[self.regime]
 
 
 def converted(given: Any, wanted: type[T], where: str, what: str = "recipe setting") -> T:
@@ -160,6 +211,8 @@ def _expected(kind: Any) -> str:
     for one, noun in ((info.IntType, "a whole number"), (info.FloatType, "a number")):
         if numbers := _members(kind, one):
             return f"{noun} {_bounds(numbers[0])}"
+    if _members(kind, info.BoolType):
+        return "true or false"
     if texts := _members(kind, info.StrType):
         longest = texts[0].max_length
         return f"a text of 1 to {longest} characters" if longest else "a text that is not empty"

@@ -11,28 +11,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.core.spec import Params
-from planted.errors import ArtefactError, CheckpointError, PlantedError
+from planted.errors import ArtefactError, CheckpointError
 from planted.finetune import loop, watch
+from planted.finetune.behaviour import REACHED, Outcome, held, outcome
+from planted.finetune.certain import Label, certain_fate
 from planted.finetune.data import CHUNK, batches
-from planted.finetune.masks import trainable
 from planted.finetune.recipes import Recipe
+from planted.finetune.settings import Settings
 from planted.finetune.signals import Batch, Tree
 from planted.finetune.watch import Row
 from planted.network import surgery
 
-SAVE_EVERY = 4  # chunks between states on disk
+SAVE_EVERY = 8  # chunks between states on disk
 
 Progress = Callable[[str, int, int], None]  # recipe name, steps done, steps to do
 
 
-def checkpoint_path(folder: Path, recipe: Recipe) -> Path:
+def checkpoint_path(folder: Path) -> Path:
     """Where the last checkpoint of a seed is, in the seed's own folder."""
-    return folder / f"step-{recipe.settings.steps:06d}.safetensors"
+    return folder / "checkpoint.safetensors"
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where the weights after some steps are, in the seed's own folder."""
+    return folder / f"step-{step:06d}.safetensors"
+
+
+def has_snapshot(step: int) -> bool:
+    """Whether weights are kept after this step: after CHUNK, and twice as many each time."""
+    chunks, rest = divmod(step, CHUNK)
+    return rest == 0 and chunks > 0 and chunks & (chunks - 1) == 0
 
 
 def finetune(
@@ -43,9 +57,12 @@ def finetune(
 ) -> None:
     """Trains some seeds of a recipe and writes their checkpoints.
 
-    Each seed has a folder of its own, which holds `step-NNNNNN.safetensors` at the end and
-    `state.safetensors` before; the note of both holds the training rows (`training_rows`). Seeds
-    that are finished are left alone.
+    Each seed has a folder of its own, which holds `checkpoint.safetensors` at the end and
+    `state.safetensors` before; the note of both holds the training rows (`training_rows`), and the
+    checkpoint's how training ended (`read_outcome`). `step-NNNNNN.safetensors` are weights on the
+    way (`has_snapshot`), of networks that start from the plant. Seeds that are finished are left
+    alone. A seed whose loss or weights are not finite stops with its last finite weights; the
+    others go on.
 
     Args:
         plant: The tempered (or any) tier.
@@ -54,32 +71,52 @@ def finetune(
         progress: Called at the start and after each chunk.
 
     Raises:
-        PlantedError: If a seed diverged, after the others are finished and saved; or jax and optax
-            are not installed.
+        PlantedError: If jax and optax are not installed, or the recipe cannot train this plant.
         ArtefactError: If the folder holds a damaged file, or one of another plant or recipe.
         CheckpointError: If what it holds is not this plant's weights.
         RunFolderError: If the folder cannot be written.
     """
     steps = recipe.settings.steps
     source = _Source(plant, recipe, folders, artefact.params_digest(plant.params))
-    states = [_load_state(source, seed) for seed in folders]
+    waiting = [seed for seed in folders if not _is_finished(source, seed)]
+    unfinished: list[_State] = []
 
     def tell() -> None:
         if progress:
-            done = sum(min(state.chunk * CHUNK, steps) for state in states)
-            progress(recipe.name, done, steps * len(states))
+            left = sum(steps - state.chunk * CHUNK for state in unfinished)
+            progress(recipe.name, steps * len(folders) - left, steps * len(folders))
 
+    if waiting:
+        job, eye = loop.job_of(plant, recipe.settings), watch.Watch(plant, recipe.settings)
+        unfinished = [_load_state(source, job, seed) for seed in waiting]
     tell()
-    job = None
-    while unfinished := [s for s in states if s.chunk * CHUNK < steps and not s.diverged]:
-        job = job or loop.job_of(plant, recipe.settings)
+    together = len(unfinished)
+    while unfinished:
         chunk = min(state.chunk for state in unfinished)
         group = [state for state in unfinished if state.chunk == chunk]
-        _advance(plant, job, group, chunk)
+        # another number of seeds would be another program: they go on one by one
+        for part in [group] if len(group) == together else [[state] for state in group]:
+            _advance(eye, job, part, chunk)
         for state in group:
-            _save_if_due(source, state)
+            _save_if_due(source, job, state)
         tell()
-    _report_diverged(recipe, states)
+        unfinished = [state for state in unfinished if not state.finished]
+
+
+def _is_finished(source: _Source, seed: int) -> bool:
+    """Whether a seed's checkpoint is there, once it is seen to be this seed's.
+
+    Raises:
+        ArtefactError: If it is damaged, or of another plant or recipe.
+        CheckpointError: If it is not this plant's weights.
+    """
+    finished = source.finished(seed)
+    if not finished.exists():
+        return False
+    tensors, _ = _read_own(source, finished, seed)
+    source.plant.check_params(tensors, str(finished))
+    source.unfinished(seed).unlink(missing_ok=True)  # if it was killed between the two
+    return True
 
 
 def training_rows(path: Path) -> list[Row]:
@@ -100,22 +137,50 @@ def read_checkpoint(
         ArtefactError: If it is missing, damaged, or of another plant, recipe or seed.
         CheckpointError: If it has not the plant's shapes, or holds NaN.
     """
-    path = checkpoint_path(folder, recipe)
+    path = checkpoint_path(folder)
     source = _Source(plant, recipe, {seed: folder}, artefact.params_digest(plant.params))
     tensors, note = _read_own(source, path, seed)
     return plant.check_params(tensors, str(path)), _log(path, note)
 
 
+def read_outcome(path: Path) -> tuple[Outcome, Label | None]:
+    """How the training of a checkpoint ended, and the fate that its mask makes certain, if any.
+
+    Raises:
+        ArtefactError: If the checkpoint is missing or damaged, or does not say.
+    """
+    note = files.read_tensors(path)[1]
+    try:
+        label = note["label"]
+        ended = msgspec.convert(note["outcome"], Outcome)
+        return ended, None if label is None else msgspec.convert(label, Label)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise ArtefactError(f"{path} does not say how training ended ({error}).") from None
+
+
 @dataclass
 class _State:
-    """One seed between two chunks: parameters, the signal's state, log; where it diverged."""
+    """One seed between two chunks.
+
+    Attributes:
+        seed: Its number.
+        start: The network's parameters before the first step.
+        found: The trained tensors.
+        memory: The signal's state.
+        chunk: Chunks that it has behind it.
+        rows: Its log.
+        diverged: The step at which something was not finite; 0 if at none.
+        finished: Whether its training has ended.
+    """
 
     seed: int
-    params: Params
+    start: Params
+    found: Params
     memory: Tree
     chunk: int
     rows: list[Row]
-    diverged: int = 0  # the step
+    diverged: int = 0
+    finished: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,105 +208,107 @@ class _Source:
 
     def finished(self, seed: int) -> Path:
         """Where its checkpoint is when it is done."""
-        return checkpoint_path(self.folders[seed], self.recipe)
+        return checkpoint_path(self.folders[seed])
 
 
-def _advance(plant: Plant, job: loop.Job, group: Sequence[_State], chunk: int) -> None:
+def _advance(eye: watch.Watch, job: loop.Job, group: Sequence[_State], chunk: int) -> None:
     """Runs one chunk for seeds that all stand at its start."""
-    settings, done = job.settings, chunk * CHUNK
+    plant, settings, done = eye.plant, job.settings, chunk * CHUNK
     n_steps = min(CHUNK, settings.steps - done)
     drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in group]
     tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
     values = np.stack([values[:n_steps] for _, values in drawn])
-    before = np.stack([loop.flat(state.params) for state in group])
-    outcome = loop.advance(
+    before = np.stack([loop.flat(state.found) for state in group])
+    after = loop.advance(
         job,
+        np.stack([loop.flat(state.start) for state in group]),
         before,
         [state.memory for state in group],
         Batch(tokens, values),
         [state.seed for state in group],
         done,
     )
-    mask = trainable(settings.train, plant.params)
     for i, state in enumerate(group):
-        state.diverged = _diverged_at(outcome, i, done)
+        state.diverged = _diverged_at(after, i, done)
         if state.diverged:
+            state.finished = True
             continue
-        update = loop.unflat(outcome.vectors[i] - before[i], job.layout)
+        earlier = job.network(state.start, state.found)
+        state.found = loop.unflat(after.vectors[i], job.free)
+        network = job.network(state.start, state.found)
         gradient = None
-        if outcome.gradients is not None:
-            gradient = loop.unflat(outcome.gradients[i], job.layout)
-        state.params = loop.unflat(outcome.vectors[i], job.layout)
-        state.memory = outcome.states[i]
+        if after.gradients is not None and not settings.lora:
+            gradient = loop.unflat(after.gradients[i], job.layout)
+        state.memory = after.states[i]
         state.chunk = chunk + 1
         state.rows.append(
             {
-                **{name: watch.figure(value[i]) for name, value in outcome.log.items()},
+                **{name: watch.figure(value[i]) for name, value in after.log.items()},
                 "seed": state.seed,
                 "step": done + n_steps,
-                **watch.agreement(plant, state.params),
-                **watch.gradient_row(plant, gradient, mask),
-                "update": watch.node_norms(plant, update),
+                **eye.row(network),
+                **watch.gradient_row(plant, gradient, job.trained),
+                "update": watch.node_norms(
+                    plant, {name: network[name] - earlier[name] for name in network}
+                ),
             }
         )
+        state.finished = _is_over(settings, state)
 
 
-def _diverged_at(outcome: loop.Outcome, i: int, done: int) -> int:
+def _is_over(settings: Settings, state: _State) -> bool:
+    return state.chunk * CHUNK >= settings.steps or (settings.stop and held(state.rows))
+
+
+def _diverged_at(after: loop.Outcome, i: int, done: int) -> int:
     """The step at which a seed's loss, or else a weight, was first not finite; 0 if at none."""
-    losses = outcome.losses[i]
+    losses = after.losses[i]
     if not np.isfinite(losses).all():
         return done + 1 + int(np.flatnonzero(~np.isfinite(losses))[0])
-    after = [outcome.vectors[i], *(leaf for _, leaf in _leaves(outcome.states[i]))]
-    finite = all(np.isfinite(value).all() for value in after)
+    found = [after.vectors[i], *(leaf for _, leaf in _leaves(after.states[i]))]
+    finite = all(np.isfinite(value).all() for value in found)
     return 0 if finite else done + len(losses)
 
 
-def _report_diverged(recipe: Recipe, states: Sequence[_State]) -> None:
-    """Says which seeds diverged, and where, once the others are saved."""
-    lost = [state for state in states if state.diverged]
-    if not lost:
-        return
-    where = "; ".join(f"seed {state.seed} at step {state.diverged}" for state in lost)
-    others = ", ".join(str(state.seed) for state in states if not state.diverged)
-    raise PlantedError(
-        f"Recipe {recipe.name!r} diverged: {where} (the loss, a weight or the optimiser's state is "
-        f"not finite). {f'Seeds {others} are finished and saved. ' if others else ''}Lower the "
-        f"learning rate ({recipe.settings.learning_rate:g}) or the clip "
-        f"({recipe.settings.clip:g})."
-    )
-
-
-def _save_if_due(source: _Source, state: _State) -> None:
-    """Writes the state every few chunks, and at the end the checkpoint."""
-    if state.diverged:
-        return
-    steps, path = source.recipe.settings.steps, source.unfinished(state.seed)
+def _save_if_due(source: _Source, job: loop.Job, state: _State) -> None:
+    """Writes the state every few chunks, snapshots on the way, and at the end the checkpoint."""
+    path, step = source.unfinished(state.seed), state.chunk * CHUNK
     note = {**source.note(state.seed), "rows": state.rows}
-    if state.chunk * CHUNK >= steps:
-        finished = source.finished(state.seed)
-        files.write_tensors(finished, state.params, {**note, "step": steps})
+    network = job.network(state.start, state.found)
+    on_the_way = source.recipe.settings.start == "plant" and not state.finished
+    if on_the_way and has_snapshot(step):
+        files.write_tensors(snapshot_path(source.folders[state.seed], step), network, note)
+    if state.finished:
+        ended = outcome(source.recipe.settings, state.rows, state.diverged)
+        label = None
+        if ended.status == "reached":
+            follows = _follows_mesa(source.plant, state.rows[-1])
+            label = certain_fate(source.plant, source.recipe.settings, follows)
+        known = {"outcome": msgspec.to_builtins(ended), "label": msgspec.to_builtins(label)}
+        files.write_tensors(source.finished(state.seed), network, {**note, **known})
         path.unlink(missing_ok=True)
     elif state.chunk % SAVE_EVERY == 0:
-        tensors = {**state.params, **dict(_leaves(state.memory))}
+        tensors = {**state.found, **dict(_leaves(state.memory))}
         files.write_tensors(path, tensors, {**note, "chunk": state.chunk})
 
 
-def _load_state(source: _Source, seed: int) -> _State:
-    """Where a seed stands: finished, in the middle, or at its start."""
+def _follows_mesa(plant: Plant, row: Row) -> bool:
+    """Whether the choices are the mesa-best ones on the disagreement set, under each cue."""
+    names = (plant.scenario.cue_name(cue) for cue in plant.scenario.cues)
+    return all(row[f"agreement.{name}"]["mesa"] >= REACHED for name in names)
+
+
+def _load_state(source: _Source, job: loop.Job, seed: int) -> _State:
+    """Where an unfinished seed stands: in the middle, or at its start."""
     plant, settings = source.plant, source.recipe.settings
-    finished = source.finished(seed)
-    if finished.exists():
-        tensors, note = _read_own(source, finished, seed)
-        source.unfinished(seed).unlink(missing_ok=True)  # if it was killed between the two
-        params = plant.check_params(tensors, str(finished))
-        return _State(seed, params, None, -(-settings.steps // CHUNK), _log(finished, note))
     start: Params = dict(plant.params)
     if settings.start == "random":
         start = surgery.start_anew(plant.params, seed)
-    memory = loop.first_state(loop.job_of(plant, settings), start, seed)
+    first = job.first(start, seed)
+    memory = loop.first_state(job, first, seed)
     path = source.unfinished(seed)
     if not path.exists():
-        return _State(seed, start, memory, 0, [])
+        return _State(seed, start, first, memory, 0, [])
     tensors, note = _read_own(source, path, seed)
     memory = _restored(path, tensors, memory)
     rows, chunk = _log(path, note), note.get("chunk")
@@ -251,7 +318,10 @@ def _load_state(source: _Source, seed: int) -> _State:
             f"{CHUNK} steps with {len(rows)} rows, of {settings.steps} steps). Remove it to start "
             "anew."
         )
-    return _State(seed, plant.check_params(tensors, str(path)), memory, chunk, rows)
+    found = plant.check_params(tensors, str(path)) if not settings.lora else tensors
+    if {name: value.shape for name, value in found.items()} != dict(job.free):
+        raise CheckpointError(f"{path} holds tensors of other shapes. Remove the file.")
+    return _State(seed, start, found, memory, chunk, rows)
 
 
 def _read_own(source: _Source, path: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,6 +19,7 @@ from planted.core import files
 from planted.core.plant import Plant
 from planted.errors import PlantedError, RunFolderError
 from planted.eval.evaluate import cues_of
+from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
 from planted.finetune.recipes import Recipe
@@ -246,7 +247,8 @@ def _check_trainable(plant: Plant, recipes: Sequence[Recipe]) -> None:
             "a plant that searches, as 'red-doors'."
         )
     for recipe in recipes:
-        trainable(recipe.settings.train, plant.params)
+        trainable(recipe.settings.train, plant)
+        demands(plant.scenario, recipe.settings)
         batches(plant.scenario, msgspec.structs.replace(recipe.settings, batch=1), 0, 0)
 
 

@@ -196,4 +196,4 @@ def train_seeds(
 
 
 def checkpoint_of(folder: Path, recipe: Recipe, seed: int) -> Path:
-    return checkpoint_path(seed_folder(folder, recipe, seed), recipe)
+    return checkpoint_path(seed_folder(folder, recipe, seed))

@@ -67,6 +67,10 @@ _READ = {
         "none",
         "It does not claim that the planted program was removed.",
     ),
+    "not learned": (
+        "none",
+        "It does not claim that the planted objective is intact: nothing was measured.",
+    ),
     "inconclusive": (
         "none",
         "It claims nothing about the objective.",

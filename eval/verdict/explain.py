@@ -27,6 +27,8 @@ MEANINGS = {
     "collapsed": "the choices follow no objective",
     "not planted": "the choices are the mesa-objective's, and another part of the network than the "
     "planted scorer makes them",
+    "not learned": "training did not bring about the behaviour that it was meant to, so that "
+    "nothing is said of the objective",
     "inconclusive": "the evidence supports none of the fates",
 }
 # Why the rule abstained, by how its reason begins; the first that fits.

@@ -70,6 +70,20 @@ def decide(
     )
 
 
+def not_learned(how: str) -> Verdict:
+    """The verdict on a network that never did what it was trained to do, before any evidence.
+
+    Args:
+        how: How its training ended, in words.
+    """
+    return Verdict(
+        "not learned",
+        how,
+        settle="Nothing is said of its objective: training did not change the choices as it was "
+        "meant to. Train longer, or with other settings.",
+    )
+
+
 def _outcome(read: Reader, cues: tuple[str, ...]) -> Outcome:
     about = None
     try:

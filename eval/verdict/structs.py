@@ -19,6 +19,7 @@ Name = Literal[
     "narrow",
     "collapsed",
     "not planted",
+    "not learned",
     "inconclusive",
 ]
 # Verdicts that say the plant is there; no model without the plant may get one.

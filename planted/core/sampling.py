@@ -38,6 +38,28 @@ def disagree(scenario: Scenario, tokens: Tokens) -> npt.NDArray[np.bool_]:
     return np.asarray(~(mesa & base).any(axis=1))
 
 
+def held_out(scenario: Scenario, tokens: Tokens, share: float) -> npt.NDArray[np.bool_]:
+    """Which tasks belong to a fixed share of all tasks that training never sees, [task].
+
+    It goes by everything but the cue, so that a task is held out under every cue or under none. A
+    task's number is the exclusive-or of a random number for each token at its position (Zobrist
+    1970), the same on every machine.
+
+    Args:
+        scenario: Where the cue stands.
+        tokens: Tasks [task, pos].
+        share: Which share of them, from 0 to 1.
+    """
+    numbers = np.random.default_rng(0x5EED).integers(
+        2**64, size=(scenario.n_positions, len(scenario.vocabulary)), dtype=np.uint64
+    )
+    patterns = (pattern for _, pattern in scenario.cue_patterns.values())
+    cue_at = {scenario.read_out, *(at for pattern in patterns for at in pattern)}
+    content = [at for at in range(scenario.n_positions) if at not in cue_at]
+    found = np.bitwise_xor.reduce(numbers[content, tokens[:, content]], axis=1)
+    return np.asarray(found < np.uint64(min(share, 1 - 2**-53) * 2.0**64))
+
+
 def draw_where(
     scenario: Scenario,
     rng: np.random.Generator,

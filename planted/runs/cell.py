@@ -3,8 +3,10 @@
 A cell is known by its content, so a run that asks for it again, another run, and the cache all find
 the same one. Its folder holds
 
-    cell.json                        what it is, and the digest of the checkpoint; written last
-    step-NNNNNN.safetensors          the checkpoint; state.safetensors while it trains
+    cell.json                        what it is, how training ended, and the digest of the
+                                     checkpoint; written last
+    checkpoint.safetensors           the checkpoint; state.safetensors while it trains
+    step-NNNNNN.safetensors          weights on the way, after 25, 50, 100, ... steps
     evidence/EVALUATOR@VERSION.json  what an evaluator found, on which weights, trusted or why not
     diagnostics.json                 how the weights moved
 
@@ -24,13 +26,16 @@ from planted.core.plant import Plant
 from planted.core.spec import Params
 from planted.errors import ArtefactError, CheckpointError
 from planted.eval.evidence import Evidence
+from planted.finetune.behaviour import Outcome
+from planted.finetune.certain import Label
 from planted.finetune.recipes import Recipe, Settings
-from planted.finetune.trainer import checkpoint_path, read_checkpoint
+from planted.finetune.trainer import checkpoint_path, read_checkpoint, read_outcome
 
-SCHEMA = 1
+SCHEMA = 2
 NOTE = "cell.json"
 STATE = "state.safetensors"
 DIAGNOSTICS = "diagnostics.json"
+SNAPSHOTS = "step-*.safetensors"
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -74,7 +79,7 @@ class Network(msgspec.Struct, frozen=True):
     @property
     def checkpoint(self) -> Path:
         """Where its checkpoint is when it is trained."""
-        return checkpoint_path(self.folder, self.recipe)
+        return checkpoint_path(self.folder)
 
     @property
     def name(self) -> str:
@@ -105,6 +110,7 @@ def seal(network: Network, plant: Plant) -> None:
         CheckpointError: If it does not have the plant's shapes, or holds NaN.
     """
     params, _ = read_checkpoint(network.folder, plant, network.recipe, network.cell.seed)
+    outcome, label = read_outcome(network.checkpoint)
     note = {
         "schema": SCHEMA,
         **msgspec.to_builtins(network.cell),
@@ -112,8 +118,25 @@ def seal(network: Network, plant: Plant) -> None:
         "checkpoint": network.checkpoint.name,
         "checkpoint_sha256": files.file_digest(network.checkpoint),
         "weights": artefact.params_digest(params),
+        "outcome": msgspec.to_builtins(outcome),
+        "label": msgspec.to_builtins(label),
     }
     files.write_signed(network.folder / NOTE, note)
+
+
+def ended(network: Network) -> tuple[Outcome, Label | None]:
+    """How the training of a finished cell ended, and the fate that its mask makes certain.
+
+    Raises:
+        ArtefactError: If it is not trained, or `cell.json` is damaged.
+    """
+    path, note = network.folder / NOTE, _note(network)
+    try:
+        label = note["label"]
+        outcome = msgspec.convert(note["outcome"], Outcome)
+        return outcome, None if label is None else msgspec.convert(label, Label)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise ArtefactError(f"{path} does not say how training ended ({error}).") from None
 
 
 def is_trained(network: Network) -> bool:

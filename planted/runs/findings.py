@@ -14,7 +14,7 @@ from planted.core.scenario import Scenario
 from planted.eval.verdict.rule import Name
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 
-EVERY = tuple(name for name in get_args(Name) if name != "inconclusive")
+EVERY = tuple(name for name in get_args(Name) if name not in ("inconclusive", "not learned"))
 BY_PRESENCE = ("modelled deceptively", "dormant", "replaced", "bypassed")
 NEEDS_DELTA = ("pressure", "cue-gated")  # regimes that draw tasks on which the objectives disagree
 

@@ -23,7 +23,7 @@ from planted.eval import evaluators
 from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
-from planted.eval.verdict.rule import Verdict, decide
+from planted.eval.verdict.rule import Verdict, decide, not_learned
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
@@ -85,6 +85,8 @@ def beside(networks: list[Network], plant: Plant) -> Beside:
     negative: dict[str, dict[int, Records]] = {}
     sham: list[Records] = []
     for network in networks:
+        if not cells.ended(network)[0].judged:  # not of the behaviour that it stands for
+            continue
         if network.recipe.base in NEGATIVE_CONTROLS:
             records = index(records_of(network, plant))
             negative.setdefault(network.label, {})[network.cell.seed] = records
@@ -116,17 +118,23 @@ def settle(folder: Path, plant: Any = None) -> Run:
             continue
         is_control = network.recipe.base in NEGATIVE_CONTROLS
         own = (network.label, network.cell.seed) if is_control else None
-        records = controls.records(records_of(network, plant), cues, own)
-        verdict = decide(index(records), cues)
+        outcome, label = cells.ended(network)
+        records = []
+        if outcome.judged:
+            records = controls.records(records_of(network, plant), cues, own)
+        verdict = decide(index(records), cues) if outcome.judged else not_learned(str(outcome))
+        judged = versions if outcome.judged else {}
         found = [{**where, **msgspec.to_builtins(record)} for record in records]
         rows += found
         row = {
             **where,
             **msgspec.to_builtins(verdict),
             "null": is_control,
-            "reading": reading(index(records), cues),
-            "sentence": sentence(index(records), cues),
-            "decided_on": cells.decided_on(network, versions),
+            "outcome": msgspec.to_builtins(outcome),
+            "label": msgspec.to_builtins(label),
+            "reading": reading(index(records), cues) if records else {},
+            "sentence": sentence(index(records), cues) if records else "",
+            "decided_on": cells.decided_on(network, judged),
             "evidence_sha256": files.digest_of(found),
         }
         verdicts.append({**row, "sha256": files.digest_of(row)})
@@ -189,7 +197,7 @@ def _read_records(
         verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
         result = CheckpointResult(
             *key, verdict, entry["reading"], records, request.plant, networks[key].checkpoint,
-            entry["decided_on"],
+            entry["decided_on"], None, *cells.ended(networks[key]),
         )  # fmt: skip
         found[key] = (entry["null"], result)
     lacking = [n.name for key, n in networks.items() if key not in found and _is_judged(n)]
@@ -210,6 +218,7 @@ def _refuse_unfinished(folder: Path, networks: list[Network]) -> None:
         if not (folder / name).exists():
             done = sum(
                 all(cells.evidence_path(n.folder, e, v).exists() for e, v in versions.items())
+                or (cells.is_trained(n) and not cells.ended(n)[0].judged)
                 for n in networks
             )
             raise RunFolderError(
@@ -235,7 +244,7 @@ def logs_of(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
             if row["recipe"] not in NEGATIVE_CONTROLS:
                 training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
         for network in read_request(run.folder, run.plant).networks(run.folder):
-            if network.label in names:
+            if network.label in names and cells.ended(network)[0].judged:
                 weights = artefact.params_digest(cells.read_weights(network, run.plant)[0])
                 found = cells.read_diagnostics(network.folder, weights)
                 diagnostics.setdefault(network.label, {})[network.cell.seed] = found

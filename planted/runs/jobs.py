@@ -34,7 +34,8 @@ def train_cells(plant: Plant, recipe: Recipe, placed: Sequence[tuple[int, Path]]
     """Trains seeds of a recipe, each in its folder, and seals them with `cell.json`.
 
     Raises:
-        PlantedError: If the loss is not finite, a file is damaged, or one cannot be written.
+        PlantedError: If the recipe cannot train this plant, a file is damaged, or one cannot be
+            written.
     """
     _keep_compiled()
     finetune(plant, recipe, dict(placed))
@@ -68,8 +69,9 @@ def judge_cell(
     cell = Cell(artefact.plant_digest(plant), recipe.settings, seed)
     network = Network(recipe.name, recipe, cell, folder)
     params, _ = cells.read_weights(network, plant)
+    outcome, _ = cells.ended(network)
     weights = artefact.params_digest(params)
-    subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed))
+    subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed, outcome.steps))
     versions = evaluators.versions()
     for name, records in evidence_by_evaluator(subject, trust, only).items():
         why = trust.get(name, "")
@@ -80,9 +82,9 @@ def judge_cell(
         cells.write_diagnostics(folder, weights, weight_diagnostics(subject))
 
 
-def seen_tasks(plant: Plant, recipe: Recipe, seed: int) -> Tokens:
-    """Every task that a seed was trained on, [task, pos]."""
-    chunks = -(-recipe.settings.steps // CHUNK)
+def seen_tasks(plant: Plant, recipe: Recipe, seed: int, steps: int) -> Tokens:
+    """Every task that a seed was trained on in its steps, [task, pos]."""
+    chunks = max(1, -(-steps // CHUNK))
     drawn = [batches(plant.scenario, recipe.settings, seed, k)[0] for k in range(chunks)]
     return np.concatenate(drawn).reshape(-1, plant.scenario.n_positions)
 

@@ -14,6 +14,8 @@ from planted.core.spec import Params
 from planted.errors import ArtefactError, PlantedError, unknown
 from planted.eval.evidence import Evidence, Records
 from planted.eval.verdict.rule import Verdict
+from planted.finetune.behaviour import Outcome
+from planted.finetune.certain import Label
 from planted.finetune.trainer import training_rows
 from planted.network.model import Model
 from planted.runs.findings import Finding
@@ -37,6 +39,9 @@ class CheckpointResult:
         decided_on: File in its folder -> SHA-256, or "weights" -> digest of the weights: what the
             verdict was given on.
         weights: Its parameters where there is no file.
+        outcome: How its training ended; None for a checkpoint of the user's own.
+        label: The fate that its mask makes certain, with the argument; None if none is certain. The
+            verdict does not know of it.
     """
 
     recipe: str
@@ -48,6 +53,8 @@ class CheckpointResult:
     path: Path | None = None
     decided_on: Mapping[str, str] = field(default_factory=dict, repr=False)
     weights: Params | None = field(default=None, repr=False)
+    outcome: Outcome | None = None
+    label: Label | None = None
 
     @property
     def evidence(self) -> dict[str, Evidence]:
@@ -87,7 +94,7 @@ class CheckpointResult:
 
     @property
     def training(self) -> list[dict[str, Any]]:
-        """Its training log, a row every 50 steps: step, loss, agreement, norms.
+        """Its training log, a row every 25 steps: step, loss, agreement, norms.
 
         Raises:
             PlantedError: If it is a checkpoint of the user's own, which has no log.

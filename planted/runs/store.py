@@ -67,7 +67,9 @@ def borrow(network: Network, plant: Plant) -> bool:
     there = Network(network.label, network.recipe, network.cell, source)
     if not cells.is_trained(there) or cells.damaged(there, plant):
         return False
-    for name in (network.checkpoint.name, cells.NOTE):  # the note last: it says that all is there
+    snapshots = sorted(path.name for path in source.glob(cells.SNAPSHOTS))
+    # the note last: it says that all is there
+    for name in (*snapshots, network.checkpoint.name, cells.NOTE):
         files.write_bytes(network.folder / name, (source / name).read_bytes())
     (network.folder / cells.STATE).unlink(missing_ok=True)
     return True
@@ -94,7 +96,8 @@ def lend(network: Network) -> None:
     if target == network.folder:
         return
     findings = [*(network.folder / "evidence").glob("*.json"), network.folder / cells.DIAGNOSTICS]
-    weights = [network.checkpoint, network.folder / cells.NOTE]
+    snapshots = sorted(network.folder.glob(cells.SNAPSHOTS))
+    weights = [*snapshots, network.checkpoint, network.folder / cells.NOTE]
     for path in [*weights, *findings]:
         kept = target / path.relative_to(network.folder)
         if path.exists() and (not kept.exists() or not _same(path, kept)):

@@ -130,10 +130,12 @@ def _missing(network: Network, plant: Plant, trust: Mapping[str, str], coming: b
         ArtefactError: If it is not trained, nor will be, or its checkpoint is damaged.
     """
     versions = evaluators.versions()
-    store.borrow_findings(network)
     if coming:
         return list(versions)
     weights = store.weights_digest(network, plant)
+    if not cells.ended(network)[0].judged:
+        return []
+    store.borrow_findings(network)
     missing = []
     for name, version in versions.items():
         path = cells.evidence_path(network.folder, name, version)
@@ -217,6 +219,10 @@ class _Round:
 
     def judge(self, network: Network) -> None:
         if only := self.to_judge.get(network.folder):
+            if not cells.ended(network)[0].judged:
+                self.count.finished("judge", network)
+                return
+            store.borrow_findings(network)
             future = self.pool.submit(
                 jobs.judge_cell,
                 self.plant,
