@@ -18,11 +18,13 @@ from planted import library
 from planted.core import files
 from planted.core.plant import Plant
 from planted.errors import PlantedError, RunFolderError
+from planted.eval import measures
 from planted.eval.evaluate import cues_of
+from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
-from planted.finetune.recipes import Recipe
+from planted.finetune.recipes import NEGATIVE_CONTROLS, Recipe
 from planted.runs import plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
@@ -194,6 +196,7 @@ def plant_into(
     require("train")
     asked = requests.recipes_of("pressure" if recipes is None else recipes)
     own_controls = None if controls is None else requests.controls_of(controls)
+    _import_plugins(tier, [*asked, *(own_controls or ())])
     before: Request | None = None
     if plant is None:
         before = requests.read_request(folder)
@@ -219,6 +222,13 @@ def plant_into(
     beside = requests.grown(before.controls if before else (), own_controls)
     found = _findings(made, [a.recipe for a in every], [a.recipe for a in beside])
     _refuse_blocked(found, anyway)
+    if any(a.recipe.base in NEGATIVE_CONTROLS and a.recipe.seeds == LEAST_CONTROLS for a in beside):
+        warnings.warn(
+            f"With {LEAST_CONTROLS} seeds of a negative control, the verdict on that control can "
+            f"only be inconclusive: it is compared with its other seeds, and {LEAST_CONTROLS} are "
+            f"needed. Use --controls {LEAST_CONTROLS + 1} (controls={LEAST_CONTROLS + 1}) or more.",
+            stacklevel=3,
+        )
     if obstacle := files.write_obstacle(folder):
         raise RunFolderError(obstacle)
     request = Request(made, origin, every, beside, tuple(found))
@@ -226,14 +236,24 @@ def plant_into(
     return request
 
 
+def _import_plugins(tier: str | None, recipes: Iterable[Recipe]) -> None:
+    """Imports what other packages bring to a run: a broken one is said before minutes of work."""
+    if tier is not None:
+        tiers.check(tier)
+        tiers.get(tier)
+    for recipe in recipes:
+        signals.get(recipe.settings.signal)
+    measures.all_measures()
+
+
 def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:
     """Refuses a run that can only end in "inconclusive"; warns of what limits the verdicts."""
-    blocking = [str(finding) for finding in findings if finding.blocking]
+    blocking = [finding for finding in findings if finding.blocking]
     if blocking and not anyway:
+        reasons = "\n".join(f"  {one.says}; {one.why} ({one.name})" for one in blocking)
         raise PlantedError(
-            "Every verdict of this run would be inconclusive. "
-            + " ".join(blocking)
-            + " To train all the same: --anyway (anyway=True)."
+            f"This run cannot give a verdict:\n{reasons}\nEvery verdict of this run would be "
+            "inconclusive. To train all the same: --anyway (anyway=True)."
         )
     for finding in findings:
         warnings.warn(str(finding), stacklevel=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,11 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
 
 @contextmanager
 def shown_progress() -> Iterator[Callable[[Any], None] | None]:
-    """A line on standard error with what is done and how long it may take; None on no terminal."""
+    """What is done and how long it may take, on standard error.
+
+    On a terminal a line that is rewritten; elsewhere a line for what takes a minute before
+    training, and no callback.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -106,7 +111,8 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        with _phases(lambda phase: click.echo(f"{phase} …", err=True)):
+            yield None
         return
     with Progress(
         BarColumn(),
@@ -122,4 +128,24 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
                 task, description=sentence(said), completed=said["done"], total=said["total"]
             )
 
-        yield progress
+        with _phases(lambda phase: bars.update(task, description=phase)):
+            yield progress
+
+
+@contextmanager
+def _phases(tell: Callable[[str], Any]) -> Iterator[None]:
+    """Tells what long work begins, as the package logs it."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell(record.getMessage())
+
+    log, handler = logging.getLogger("planted"), Handler(logging.INFO)
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
