@@ -37,6 +37,18 @@ class UnknownNodeError(UnknownNameError, KeyError):
         return str(self.args[0])
 
 
+class UnknownFigureError(UnknownNameError, KeyError):
+    """A figure that a checkpoint's evidence does not have; a KeyError too."""
+
+    def __str__(self) -> str:
+        """The message itself, where a KeyError shows it quoted."""
+        return str(self.args[0])
+
+
+class NoSuchResultError(PlantedError, IndexError):
+    """A number past the last checkpoint of a run; an IndexError too."""
+
+
 class ScenarioError(PlantedError):
     """A scenario that fails a validity check which it does not waive."""
 

@@ -18,13 +18,14 @@ from planted import library
 from planted.core import files
 from planted.core.plant import Plant
 from planted.errors import PlantedError, RunFolderError
+from planted.errors import unknown as unknown_name
 from planted.eval import measures
 from planted.eval.evaluate import cues_of
 from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
-from planted.finetune.recipes import NEGATIVE_CONTROLS, Recipe
+from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 from planted.runs import plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
@@ -298,6 +299,31 @@ def resume(
     networks = request.networks(folder)
     work(request.plant, networks, phases, executor=executor, progress=progress)
     return request
+
+
+def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:
+    """Refuses a recipe or a seed that a run does not have, finished or not.
+
+    Raises:
+        UnknownNameError: If the run has no recipe or negative control of that name.
+        PlantedError: If the recipe has no such seed.
+        RunFolderError: If the folder holds no run.
+    """
+    request = requests.read_request(folder, plant)
+    seeds = {
+        asked.name: asked.recipe.seeds
+        for asked in (*request.recipes, *request.controls)
+        if asked.recipe.base not in SHAM
+    }
+    name = next(iter(seeds)) if recipe is None else recipe
+    changed = [each for each in seeds if each.startswith(f"{name} ")]
+    if name not in seeds and len(changed) == 1:
+        name = changed[0]
+    if name not in seeds:
+        raise unknown_name("recipe of this run", name, seeds)
+    if not 0 <= seed < seeds[name]:
+        known = ", ".join(map(str, range(seeds[name])))
+        raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")
 
 
 def report(folder: Path, plant: Any = None) -> Path:
