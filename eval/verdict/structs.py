@@ -80,7 +80,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         >>> Comparison("paths.swap", "T", "at most", 0.1, 0.15, True).sentence()
         'comparator swap under cue T: at most 0.1, allowed 0.15: holds'
         >>> one = Comparison("paths.interpolation_scorer", "T", "at most", 0.1, 0.15, True)
-        >>> one.sentence()[-34:]
+        >>> one.sentence()[-35:]
         '0.15; is it the mesa-objective? yes'
         """
         asked = "needed" if self.side == "at least" else "allowed"
