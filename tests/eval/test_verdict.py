@@ -220,7 +220,7 @@ ROWS = {
     "replaced by a new selector": (
         both(replace(INTERNALISED, swap=0.05)),
         "replaced",
-        "in the scorer",
+        "made in the planted scorer;",
     ),
     "gated deceptive": (system(GATED), "modelled deceptively", "beside the scorer, winner kept"),
     "additive deceptive": (
