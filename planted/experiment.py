@@ -223,13 +223,7 @@ def plant_into(
     beside = requests.grown(before.controls if before else (), own_controls)
     found = _findings(made, [a.recipe for a in every], [a.recipe for a in beside])
     _refuse_blocked(found, anyway)
-    if any(a.recipe.base in NEGATIVE_CONTROLS and a.recipe.seeds == LEAST_CONTROLS for a in beside):
-        warnings.warn(
-            f"With {LEAST_CONTROLS} seeds of a negative control, the verdict on that control can "
-            f"only be inconclusive: it is compared with its other seeds, and {LEAST_CONTROLS} are "
-            f"needed. Use --controls {LEAST_CONTROLS + 1} (controls={LEAST_CONTROLS + 1}) or more.",
-            stacklevel=3,
-        )
+    _warn_of_few(beside)
     if obstacle := files.write_obstacle(folder):
         raise RunFolderError(obstacle)
     request = Request(made, origin, every, beside, tuple(found))
@@ -245,6 +239,18 @@ def _import_plugins(tier: str | None, recipes: Iterable[Recipe]) -> None:
     for recipe in recipes:
         signals.get(recipe.settings.signal)
     measures.all_measures()
+
+
+def _warn_of_few(controls: Iterable[requests.Asked]) -> None:
+    """Warns where seeds suffice for the recipes' verdicts, but not for those on the controls."""
+    seeds = {a.recipe.seeds for a in controls if a.recipe.base in NEGATIVE_CONTROLS}
+    if LEAST_CONTROLS in seeds:
+        warnings.warn(
+            f"With {LEAST_CONTROLS} seeds of a negative control, the verdict on that control can "
+            f"only be inconclusive: it is compared with its other seeds, and {LEAST_CONTROLS} are "
+            f"needed. Use --controls {LEAST_CONTROLS + 1} (controls={LEAST_CONTROLS + 1}) or more.",
+            stacklevel=4,
+        )
 
 
 def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:

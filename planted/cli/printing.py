@@ -40,7 +40,6 @@ def print_run(done: Any, as_json: bool) -> None:
 
 def print_verdict(one: Any, page: Path, whole: bool) -> None:
     """A checkpoint's verdict in words, then each comparison of the rule, every figure if asked."""
-    from planted.eval.measures import find
     from planted.eval.verdict.explain import paragraph
 
     verdict = one.verdict
@@ -49,10 +48,7 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     click.echo()
     for note in verdict.notes:
         click.echo(f"  {note}")
-    click.echo("  The figures:")
-    for name in dict.fromkeys(comparison.measure for comparison in verdict.comparisons):
-        if (measure := find(name)) is not None:
-            click.echo(f"  - {measure.label}: {measure.explanation}")
+    _print_definitions(verdict)
     click.echo(
         '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
         "  one-sided 95 % bounds; of a measure without an interval, its estimate.\n"
@@ -64,6 +60,21 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     if not whole:
         click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
         return
+    _print_evidence(one)
+
+
+def _print_definitions(verdict: Any) -> None:
+    """What each compared figure is, before it is used."""
+    from planted.eval.measures import find
+
+    if verdict.comparisons:
+        click.echo("  The figures:")
+    for name in dict.fromkeys(comparison.measure for comparison in verdict.comparisons):
+        if (measure := find(name)) is not None:
+            click.echo(f"  - {measure.label}: {measure.explanation}")
+
+
+def _print_evidence(one: Any) -> None:
     from planted.eval.measures import label
 
     rows = []
