@@ -257,11 +257,14 @@ def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:
     """Refuses a run that can only end in "inconclusive"; warns of what limits the verdicts."""
     blocking = [finding for finding in findings if finding.blocking]
     if blocking and not anyway:
-        reasons = "\n".join(f"  {one.says}; {one.why} ({one.name})" for one in blocking)
-        raise PlantedError(
-            f"This run cannot give a verdict:\n{reasons}\nEvery verdict of this run would be "
-            "inconclusive. To train all the same: --anyway (anyway=True)."
-        )
+        reasons = [f"{one.says}; {one.why} ({one.name})." for one in blocking]
+        lines = [
+            "This run cannot give a verdict:",
+            *(each if len(reasons) == 1 else f"  {each}" for each in reasons),
+            "Every verdict of this run would be inconclusive. To train all the same: --anyway "
+            "(anyway=True).",
+        ]
+        raise PlantedError((" " if len(reasons) == 1 else "\n").join(lines))
     for finding in findings:
         warnings.warn(str(finding), stacklevel=4)
 

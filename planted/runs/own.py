@@ -131,8 +131,8 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
         if not fitting:
             raise
         raise ShapeError(
-            f"{what} has the shapes of {plant.name} in tier {' or '.join(fitting)}, and not in "
-            f"{plant.tier!r}: pass tier={fitting[0]!r}, or the model that was trained."
+            f"{error} It has the shapes of tier {' or '.join(fitting)}: pass tier={fitting[0]!r}, "
+            "or the model that was trained."
         ) from error
 
 

@@ -130,7 +130,7 @@ def test_weights_of_another_tier_are_said_to_be() -> None:
     assert "exact" in plants.tiers_of_shapes(tempered, exact.params)
     assert plants.tiers_of_shapes(exact, tempered.params) == ["tempered"]
     assert plants.tiers_of_shapes(replace(exact, origin="object"), tempered.params) == []
-    with pytest.raises(CheckpointError, match=r"in tier exact.*pass tier='exact'"):
+    with pytest.raises(CheckpointError, match=r"shapes of tier exact.*: pass tier='exact'"):
         planted.evaluate(dict(exact.params), PLANT)
 
 
@@ -180,9 +180,13 @@ def test_a_refusal_gives_a_reason_a_line_and_the_consequence_once() -> None:
     lines = str(refused.value).splitlines()
     assert lines[0] == "This run cannot give a verdict:"
     names = [line.rpartition(" ")[2] for line in lines[1:-1]]
-    assert names == ["(no-disagreement)", "(regime)", "(collinear)"]
+    assert names == ["(no-disagreement).", "(regime).", "(collinear)."]
     assert str(refused.value).count("inconclusive") == 1
     assert lines[-1].endswith("--anyway (anyway=True).")
+    with pytest.raises(
+        PlantedError, match=r"^This run .*: controls have .* \(few-controls\)\. Every"
+    ):
+        planted.run(PLANT, "pressure", out="never", controls=1)
 
 
 @pytest.mark.parametrize(("seeds", "warns"), [(2, True), (3, False), (1, False)])
