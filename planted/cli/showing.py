@@ -127,8 +127,7 @@ def text(plant: Plant) -> str:
         *_wrapped(scenario.story),
         *_wrapped(f"Source: {scenario.source}"),
         "",
-        f"  mesa-objective  u_m = {known['mesa_objective']}    {_sought(plant)}",
-        f"  base objective  U   = {known['base_objective']}    what training rewards",
+        *_objectives(plant, known["mesa_objective"], known["base_objective"]),
         *_sought_instead(plant),
         *_searched(plant),
         *_wrapped(_disagreement(known), indent="  "),
@@ -145,6 +144,14 @@ def text(plant: Plant) -> str:
         *_wrapped(_checked(known)),
     ]
     return "\n".join(lines)
+
+
+def _objectives(plant: Plant, mesa: str, base: str) -> list[str]:
+    width = max(len(mesa) + 4, len(base) + 2)
+    return [
+        f"  mesa-objective  u_m = {mesa.ljust(width)}{_sought(plant)}",
+        f"  base objective  U   = {base.ljust(width)}what training rewards",
+    ]
 
 
 def _disagreement(known: dict[str, Any]) -> str:

@@ -71,8 +71,9 @@ class Scenario:
         read_out: The position whose residual stream is read.
         cues: Token ids that may stand at the read-out; the first is the training cue. A cue of
             several tokens is an id beyond the vocabulary, which `cue_patterns` defines.
-        mesa: The objective the program searches for (u_m).
-        base: The objective the base optimiser rewards (U), declared on every task.
+        mesa: The objective the program searches for (u_m); `mesa.of(tokens)` gives its values.
+        base: The objective the base optimiser rewards (U), declared on every task;
+            `base.of(tokens).argmax(1)` is the leftmost candidate that is best for it.
         draw: Samples tasks from D_ref: independent features, the training cue.
         draw_training: Samples training tasks: tasks on which the two objectives agree or, for a
             scenario with an `answer`, on which that answer is rewarded most.

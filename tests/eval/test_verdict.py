@@ -496,6 +496,8 @@ def test_a_null_of_one_network_or_none_that_is_finite_is_no_null(null: Null) -> 
     found = judge(beside(both(PLANT), paths__scorer_share=null))
     assert found.name == "inconclusive"
     assert found.reason.startswith("missing: the null of paths.scorer_share")
+    few = "is only 1 other control network; 2 are needed (use --controls 3 or more)"
+    assert found.reason.endswith(few) == (null.n == 1)
 
 
 @pytest.mark.parametrize("mesa", [-0.5, -0.7])
