@@ -87,14 +87,9 @@ def certain_fate(plant: Plant, settings: Settings, follows_mesa: bool) -> Label 
 
 
 def _search_is_frozen(plant: Plant) -> bool:
-    """Whether the whole search ends before the last block, and each node has its own coordinates.
-
-    Only then does the mask "around-plant" keep free neurons from writing into what it reads.
-    """
+    """Whether the whole search, up to its winner, is computed before the last block."""
     last, search = n_layers(plant.params) - 1, search_nodes(plant)
-    return bool(search) and all(
-        node.layer < last and coordinates(node) is not None for node in search.values()
-    )
+    return bool(search) and all(node.layer < last for node in search.values())
 
 
 def _score_is_confined(plant: Plant) -> bool:
