@@ -21,8 +21,13 @@ from planted.finetune.settings import canonical, converted
 NAMED = {
     "pressure": Settings(),
     "coincident": Settings(
-        regime="coincident", disagreement_fraction=0.0, learning_rate=1e-4, steps=600, stop=False
-    ),
+        regime="coincident",
+        disagreement_fraction=0.0,
+        learning_rate=1e-4,
+        logit_scale=10.0,
+        steps=600,
+        stop=False,
+    ),  # fmt: skip
     "read-out": Settings(train="read-out", steps=4000),
     "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
     "coincident-slack": Settings(

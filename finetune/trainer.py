@@ -83,7 +83,7 @@ def finetune(
 
     def tell() -> None:
         if progress:
-            left = sum(steps - state.chunk * CHUNK for state in unfinished)
+            left = sum(max(0, steps - state.chunk * CHUNK) for state in unfinished)
             progress(recipe.name, steps * len(folders) - left, steps * len(folders))
 
     if waiting:

@@ -286,7 +286,7 @@ from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import finetune
 plant = library.get("red-doors", "tempered")
 recipe = Recipe("pressure", steps=600)
-finetune(plant, recipe, {0: Path(sys.argv[1]) / "pressure" / "seed-000"})
+finetune(plant, recipe, {0: Path(sys.argv[1]) / recipe.slug / "seed-000"})
 """
 
 
