@@ -33,7 +33,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "names",
                 multiple=True,
                 metavar="NAME",
-                help="pressure (default), coincident, read-out, cued. Repeatable.",
+                help="A named recipe: pressure (default), coincident, read-out, cued and others; "
+                "see docs/training.md. Repeatable.",
             ),
             click.option(
                 "--recipe-file",
@@ -44,7 +45,12 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="A TOML file of recipes. Repeatable.",
             ),
             click.option("--seeds", type=int, help="Training seeds of each recipe.  [default: 5]"),
-            click.option("--steps", type=int, help="Gradient steps of each recipe."),
+            click.option("--steps", type=int, help="Largest number of gradient steps."),
+            click.option(
+                "--behaviour",
+                help="What to train until: base, mesa, gated, agreed, blend, or none to train for "
+                "all steps.  [default: the recipe's]",
+            ),
             click.option("--learning-rate", type=float, help="Step size."),
             click.option(
                 "--disagreement-fraction",
@@ -59,7 +65,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--train",
-                help='Parameters to train: "all", "read-out", or e.g. "blocks.4,unembed".',
+                help='Parameters to train: "all", "read-out", "scorer", "around-plant", "slack", '
+                'or for example "blocks.4,unembed".',
             ),
             click.option(
                 "--cue", is_flag=True, default=None, help="Train with a cue: the cue-gated regime."
@@ -72,7 +79,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--control-steps",
                 type=int,
-                help="Gradient steps of each control; fewer make a quick trial run.",
+                help="Gradient steps of each control, whatever it learns in them: for a quick "
+                "trial run.",
             ),
             click.option(
                 "--anyway",
@@ -102,7 +110,7 @@ def _request(
     if seeds is not None:
         given["seeds"] = seeds
     if cue:
-        given["regime"] = "cue-gated"
+        given |= {"regime": "cue-gated", "cue_share": 0.5}
     recipes = [recipe for path in recipe_files for recipe in load_recipes(path)]
     if given:
         recipes = [recipe.changed(**given) for recipe in recipes]
@@ -111,7 +119,8 @@ def _request(
     asked: Any = controls
     if control_steps is not None:
         number = 3 if controls is None else controls
-        asked = [Recipe(name, seeds=number, steps=control_steps) for name in ARMS]
+        how = {"steps": control_steps, "behaviour": "none"}
+        asked = [Recipe(name, seeds=number, **how) for name in ARMS]
     return {"recipes": recipes or None, "controls": asked, "anyway": anyway}
 
 

@@ -181,8 +181,8 @@ def test_the_same_request_again_makes_nothing_anew(copy: Path) -> None:
 def test_a_run_grows_by_seeds_and_recipes_and_keeps_its_cells(copy: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (copy / "cells").rglob("*.safetensors")}
     more = [
-        Recipe("pressure", steps=250, seeds=3),
-        Recipe("pressure", steps=250, seeds=1, learning_rate=1e-4),
+        Recipe("pressure", steps=250, behaviour="none", seeds=3),
+        Recipe("pressure", steps=250, behaviour="none", seeds=1, learning_rate=1e-4),
     ]
     said: list[dict[str, Any]] = []
     run, executor = run_again(copy, more, progress=lambda x: said.append(dict(x)))
@@ -427,15 +427,15 @@ def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) ->
     assert same.requests == {}
     assert same.verdicts == {LABEL: {"inconclusive": (2, 2)}}
     assert {d.difference for d in same.differences} == {0.0}
-    grown, _ = run_again(copy, Recipe("pressure", steps=50, seeds=1))
+    grown, _ = run_again(copy, Recipe("pressure", behaviour="none", steps=50, seeds=1))
     found = run.compare(grown)
-    assert list(found.verdicts) == [LABEL, "pressure steps=50"]
-    assert "recipes.pressure steps=50" in found.requests
+    assert list(found.verdicts) == [LABEL, "pressure behaviour=none steps=50"]
+    assert "recipes.pressure behaviour=none steps=50" in found.requests
     scattered = [d for d in found.differences if d.lo is not None and d.hi is not None]
     assert scattered
     assert all(d.lo <= d.difference <= d.hi for d in scattered)  # type: ignore[operator]
-    assert not any(d.recipe == "pressure steps=50" for d in found.differences)
-    assert "pressure steps=50" in str(found)
+    assert not any(d.recipe == "pressure behaviour=none steps=50" for d in found.differences)
+    assert "pressure behaviour=none steps=50" in str(found)
     with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
         run.compare("other")  # type: ignore[arg-type]
 
