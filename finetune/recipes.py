@@ -110,7 +110,8 @@ class Recipe:
             name: What to call it, 1 to 100 printable characters; automatic if None.
             seeds: How many seeds, 1 to 1000.
             settings: Instead of the named ones.
-            **changes: Settings by name.
+            **changes: Settings by name. Where a signal is named, the settings that it recommends
+                replace the recipe's, but not those given here.
 
         Raises:
             UnknownNameError: If there is no recipe, setting or signal of a name.
@@ -128,6 +129,9 @@ class Recipe:
         head = converted({"base": base, "name": name, "seeds": seeds}, Table, where)
         if made.signal not in signals.names():
             raise unknown("signal", made.signal, signals.names())
+        if "signal" in changes:  # what the signal recommends, where the user gave nothing
+            recommended = {**given, **signals.defaults_of(made.signal), **changes}
+            made = converted(recommended, Settings, where)
         _refuse_idle(where, made, changes)
         if name is not None:
             _check_name(where, name, base, known)

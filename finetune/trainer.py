@@ -18,10 +18,10 @@ from planted.core.plant import Plant
 from planted.core.spec import Params
 from planted.errors import ArtefactError, CheckpointError, PlantedError
 from planted.finetune import loop, watch
-from planted.finetune.data import CHUNK, batches
+from planted.finetune.data import CHUNK, batch_of, batches
 from planted.finetune.masks import trainable
 from planted.finetune.recipes import Recipe
-from planted.finetune.signals import Batch, Tree
+from planted.finetune.signals import Tree
 from planted.finetune.watch import Row
 from planted.network import surgery
 
@@ -151,14 +151,14 @@ def _advance(plant: Plant, job: loop.Job, group: Sequence[_State], chunk: int) -
     settings, done = job.settings, chunk * CHUNK
     n_steps = min(CHUNK, settings.steps - done)
     drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in group]
-    tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
+    tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn])
     values = np.stack([values[:n_steps] for _, values in drawn])
     before = np.stack([loop.flat(state.params) for state in group])
     outcome = loop.advance(
         job,
         before,
         [state.memory for state in group],
-        Batch(tokens, values),
+        batch_of(plant.scenario, settings, tokens, values),
         [state.seed for state in group],
         done,
     )
