@@ -31,7 +31,7 @@ class Evolution:
     pairs: int = 32
     sigma: float = 0.01
     samples: int = 1
-    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0}
+    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0, "learning_rate": 3e-3}
 
     def __repr__(self) -> str:
         return "<signal evolution>"

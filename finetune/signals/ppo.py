@@ -32,10 +32,10 @@ class Ppo:
             the base objective.
     """
 
-    samples: int = 4
+    samples: int = 16
     epochs: int = 4
     clip: float = 0.2
-    entropy: float = 0.02
+    entropy: float = 0.1
     defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0}
 
     def __repr__(self) -> str:

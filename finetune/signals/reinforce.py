@@ -27,8 +27,8 @@ class PolicyGradient:
             the base objective.
     """
 
-    samples: int = 4
-    entropy: float = 0.02
+    samples: int = 16
+    entropy: float = 0.1
 
     def __call__(
         self, apply: Apply, params: Tree, batch: Batch, key: Any

@@ -79,14 +79,13 @@ def roll_out(
     first, second = jax.random.split(key)
     logits = apply(params, batch.tokens)
     actions = act(logits, first, samples)
-    each = jnp.arange(len(batch.tokens))
     if batch.episode is None:
-        paid = _paid(batch.returns[each], actions)
+        paid = _paid(batch.returns, actions)
         ones = jnp.ones_like(paid)
         return (Decisions(batch.tokens, logits, actions, paid, paid, _others(paid), ones),)
     episode, n_candidates = batch.episode, batch.values.shape[-1]
     paid = _paid(episode.rewards, actions)
-    chosen = jnp.minimum(actions, n_candidates - 1)
+    each, chosen = jnp.arange(len(batch.tokens)), jnp.minimum(actions, n_candidates - 1)
     goes_on = episode.goes_on * (actions < n_candidates)
     states = episode.next_tokens[each, chosen].reshape(-1, batch.tokens.shape[-1])
     logits_2 = apply(params, states)

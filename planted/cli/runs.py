@@ -48,8 +48,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
             click.option(
                 "--signal",
-                help="How the base objective enters training: hard-labels, or one of an "
-                "installed package.",
+                help="How the base objective enters training: hard-labels, soft-labels, reinforce, "
+                "ppo, q-regression, evolution, or one of an installed package.",
             ),
             click.option(
                 "--train",
