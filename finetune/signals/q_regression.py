@@ -48,9 +48,9 @@ class ValueRegression:
         for number, step in enumerate(steps):
             target = step.rewards
             if number + 1 < len(steps):
-                after = steps[number + 1]
-                best = after.logits[:, :n_candidates].max(axis=-1) * after.counts[0]
-                target = target + best.reshape(target.shape)
+                after = steps[number + 1]  # each task's candidates lead to states of their own
+                best = after.counts * after.logits[:, :n_candidates].max(axis=-1)
+                target = target + best.reshape(*target.shape, n_candidates).sum(axis=-1)
             error = rollout.chosen_of(step.logits, step.actions) - jax.lax.stop_gradient(target)
             loss += 0.5 * (jnp.square(error) * step.counts).sum() / n
         return loss, {"return": steps[0].returns.mean()}

@@ -83,26 +83,23 @@ def roll_out(
         paid = _paid(batch.returns, actions)
         ones = jnp.ones_like(paid)
         return (Decisions(batch.tokens, logits, actions, paid, paid, _others(paid), ones),)
+    # A sample's second choice is drawn in every state that its task can lead to, and counts in the
+    # one that it went to: the network runs once a state and not once a sample.
     episode, n_candidates = batch.episode, batch.values.shape[-1]
-    paid = _paid(episode.rewards, actions)
-    each, chosen = jnp.arange(len(batch.tokens)), jnp.minimum(actions, n_candidates - 1)
-    goes_on = episode.goes_on * (actions < n_candidates)
-    states = episode.next_tokens[each, chosen].reshape(-1, batch.tokens.shape[-1])
+    states = episode.next_tokens.reshape(-1, batch.tokens.shape[-1])
     logits_2 = apply(params, states)
-    actions_2 = act(logits_2, second, 1).reshape(actions.shape)
-    paid_2 = _paid(episode.next_rewards[each, chosen], actions_2) * goes_on
-    whole, flat = paid + paid_2, (1, -1)
+    actions_2 = act(logits_2, second, samples)
+    went = jax.nn.one_hot(actions, n_candidates) * episode.goes_on[:, None]
+    paid = _paid(episode.rewards, actions)
+    paid_2 = _paid(episode.next_rewards.reshape(-1, n_candidates), actions_2)
+    paid_2 = paid_2.reshape(went.shape) * went
+    later = paid_2.sum(axis=-1)
+    whole, baseline_2 = paid + later, jnp.broadcast_to(_others(later)[..., None], went.shape)
+    ones, flat = jnp.ones_like(whole), (samples, -1)
+    paid_2, baseline_2, went = (x.reshape(flat) for x in (paid_2, baseline_2, went))
     return (
-        Decisions(batch.tokens, logits, actions, paid, whole, _others(whole), jnp.ones_like(whole)),
-        Decisions(
-            states,
-            logits_2,
-            actions_2.reshape(flat),
-            paid_2.reshape(flat),
-            paid_2.reshape(flat),
-            _others(paid_2).reshape(flat),
-            goes_on.reshape(flat),
-        ),
+        Decisions(batch.tokens, logits, actions, paid, whole, _others(whole), ones),
+        Decisions(states, logits_2, actions_2, paid_2, paid_2, baseline_2, went),
     )
 
 
