@@ -53,9 +53,10 @@ class Evolution:
         import jax
         import jax.numpy as jnp
         import optax
+        from jax.flatten_util import ravel_pytree
 
-        start, tree = jax.flatten_util.ravel_pytree(params)
-        free, _ = jax.flatten_util.ravel_pytree(state["free"])
+        start, tree = ravel_pytree(params)
+        free, _ = ravel_pytree(state["free"])
         drawing, acting = jax.random.split(key)
         noise = jax.random.normal(drawing, (self.pairs, len(start)), start.dtype) * free
 

@@ -36,7 +36,7 @@ class Ppo:
     epochs: int = 4
     clip: float = 0.2
     entropy: float = 0.1
-    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0}
+    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0, "learning_rate": 3e-4}
 
     def __repr__(self) -> str:
         return "<signal ppo>"
