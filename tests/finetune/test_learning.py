@@ -66,5 +66,7 @@ def test_a_constant_reward_turns_nothing(
 @pytest.mark.proof
 @pytest.mark.parametrize("signal", ["reinforce", "ppo", "q-regression"])
 def test_two_steps_are_learnt_from_rewards_alone(signal: str, tmp_path: Path) -> None:
-    found = reached(signal, tmp_path, "lookahead-walk.small", steps=400)
+    # policy gradients end in one position there at a larger rate
+    how = {} if signal == "q-regression" else {"learning_rate": 1e-4}
+    found = reached(signal, tmp_path, "lookahead-walk.small", steps=400, **how)
     assert max(found) >= REACH, found
