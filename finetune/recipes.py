@@ -27,7 +27,7 @@ NAMED = {
         logit_scale=10.0,
         steps=600,
         stop=False,
-    ),  # fmt: skip
+    ),
     "read-out": Settings(train="read-out", steps=4000),
     "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
     "coincident-slack": Settings(
@@ -130,7 +130,8 @@ class Recipe:
             name: What to call it, 1 to 100 printable characters; automatic if None.
             seeds: How many seeds, 1 to 1000.
             settings: Instead of the named ones.
-            **changes: Settings by name.
+            **changes: Settings by name. Where a signal is named, the settings that it recommends
+                replace the recipe's, but not those given here.
 
         Raises:
             UnknownNameError: If there is no recipe, setting or signal of a name.
@@ -148,6 +149,9 @@ class Recipe:
         head = converted({"base": base, "name": name, "seeds": seeds}, Table, where)
         if made.signal not in signals.names():
             raise unknown("signal", made.signal, signals.names())
+        if "signal" in changes:  # what the signal recommends, where the user gave nothing
+            recommended = {**given, **signals.defaults_of(made.signal), **changes}
+            made = converted(recommended, Settings, where)
         _refuse_idle(where, made, changes)
         if name is not None:
             _check_name(where, name, base, known)

@@ -60,8 +60,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
             click.option(
                 "--signal",
-                help="How the base objective enters training: hard-labels, or one of an "
-                "installed package.",
+                help="How the base objective enters training: hard-labels, soft-labels, reinforce, "
+                "ppo, q-regression, evolution, or one of an installed package.",
             ),
             click.option(
                 "--train",
@@ -119,8 +119,7 @@ def _request(
     asked: Any = controls
     if control_steps is not None:
         number = 3 if controls is None else controls
-        how = {"steps": control_steps, "behaviour": "none"}
-        asked = [Recipe(name, seeds=number, **how) for name in ARMS]
+        asked = [Recipe(name, seeds=number, steps=control_steps, behaviour="none") for name in ARMS]
     return {"recipes": recipes or None, "controls": asked, "anyway": anyway}
 
 

@@ -3,7 +3,7 @@
 A package of the reader's own names an object under one of the groups below, as in
 
     [project.entry-points."planted.signals"]
-    soft-labels = "my_package.signals:soft_labels"
+    graded-labels = "my_package.signals:graded_labels"
 
 and it is found by that name wherever planted's own are. Nothing is imported before its name is
 asked for, and own names cannot be replaced.

@@ -57,6 +57,28 @@ class Declared:
 
 
 @dataclass(frozen=True)
+class Episode:
+    """What choosing a candidate is paid at once, and where it leads.
+
+    An episode has at most two steps: a state after which the episode goes on leads to states after
+    which it does not. The scenario's own objectives are the returns: the reward of a choice and,
+    where the episode goes on, the highest reward of a choice in the next state.
+
+    Attributes:
+        mesa: Reward of one step by the mesa-objective.
+        base: Reward of one step by the base objective.
+        step: Tasks after choices: (tokens [task, pos], choices [task], none of them -1) -> tokens.
+            Where the episode ends, any task.
+        goes_on: Whether a choice in a task is followed by another one, tokens -> [task].
+    """
+
+    mesa: Utility
+    base: Utility
+    step: Callable[[Tokens, Choices], Tokens]
+    goes_on: Callable[[Tokens], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One family of tasks with a mesa-objective and a base objective on the same candidates.
 
@@ -100,6 +122,8 @@ class Scenario:
         depth: Number of steps of a candidate: of a plan, or until its outcome.
         transition: How outcomes are found from candidates; "" if nothing has to be predicted.
         sought: Formula of what the program maximises, where that is neither objective.
+        episode: Rewards and transitions, where tasks are steps of episodes; None where each task is
+            an episode of its own, whose reward is the objective.
     """
 
     name: str
@@ -132,6 +156,7 @@ class Scenario:
     depth: int = 1
     transition: str = ""
     sought: str = ""
+    episode: Episode | None = None
 
     @property
     def search_space(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from planted.errors import PlantedError, UnknownNameError
-from planted.finetune import recipes
+from planted.finetune import recipes, signals
 from planted.finetune.recipes import (
     ARMS,
     NAMED,
@@ -125,6 +126,34 @@ def test_a_change_without_effect_is_refused(name: str, changes: dict[str, Any]) 
     # else the record of a run would say that a quarter of its tasks lay in Δ, and none did
     with pytest.raises(PlantedError, match="has no effect"):
         Recipe(name, **changes)
+
+
+def test_a_signal_brings_its_settings_where_none_are_given() -> None:
+    q = Recipe("pressure", signal="q-regression")
+    assert q.settings == msgspec.structs.replace(
+        Settings(), signal="q-regression", **signals.defaults_of("q-regression")
+    )
+    assert q.settings.logit_scale == 1.0
+    assert "logit_scale=1.0" in q.name
+    own = Recipe("pressure", signal="q-regression", logit_scale=2.0)
+    assert own.settings.logit_scale == 2.0
+    assert Recipe("pressure", signal="hard-labels").settings == Settings()
+    # what was chosen once stays chosen: another change does not bring the signal's settings back
+    assert own.changed(steps=9).settings.logit_scale == 2.0
+    assert q.changed(signal="reinforce").settings.logit_scale == 3.0
+
+
+def test_settings_that_a_signal_recommends_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for defaults, message in (
+        ({"logit_scael": 1.0}, "'logit_scael'. Did you mean 'logit_scale'"),
+        ({"logit_scale": -1.0}, "logit_scale must be a number above 0"),
+        (3, "The defaults of the signal 'odd' are 3; they must be a mapping"),
+    ):
+        odd = SimpleNamespace(init=print, update=print, defaults=defaults)
+        monkeypatch.setattr(signals, "get", lambda name, odd=odd: odd)
+        monkeypatch.setattr(signals, "names", lambda: ["odd"])
+        with pytest.raises(PlantedError, match=message):
+            Recipe("pressure", signal="odd")
 
 
 def test_the_digest_depends_on_what_training_does_alone() -> None:
