@@ -2,8 +2,9 @@
 
 Networks that never held the plant are trained to the behaviours of a plant. The share of their
 choice that goes through the neurons in the place of the planted scorer is what the room is for: it
-falls as free neurons are added. `python tools/room.py 96 48 red-doors` measures these numbers on
-this family alone; what was measured before stays in the file.
+falls as free neurons are added. `python tools/room.py 96 96x2 red-doors` measures two rules, at
+least 96 a layer, and twice the planted ones too, on this family alone; what was measured before
+stays in the file.
 """
 
 import json
@@ -34,7 +35,8 @@ FAMILIES = (
     "wiping",
     "lookahead",
 )
-NUMBERS = (24, 48, 96, 192)  # free neurons a layer, at least
+# Free neurons a layer: at least so many, and so many times the planted ones.
+RULES = ((24, 1), (48, 1), (48, 2), (96, 1), (96, 2), (192, 1))
 SEEDS = (0, 1)
 BOUND = 0.15
 LOGIT_SCALE = 3.0  # at 10, networks of crumbs and of cookie-elimination stay at chance
@@ -47,10 +49,10 @@ WANTED = {
 PAGE = Path("finetune/tiers/room.json")
 
 
-def measured(family, at_least):
+def measured(family, at_least, multiple):
     """The shares of one family's networks without the plant, with so many free neurons a layer."""
     exact = library.get(family)
-    params = surgery.add_free_neurons(exact.params, seed=0, at_least=at_least)
+    params = surgery.add_free_neurons(exact.params, seed=0, at_least=at_least, multiple=multiple)
     plant = replace(exact, tier="tempered", params=params)
     shares, unlearned, steps, seconds = {}, [], 0, 0.0
     for name in NEGATIVE_CONTROLS:
@@ -70,6 +72,7 @@ def measured(family, at_least):
                     shares[f"{name} {seed}"] = found
     return {
         "at_least": at_least,
+        "multiple": multiple,
         "share": max((max(each) for each in shares.values()), default=None),
         "shares": shares,
         "unlearned": unlearned,
@@ -92,11 +95,12 @@ def shares_of(checkpoint, wanted):
 
 
 def main():
-    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()] or NUMBERS
-    families = [word for word in sys.argv[1:] if not word.isdigit()] or FAMILIES
-    for at_least in numbers:
+    rules = [word for word in sys.argv[1:] if word[0].isdigit()]
+    families = [word for word in sys.argv[1:] if not word[0].isdigit()] or FAMILIES
+    split = [word.partition("x") for word in rules]
+    for at_least, multiple in [(int(n), int(times or 1)) for n, _, times in split] or RULES:
         for family in families:
-            row = measured(family, at_least)
+            row = measured(family, at_least, multiple)
             print(family, json.dumps(row), flush=True)
             write(family, row)
 
@@ -126,8 +130,12 @@ def write(family, row):
             "measured": [],
         },
     )
-    others = [old for old in of["measured"] if old["at_least"] != row["at_least"]]
-    of["measured"] = sorted([*others, row], key=lambda each: each["at_least"])
+
+    def rule(each):
+        return each["at_least"], each["multiple"]
+
+    others = [old for old in of["measured"] if rule(old) != rule(row)]
+    of["measured"] = sorted([*others, row], key=rule)
     temporary = PAGE.with_suffix(".part")
     temporary.write_text(json.dumps(page, indent=1, sort_keys=True) + "\n")
     os.replace(temporary, PAGE)

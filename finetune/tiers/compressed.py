@@ -51,7 +51,7 @@ class Compressed:
         Raises:
             CertificateError: If it does not at any width; with what failed at each.
         """
-        at = {100.0: exact}
+        at: dict[float, Plant] = {100: exact}
         for exactness in EXACTNESS[1:]:
             try:
                 at[exactness] = context.compile(exactness)
@@ -72,7 +72,8 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
     """Compresses a plant further and further, until it no longer keeps its choices.
 
     A width is kept where no answer changes, the least margin is at least `LEAST_MARGIN`, and no
-    node's value decodes as another one; on every input that the certificate will check.
+    node's value decodes as another one: on some tasks, and the narrowest one on all that the
+    certificate will check.
 
     Args:
         at: Exactness -> the exact tier compiled there, 100 among them.
@@ -81,20 +82,18 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
     Returns:
         The narrowest plant that is kept, not yet certified, or None; and a table of what was tried.
     """
-    wide = at[100.0]
+    wide = at[100]
     held, read = moments(wide)
-    kept: Plant | None = None
+    kept: list[tuple[Plant, dict[str, Any]]] = []
     table: list[dict[str, Any]] = []
     for share in WIDTHS:
         width = math.ceil(share * _width(wide))
         projection = learned(held, width, seed)
-        row: dict[str, Any] = {"share": share, "width": width}
-        table.append(row)
         for exactness, plant in at.items():
             made = project(plant, projection, read)
-            found = _judged(made)
-            row |= {**found, "exactness": exactness}
-            if "failed" not in found:
+            row = {"share": share, "width": width, "exactness": exactness}
+            row |= _figures(certify(made, inputs_of(made, n=_SCREEN)[0], choices=False))
+            if "failed" not in row:
                 settings = {
                     "exactness": exactness,
                     "width": width,
@@ -102,12 +101,16 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
                     "exact_width": _width(wide),
                     "basis_seed": seed,
                 }
-                kept = replace(made, settings=settings)
-                row.pop("failed", None)
+                kept.append((replace(made, settings=settings), row))
                 break
+        table.append(row)
         if "failed" in row:
             break
-    return kept, table
+    for plant, row in reversed(kept):
+        row |= _figures(certify(plant, choices=False))
+        if "failed" not in row:
+            return plant, table
+    return None, table
 
 
 def moments(plant: Plant) -> tuple[list[tuple[Floats, Floats]], dict[str, Floats]]:
@@ -217,13 +220,8 @@ def project(plant: Plant, projection: Floats, read: Mapping[str, Floats]) -> Pla
     return replace(plant, tier="compressed", params=params, truth=truth)
 
 
-def _judged(plant: Plant) -> dict[str, Any]:
-    """What is measured on a width: a least margin and the largest deviation, and what failed."""
-    screened = _figures(certify(plant, inputs_of(plant, n=_SCREEN)[0], choices=False))
-    return screened if "failed" in screened else _figures(certify(plant, choices=False))
-
-
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A least margin and the largest deviation from a certificate; and what failed."""
     nodes = found["nodes"].items()
     off, node = max((each["largest_deviation"], name) for name, each in nodes)
     row = {"least_margin": found["least_margin"], "largest_deviation": off, "at": node}

@@ -71,14 +71,16 @@ def soften_queries(params: Params, factor: float) -> dict[str, Matrix]:
     }
 
 
-def add_free_neurons(params: Params, seed: int, at_least: int = FREE_NEURONS) -> dict[str, Matrix]:
+def add_free_neurons(
+    params: Params, seed: int, at_least: int = FREE_NEURONS, multiple: int = 1
+) -> dict[str, Matrix]:
     """Neurons with random inputs and zero outputs in each MLP: room for training to write.
 
-    Each MLP gets as many as it has, and at least `at_least`. What the network computes does not
-    change.
+    Each MLP gets `multiple` times as many as it has, and at least `at_least`. What the network
+    computes does not change.
     """
     planted = [params[f"blocks.{layer}.mlp.b_in"].shape[0] for layer in range(n_layers(params))]
-    return add_neurons(params, seed, [max(at_least, n) for n in planted])
+    return add_neurons(params, seed, [max(at_least, multiple * n) for n in planted])
 
 
 def add_neurons(
