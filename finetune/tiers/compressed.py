@@ -3,7 +3,9 @@
 What is written is projected, stream' = stream @ P with P [d_model, width], as in Tracr (Lindner et
 al. 2023, section 5, where P is called W transposed). P is learned on the program's own activations,
 so that every node can be read where it is written along the direction in which it is written. Every
-reader is then fitted by least squares to give on the narrow stream what it gave on the wide one.
+reader is then fitted by least squares to give on the narrow stream what it gave on the wide one, also
+where nodes hold what they hold on other tasks: a reader fitted on the program's own activations alone
+takes the score from the tokens, and does not follow the node that it should read.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ import numpy.typing as npt
 
 from planted.compiler.certify import certify, inputs_of
 from planted.core.plant import Plant
+from planted.core.spec import choices as chosen_of
 from planted.core.spec import n_layers
 from planted.core.threads import one_thread
 from planted.errors import CertificateError, CompileError, PlantedError, need
 from planted.network import surgery
 from planted.network.forward import forward
+from planted.network.interventions import overwrite
 
 if TYPE_CHECKING:
     from planted.finetune.tiers import TierContext
@@ -32,6 +36,7 @@ EXACTNESS = (100, 10)  # at each width, in the order in which they are tried
 LEAST_MARGIN = 0.25  # before the logit scale
 SAMPLE = 2000  # tasks that the projection and the readers are fitted on
 ITERATIONS = 600  # of L-BFGS
+OBEYED = 1000  # tasks on which the choice must follow what is written to the score node
 _SCREEN = 4000  # tasks on which a width is looked at before it is on all
 RIDGE = 1e-10  # of a reader's fit, relative: float32's rounding of activations is smaller
 
@@ -71,9 +76,9 @@ class Compressed:
 def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, list[dict[str, Any]]]:
     """Compresses a plant further and further, until it no longer keeps its choices.
 
-    A width is kept where no answer changes, the least margin is at least `LEAST_MARGIN`, and no
-    node's value decodes as another one: on some tasks, and the narrowest one on all that the
-    certificate will check.
+    A width is kept where no answer changes, the least margin is at least `LEAST_MARGIN`, no node's
+    value decodes as another one, and the choice obeys what is written to the score node: on some
+    tasks, and the narrowest one on all that the certificate will check.
 
     Args:
         at: Exactness -> the exact tier compiled there, 100 among them.
@@ -93,6 +98,9 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
             made = project(plant, projection, read)
             row = {"share": share, "width": width, "exactness": exactness}
             row |= _figures(certify(made, inputs_of(made, n=_SCREEN)[0], choices=False))
+            disobeyed = disobedience(made)
+            if disobeyed and "failed" not in row:
+                row["failed"] = f"{disobeyed} of {OBEYED} choices do not follow the score node"
             if "failed" not in row:
                 settings = {
                     "exactness": exactness,
@@ -122,7 +130,8 @@ def moments(plant: Plant) -> tuple[list[tuple[Floats, Floats]], dict[str, Floats
     Returns:
         For each hook point at which a node is written, the sum of its nodes' projectors and the
         second moment there, both [d_model, d_model]; and the second moment at each hook point that
-        heads, MLPs and the unembedding read, by its name.
+        heads, MLPs and the unembedding read, by its name, over the activations and over those in
+        which each node holds what it holds on another task.
     """
     last = f"blocks.{n_layers(plant.params) - 1}.hook_resid_post"
     read = [
@@ -143,10 +152,21 @@ def moments(plant: Plant) -> tuple[list[tuple[Floats, Floats]], dict[str, Floats
         rows = stream.reshape(-1, stream.shape[-1]).astype(np.float64)
         return np.asarray(rows.T @ rows / len(rows))
 
+    rng = np.random.default_rng(1)
+    others = {name: rng.permutation(len(tokens)) for name in plant.truth.nodes}
+
+    def resampled(stream: Any) -> Any:
+        changed = stream.copy()
+        for name, node in plant.truth.nodes.items():
+            content = stream @ node.basis.T
+            changed += (content[others[name]] - content) @ node.basis
+        return changed
+
     with one_thread():
         held = [(projector, moment(cache[at])) for at, projector in projectors.items()]
-        found = {at: moment(cache[at]) for at in read}
-        return held, {**found, last: moment(cache[last][:, plant.spec.read_out])}
+        cache[last] = cache[last][:, [plant.spec.read_out]]
+        reads = (*read, last)
+        return held, {at: moment(cache[at]) + moment(resampled(cache[at])) for at in reads}
 
 
 def learned(held: list[tuple[Floats, Floats]], width: int, seed: int = 0) -> Floats:
@@ -218,6 +238,29 @@ def project(plant: Plant, projection: Floats, read: Mapping[str, Floats]) -> Pla
         truth = plant.truth.in_basis(projection.astype(np.float32))
     params = {name: np.ascontiguousarray(v, dtype=np.float32) for name, v in narrow.items()}
     return replace(plant, tier="compressed", params=params, truth=truth)
+
+
+def disobedience(plant: Plant) -> int:
+    """On how many of `OBEYED` tasks the choice is not the program's when the score is another's.
+
+    The score node (of a twin: the node that holds its table) is given what it holds on another
+    task; what the program then answers is computed from its tables, never from the weights.
+    """
+    truth = plant.truth
+    named = [node for role in ("score", "table") for node in truth.of_role(role)]
+    if not named:
+        return 0
+    rng = np.random.default_rng(2)
+    tokens = rng.permutation(inputs_of(plant, n=OBEYED)[0])[:OBEYED]
+    node = named[0]
+    other = np.roll(truth.values(tokens)[node.name], 1, axis=0)
+    output = truth.values(tokens, {node.name: other})[truth.operations[-1].name]
+    content, held = node.encode(other)
+    edits = {node.held_at: overwrite(node.basis, content, held)}
+    logits, _ = forward(plant.params, tokens, plant.spec, edits=edits)
+    wanted = output[:, plant.spec.read_out]
+    answered = ~np.isnan(wanted)
+    return int((chosen_of(logits, plant.spec)[answered] + 1 != wanted[answered]).sum())
 
 
 def _figures(found: Mapping[str, Any]) -> dict[str, Any]:
