@@ -367,7 +367,7 @@ def plant(
 
 
 def ship(folder: Path | None = None) -> list[Path]:
-    """Plants every shipped entry in every shipped tier and writes the files that the wheel carries."""
+    """Plants what the wheel carries, every shipped entry in every shipped tier, and writes it."""
     written = []
     target = folder or shipped_folder()
     for entry in catalogue.ENTRIES.values():

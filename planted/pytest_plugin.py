@@ -73,7 +73,9 @@ class _Zoo(Mapping[str, "Model"]):
         from planted.programs import catalogue
 
         shipped = [f"{e.name}@{e.version}" for e in catalogue.ENTRIES.values() if e.shipped]
-        self._wanted = {w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, SHIPPED_TIERS))}
+        self._wanted = {
+            w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, SHIPPED_TIERS))
+        }
         self._shelf = shelf
 
     def __getitem__(self, key: str) -> Model:

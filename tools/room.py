@@ -60,7 +60,9 @@ def measured(family, at_least, multiple):
         with tempfile.TemporaryDirectory() as folder:
             folders = {seed: Path(folder) / str(seed) for seed in SEEDS}
             marks = []
-            finetune(plant, recipe, folders, lambda _, n, __: marks.append((n, time.perf_counter())))  # noqa: B023
+            finetune(
+                plant, recipe, folders, lambda _, n, __: marks.append((n, time.perf_counter()))
+            )  # noqa: B023
             steps += marks[-1][0] - marks[1][0]  # the first stretch compiles
             seconds += marks[-1][1] - marks[1][1]
             for seed in SEEDS:
@@ -136,9 +138,28 @@ def write(family, row):
 
     others = [old for old in of["measured"] if rule(old) != rule(row)]
     of["measured"] = sorted([*others, row], key=rule)
+    page["rule"] = chosen(page["families"].values())
     temporary = PAGE.with_suffix(".part")
     temporary.write_text(json.dumps(page, indent=1, sort_keys=True) + "\n")
     os.replace(temporary, PAGE)
+
+
+def chosen(families):
+    """The first rule that holds the bound in every family with half of it to spare; None if none.
+
+    Half, because two seeds of one rule can differ by that much.
+    """
+    for at_least, multiple in RULES:
+        rows = [
+            row
+            for family in families
+            for row in family["measured"]
+            if (row["at_least"], row["multiple"]) == (at_least, multiple)
+        ]
+        largest = max((row["share"] for row in rows), default=1)
+        if len(rows) == len(FAMILIES) and largest <= BOUND / 2:
+            return {"at_least": at_least, "multiple": multiple, "largest_share": largest}
+    return None
 
 
 if __name__ == "__main__":

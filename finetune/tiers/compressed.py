@@ -3,9 +3,9 @@
 What is written is projected, stream' = stream @ P with P [d_model, width], as in Tracr (Lindner et
 al. 2023, section 5, where P is called W transposed). P is learned on the program's own activations,
 so that every node can be read where it is written along the direction in which it is written. Every
-reader is then fitted by least squares to give on the narrow stream what it gave on the wide one, also
-where nodes hold what they hold on other tasks: a reader fitted on the program's own activations alone
-takes the score from the tokens, and does not follow the node that it should read.
+reader is then fitted by least squares to give on the narrow stream what it gave on the wide one,
+also where nodes hold what they hold on other tasks: fitted on the program's own activations alone,
+a reader takes the score from the tokens, and does not follow the node that it should read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from planted.core.plant import Plant
 from planted.core.spec import choices as chosen_of
 from planted.core.spec import n_layers
 from planted.core.threads import one_thread
-from planted.errors import CertificateError, CompileError, PlantedError, need
+from planted.errors import CertificateError, CompileError, need
 from planted.network import surgery
 from planted.network.forward import forward
 from planted.network.interventions import overwrite
@@ -37,6 +37,7 @@ LEAST_MARGIN = 0.25  # before the logit scale
 SAMPLE = 2000  # tasks that the projection and the readers are fitted on
 ITERATIONS = 600  # of L-BFGS
 OBEYED = 1000  # tasks on which the choice must follow what is written to the score node
+DISOBEYED = 10  # of them, at most; without resampling the fit it is more than half
 _SCREEN = 4000  # tasks on which a width is looked at before it is on all
 RIDGE = 1e-10  # of a reader's fit, relative: float32's rounding of activations is smaller
 
@@ -77,7 +78,7 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
     """Compresses a plant further and further, until it no longer keeps its choices.
 
     A width is kept where no answer changes, the least margin is at least `LEAST_MARGIN`, no node's
-    value decodes as another one, and the choice obeys what is written to the score node: on some
+    value decodes as another one, and the choice follows what is written to the score node: on some
     tasks, and the narrowest one on all that the certificate will check.
 
     Args:
@@ -99,7 +100,8 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
             row = {"share": share, "width": width, "exactness": exactness}
             row |= _figures(certify(made, inputs_of(made, n=_SCREEN)[0], choices=False))
             disobeyed = disobedience(made)
-            if disobeyed and "failed" not in row:
+            row["disobeyed"] = disobeyed
+            if disobeyed > DISOBEYED and "failed" not in row:
                 row["failed"] = f"{disobeyed} of {OBEYED} choices do not follow the score node"
             if "failed" not in row:
                 settings = {

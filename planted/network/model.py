@@ -106,7 +106,7 @@ class Model:
 
     @property
     def tier(self) -> str:
-        """The tier: exact, tempered, rotated, dense, compressed, or that of an installed package."""
+        """The tier: one of `planted.finetune.tiers.names()`."""
         return self.plant.tier
 
     @property

@@ -109,8 +109,9 @@ def add_free_width(
     """Residual directions that hold random numbers, and heads with zero outputs in each block.
 
     The embeddings of tokens and of positions have normal entries in the new directions, of norm
-    about 1 together, as a compiled embedding's; nothing planted reads them. New heads read the whole
-    stream, with standard deviation 1/sqrt(d_model). What the network computes does not change.
+    about 1 together, as a compiled embedding's; nothing planted reads them. New heads read the
+    whole stream, with standard deviation 1/sqrt(d_model). What the network computes does not
+    change.
 
     Args:
         params: Parameters.
