@@ -60,9 +60,11 @@ def measured(family, at_least, multiple):
         with tempfile.TemporaryDirectory() as folder:
             folders = {seed: Path(folder) / str(seed) for seed in SEEDS}
             marks = []
-            finetune(
-                plant, recipe, folders, lambda _, n, __: marks.append((n, time.perf_counter()))
-            )  # noqa: B023
+
+            def mark(_, done, __, marks=marks):
+                marks.append((done, time.perf_counter()))
+
+            finetune(plant, recipe, folders, mark)
             steps += marks[-1][0] - marks[1][0]  # the first stretch compiles
             seconds += marks[-1][1] - marks[1][1]
             for seed in SEEDS:

@@ -97,7 +97,7 @@ def squeeze(at: Mapping[float, Plant], seed: int = 0) -> tuple[Plant | None, lis
         projection = learned(held, width, seed)
         for exactness, plant in at.items():
             made = project(plant, projection, read)
-            row = {"share": share, "width": width, "exactness": exactness}
+            row: dict[str, Any] = {"share": share, "width": width, "exactness": exactness}
             row |= _figures(certify(made, inputs_of(made, n=_SCREEN)[0], choices=False))
             disobeyed = disobedience(made)
             row["disobeyed"] = disobeyed
