@@ -13,7 +13,7 @@ from typing import Any
 from planted.core import plugins
 from planted.core.addresses import imported
 from planted.core.arguments import one_of, texts, whole
-from planted.core.plant import TIERS, Plant
+from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.scenario import Scenario
 from planted.errors import MethodError, PlantedError, need, unknown
 from planted.eval.methods import builtin, measure
@@ -35,7 +35,7 @@ def score(
     runtime: str | None = None,
     *,
     twin: str | Model | Plant | None = None,
-    tiers: Sequence[str] = TIERS,
+    tiers: Sequence[str] = SHIPPED_TIERS,
     n_pairs: int = 64,
     n_redraws: int = 20,
     n_reinits: int = 100,

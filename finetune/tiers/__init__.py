@@ -132,9 +132,11 @@ def source_digest(name: str) -> str:
 
 
 def _own() -> dict[str, Tier]:
+    from planted.finetune.tiers.compressed import Compressed
+    from planted.finetune.tiers.dense import Dense
     from planted.finetune.tiers.exact import Exact
     from planted.finetune.tiers.rotated import Rotated
     from planted.finetune.tiers.tempered import Tempered
 
-    own: tuple[Tier, ...] = (Exact(), Tempered(), Rotated())
+    own: tuple[Tier, ...] = (Exact(), Tempered(), Rotated(), Dense(), Compressed())
     return {tier.name: tier for tier in own}

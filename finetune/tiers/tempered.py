@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +67,8 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
         factor: On the query weights and biases of every head.
         seed: Of the free neurons' inputs.
     """
-    params = surgery.add_free_neurons(surgery.soften_queries(exact.params, factor), seed)
+    rule, share = room(exact)
+    params = surgery.add_free_neurons(surgery.soften_queries(exact.params, factor), seed, **rule)
     settings = {
         "exactness": exactness,
         "query_factor": factor,
@@ -73,8 +77,39 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
             for name in (f"blocks.{i}.mlp.b_in" for i in range(n_layers(params)))
         ],
         "free_neurons_seed": seed,
+        "room": {**rule, "share_without_the_plant": share},
     }
     return replace(exact, tier="tempered", params=params, settings=settings)
+
+
+def room(exact: Plant) -> tuple[dict[str, int], float | str]:
+    """How many free neurons a layer has, and how much room that was measured to be.
+
+    Args:
+        exact: The exact tier.
+
+    Returns:
+        The rule, as arguments of `surgery.add_free_neurons`; and the largest share of the choice
+        that networks without the plant give to the neurons in the place of its scorer, "not
+        measured" for a plant that is not among the measured ones (`make room`, room.json).
+    """
+    found = _measured_room()
+    rule = {name: int(found["rule"][name]) for name in ("at_least", "multiple")}
+    measured = found["families"].get(exact.name.partition("@")[0], {})
+    planted = [exact.params[f"blocks.{i}.mlp.b_in"].shape[0] for i in range(n_layers(exact.params))]
+    if exact.origin or measured.get("planted") != planted:
+        return rule, "not measured"
+    shares = [
+        float(row["share"])
+        for row in measured["measured"]
+        if (row["at_least"], row["multiple"]) == (rule["at_least"], rule["multiple"])
+    ]
+    return rule, shares[0] if shares else "not measured"
+
+
+@functools.cache
+def _measured_room() -> Any:
+    return json.loads((files(__package__) / "room.json").read_text(encoding="utf-8"))
 
 
 def temper(

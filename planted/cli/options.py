@@ -11,7 +11,10 @@ from planted.errors import PlantedError
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-TIERS = "exact (as compiled), tempered (trainable), rotated, or one of an installed package."
+TIERS = (
+    "exact (as compiled), tempered (trainable), rotated, dense (noise on all weights), compressed "
+    "(superposition), or one of an installed package."
+)
 tier_ = click.option("--tier", default="exact", show_default=True, help=f"Kind of weights: {TIERS}")
 start_tier = click.option("--tier", help=f"Tier to train from: {TIERS}  [default: tempered]")
 parameters_ = click.option(

@@ -31,7 +31,8 @@ class Node:
         values: What it can hold; value i is held as direction i of the basis.
         numerical: It holds one number along one direction instead.
         reads: Names of the nodes it reads.
-        basis: Orthonormal rows [dim, d_model] of its subspace of the residual stream.
+        basis: Rows [dim, d_model] that span its subspace of the residual stream: orthonormal, but
+            in tier "compressed", where nodes share directions.
     """
 
     name: str
