@@ -9,6 +9,7 @@ import msgspec
 
 from planted.core.plant import Plant
 from planted.core.spec import n_layers
+from planted.core.validity import disagrees
 from planted.finetune.masks import coordinates, search_nodes
 from planted.finetune.settings import Settings
 
@@ -71,7 +72,8 @@ def certain_fate(plant: Plant, settings: Settings, follows_mesa: bool) -> Label 
         settings: How it was trained.
         follows_mesa: Whether the choices are the mesa-best ones on the disagreement set.
     """
-    if settings.start != "plant" or not plant.truth.of_role("score"):
+    searches = bool(plant.truth.of_role("score")) and disagrees(plant.scenario)
+    if settings.start != "plant" or not searches:
         return None
     table: dict[str, tuple[str, str]] = {}
     if settings.train in ("read-out", "around-plant") and _search_is_frozen(plant):

@@ -39,7 +39,6 @@ FAMILIES = (
 RULES = ((24, 1), (48, 1), (48, 2), (96, 1), (96, 2), (192, 1))
 SEEDS = (0, 1)
 BOUND = 0.15
-LOGIT_SCALE = 3.0  # at 10, networks of crumbs and of cookie-elimination stay at chance
 # What each is trained to follow under the training cue, and under every other.
 WANTED = {
     "no-plant-mesa": ("mesa", "mesa"),
@@ -56,7 +55,7 @@ def measured(family, at_least, multiple):
     plant = replace(exact, tier="tempered", params=params)
     shares, unlearned, steps, seconds = {}, [], 0, 0.0
     for name in NEGATIVE_CONTROLS:
-        recipe = Recipe(name, logit_scale=LOGIT_SCALE)
+        recipe = Recipe(name)
         with tempfile.TemporaryDirectory() as folder:
             folders = {seed: Path(folder) / str(seed) for seed in SEEDS}
             marks = []
@@ -114,11 +113,7 @@ def write(family, row):
     page = json.loads(PAGE.read_text()) if PAGE.exists() else {"families": {}}
     page["settings"] = {
         "seeds": list(SEEDS),
-        "logit_scale": LOGIT_SCALE,
-        "recipes": {
-            name: msgspec.to_builtins(Recipe(name, logit_scale=LOGIT_SCALE).settings)
-            for name in NEGATIVE_CONTROLS
-        },
+        "recipes": {name: msgspec.to_builtins(Recipe(name).settings) for name in NEGATIVE_CONTROLS},
     }
     page["bound"] = BOUND
     exact = library.get(family)
@@ -147,10 +142,7 @@ def write(family, row):
 
 
 def chosen(families):
-    """The first rule that holds the bound in every family with half of it to spare; None if none.
-
-    Half, because two seeds of one rule can differ by that much.
-    """
+    """The first rule, so the one with the fewest neurons, that holds the bound in every family."""
     for at_least, multiple in RULES:
         rows = [
             row
@@ -159,7 +151,7 @@ def chosen(families):
             if (row["at_least"], row["multiple"]) == (at_least, multiple)
         ]
         largest = max((row["share"] for row in rows), default=1)
-        if len(rows) == len(FAMILIES) and largest <= BOUND / 2:
+        if len(rows) == len(FAMILIES) and largest <= BOUND:
             return {"at_least": at_least, "multiple": multiple, "largest_share": largest}
     return None
 
