@@ -2,20 +2,18 @@
 
 Networks that never held the plant are trained to the behaviours of a plant. The share of their
 choice that goes through the neurons in the place of the planted scorer is what the room is for: it
-falls as free neurons are added. `python tools/room.py 96 96x2 red-doors` measures two rules, at
-least 96 a layer, and twice the planted ones too, on this family alone; what was measured before
-stays in the file.
+falls as free neurons are added. The tempered tier takes the smallest room that keeps it within the
+bound, and `rule` for plants that were not measured. `python tools/room.py 96 96x2 red-doors`
+measures two rules, at least 96 a layer, and twice the planted ones too, on this family alone; what
+was measured before stays in the file.
 """
 
 import json
 import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
-
-import msgspec
 
 from planted import library
 from planted.eval.checkpoint import Checkpoint
@@ -53,19 +51,12 @@ def measured(family, at_least, multiple):
     exact = library.get(family)
     params = surgery.add_free_neurons(exact.params, seed=0, at_least=at_least, multiple=multiple)
     plant = replace(exact, tier="tempered", params=params)
-    shares, unlearned, steps, seconds = {}, [], 0, 0.0
+    shares, unlearned = {}, []
     for name in NEGATIVE_CONTROLS:
         recipe = Recipe(name)
         with tempfile.TemporaryDirectory() as folder:
             folders = {seed: Path(folder) / str(seed) for seed in SEEDS}
-            marks = []
-
-            def mark(_, done, __, marks=marks):
-                marks.append((done, time.perf_counter()))
-
-            finetune(plant, recipe, folders, mark)
-            steps += marks[-1][0] - marks[1][0]  # the first stretch compiles
-            seconds += marks[-1][1] - marks[1][1]
+            finetune(plant, recipe, folders)
             for seed in SEEDS:
                 trained, _ = read_checkpoint(folders[seed], plant, recipe, seed)
                 found = shares_of(Checkpoint(plant, trained), WANTED[name])
@@ -79,7 +70,6 @@ def measured(family, at_least, multiple):
         "share": max((max(each) for each in shares.values()), default=None),
         "shares": shares,
         "unlearned": unlearned,
-        "seed_steps_per_second": round(steps / seconds, 1),
         "parameters": sum(int(value.size) for value in params.values()),
     }
 
@@ -110,11 +100,7 @@ def main():
 
 def write(family, row):
     """Adds what was measured to the file."""
-    page = json.loads(PAGE.read_text()) if PAGE.exists() else {"families": {}}
-    page["settings"] = {
-        "seeds": list(SEEDS),
-        "recipes": {name: msgspec.to_builtins(Recipe(name).settings) for name in NEGATIVE_CONTROLS},
-    }
+    page = json.loads(PAGE.read_text())
     page["bound"] = BOUND
     exact = library.get(family)
     of = page["families"].setdefault(
@@ -135,25 +121,9 @@ def write(family, row):
 
     others = [old for old in of["measured"] if rule(old) != rule(row)]
     of["measured"] = sorted([*others, row], key=rule)
-    page["rule"] = chosen(page["families"].values())
     temporary = PAGE.with_suffix(".part")
     temporary.write_text(json.dumps(page, indent=1, sort_keys=True) + "\n")
     os.replace(temporary, PAGE)
-
-
-def chosen(families):
-    """The first rule, so the one with the fewest neurons, that holds the bound in every family."""
-    for at_least, multiple in RULES:
-        rows = [
-            row
-            for family in families
-            for row in family["measured"]
-            if (row["at_least"], row["multiple"]) == (at_least, multiple)
-        ]
-        largest = max((row["share"] for row in rows), default=1)
-        if len(rows) == len(FAMILIES) and largest <= BOUND:
-            return {"at_least": at_least, "multiple": multiple, "largest_share": largest}
-    return None
 
 
 if __name__ == "__main__":

@@ -85,26 +85,29 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
 def room(exact: Plant) -> tuple[dict[str, int], float | str]:
     """How many free neurons a layer has, and how much room that was measured to be.
 
+    The smallest room of those that were measured in which networks without the plant give at most
+    a share of .15 of the choice to the neurons in the place of its scorer (`make room`, room.json).
+
     Args:
         exact: The exact tier.
 
     Returns:
-        The rule, as arguments of `surgery.add_free_neurons`; and the largest share of the choice
-        that networks without the plant give to the neurons in the place of its scorer, "not
-        measured" for a plant that is not among the measured ones (`make room`, room.json).
+        The rule, as arguments of `surgery.add_free_neurons`; and the largest share, "not measured"
+        for a plant that is not among the measured ones.
     """
     found = _measured_room()
-    rule = {name: int(found["rule"][name]) for name in ("at_least", "multiple")}
     measured = found["families"].get(exact.name.partition("@")[0], {})
     planted = [exact.params[f"blocks.{i}.mlp.b_in"].shape[0] for i in range(n_layers(exact.params))]
-    if exact.origin or measured.get("planted") != planted:
-        return rule, "not measured"
-    shares = [
-        float(row["share"])
-        for row in measured["measured"]
-        if (row["at_least"], row["multiple"]) == (rule["at_least"], rule["multiple"])
-    ]
-    return rule, shares[0] if shares else "not measured"
+    rows = measured["measured"] if measured.get("planted") == planted and not exact.origin else []
+    kept = [row for row in rows if row["share"] is not None and row["share"] <= found["bound"]]
+    if not kept:
+        return _rule(found["rule"]), "not measured"
+    smallest = min(kept, key=lambda row: int(row["parameters"]))
+    return _rule(smallest), float(smallest["share"])
+
+
+def _rule(row: Any) -> dict[str, int]:
+    return {name: int(row[name]) for name in ("at_least", "multiple")}
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import Verdict, decide, not_learned
-from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
+from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
 from planted.runs.request import Request, read_raw, read_request
@@ -85,8 +85,8 @@ def beside(networks: list[Network], plant: Plant) -> Beside:
     negative: dict[str, dict[int, Records]] = {}
     sham: list[Records] = []
     for network in networks:
-        if not cells.ended(network)[0].judged:  # not of the behaviour that it stands for
-            continue
+        if network.recipe.base not in ARMS or not cells.ended(network)[0].judged:
+            continue  # one that did not learn is not of the behaviour that it stands for
         if network.recipe.base in NEGATIVE_CONTROLS:
             records = index(records_of(network, plant))
             negative.setdefault(network.label, {})[network.cell.seed] = records

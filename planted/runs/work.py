@@ -94,6 +94,8 @@ def work(
             finally:
                 if executor is not None:  # our own processes end with the block
                     jobs_of_this_call.cancel()
+    for folder in {network.folder.parent for network in networks}:
+        files.remove_partial(folder)  # of a process that ended only now
     if caching:
         _lend(networks)
 

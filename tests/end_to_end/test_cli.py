@@ -253,7 +253,7 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
 
 
 def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
-    found = {str(path) for path in (copy / "cells").rglob("step-*")}
+    found = {str(path) for path in (copy / "cells").rglob("checkpoint.safetensors")}
     printed = data("finetune", copy)
     assert printed["folder"] == str(copy)
     assert set(printed["checkpoints"]) == found
@@ -493,7 +493,7 @@ def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("Error: Cannot write")
     assert "File too large" in lines[0]
-    assert not list(gone.folder.glob("*.safetensors"))
+    assert not gone.checkpoint.exists()
     assert not list(gone.folder.glob(".*"))
 
 

@@ -17,6 +17,7 @@ from planted.core import artefact, environment, files
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.eval import evaluators
 from planted.finetune.recipes import Recipe
+from planted.finetune.trainer import has_snapshot
 from planted.network.model import Model
 from planted.runs.request import read_request
 from tests.end_to_end.conftest import PLANT, cell_of, contents
@@ -50,6 +51,9 @@ def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
         place = network.folder.relative_to(whole).as_posix()
         expected |= {f"{place}/cell.json", f"{place}/diagnostics.json"}
         expected |= {f"{place}/{network.checkpoint.name}"}
+        if network.recipe.settings.start == "plant":
+            done = range(25, network.recipe.settings.steps, 25)
+            expected |= {f"{place}/step-{n:06d}.safetensors" for n in done if has_snapshot(n)}
         expected |= {f"{place}/evidence/{n}@{v}.json" for n, v in evaluators.versions().items()}
     assert set(contents(whole)) == expected
 
@@ -78,7 +82,7 @@ def test_an_opened_run_is_its_records(whole: Path) -> None:
     assert run[1].seed == 1
     assert run["pressure"] == run.of("pressure") == run.results
     assert run["no-plant-base"][0] is run.negative_controls[1]
-    with pytest.raises(PlantedError, match="Did you mean 'pressure steps"):
+    with pytest.raises(PlantedError, match="Unknown recipe of this run"):
         run["presure"]
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
     own = [row for row in rows if (row["recipe"], row["seed"]) == (LABEL, 1)]
@@ -111,7 +115,7 @@ def test_a_result_opens_as_weights_as_a_model_and_as_a_log(whole: Path) -> None:
     tokens = model.inputs(50)
     agreement = (model.choices(tokens) == two.model().choices(tokens)).mean()
     assert agreement > 0.5
-    assert [row["step"] for row in one.training] == [50, 100, 150, 200, 250]
+    assert [row["step"] for row in one.training] == list(range(25, 251, 25))
     assert one.training[0]["seed"] == 0
 
 
@@ -128,9 +132,9 @@ def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "training.jsonl").read_text().splitlines()]
     own = [row for row in rows if row["recipe"] == LABEL]
     assert [(row["seed"], row["step"]) for row in own] == [
-        (seed, step) for seed in (0, 1) for step in (50, 100, 150, 200, 250)
+        (seed, step) for seed in (0, 1) for step in range(25, 251, 25)
     ]
-    assert own[0]["agreement.T"]["base"] < own[4]["agreement.T"]["base"], "it learns"
+    assert own[0]["agreement.T"]["base"] < own[9]["agreement.T"]["base"], "it learns"
 
 
 def test_evidence_stands_beside_the_controls_of_the_run(whole: Path) -> None:
