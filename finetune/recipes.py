@@ -28,7 +28,7 @@ NAMED = {
         steps=600,
         stop=False,
     ),
-    "read-out": Settings(train="read-out", disagreement_fraction=1.0, warm_up=100, steps=6000),
+    "read-out": Settings(regime="base", train="read-out", warm_up=100, steps=4000),
     "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
     "coincident-slack": Settings(
         regime="coincident", disagreement_fraction=0.0, train="slack", steps=600, stop=False
@@ -38,7 +38,7 @@ NAMED = {
         blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=4000
     ),
     "scorer": Settings(train="scorer", learning_rate=3e-3, steps=4000),
-    "around": Settings(train="around-plant", disagreement_fraction=1.0, warm_up=100, steps=6000),
+    "around": Settings(regime="base", train="around-plant", warm_up=100, steps=4000),
     "cued-around": Settings(regime="cue-gated", cue_share=0.5, train="around-plant", steps=6000),
     "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),
     "cued-only": Settings(regime="cue-gated", cue_share=0.99, behaviour="base"),
