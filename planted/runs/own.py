@@ -33,6 +33,8 @@ from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.work import work
 
+YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
+
 
 def evaluate(
     checkpoint: Any,
@@ -83,6 +85,10 @@ def evaluate(
         PlantedError: For anything else that is wrong with the arguments, or a missing package.
     """
     made = plants.trained_from(plant, tier, parameters)
+    if trust is not None:
+        check_trust(trust)
+    if executor is not None:
+        check_executor(executor)
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
     trust = library.trust(made) if trust is None else trust
@@ -114,7 +120,7 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
-        what, checkpoint = str(path), files.read_tensors(path)[0]
+        what, checkpoint = str(path), files.read_tensors(path, YOURS)[0]
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
     elif not isinstance(checkpoint, Mapping):
@@ -129,17 +135,21 @@ def _tasks(seen: Any, plant: Plant) -> Tokens | None:
     """The tasks that were trained on, checked.
 
     Raises:
-        PlantedError: If they are not tokens of this plant's tasks.
+        PlantedError: If they are not tokens of this plant's tasks, or there are none.
     """
     if seen is None:
         return None
-    tokens, width = np.asarray(seen), plant.scenario.n_positions
-    if tokens.ndim != 2 or tokens.shape[1] != width or tokens.dtype.kind not in "iu":
-        raise PlantedError(
-            f"seen must be whole numbers [task, {width}], the tokens of {plant.name}'s tasks; got "
-            f"{tokens.dtype} {list(tokens.shape)}."
-        )
-    return tokens.astype(np.int64)
+    wanted = (
+        f"seen must be whole numbers [task, {plant.scenario.n_positions}], the tokens of "
+        f"{plant.name}'s tasks"
+    )
+    try:
+        tokens = plant.scenario.check(seen)
+    except PlantedError as error:
+        raise PlantedError(f"{wanted}. {error}") from None
+    if not len(tokens):
+        raise PlantedError(f"{wanted}; got no task. Leave it out where the tasks are not known.")
+    return tokens
 
 
 @contextmanager
