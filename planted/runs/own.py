@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from planted import library
 from planted.core import artefact, files
+from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError
+from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -25,7 +25,7 @@ from planted.eval.verdict.rule import decide
 from planted.finetune.recipes import Recipe
 from planted.runs import plants, store
 from planted.runs.cell import Cell, Network
-from planted.runs.executor import Executor
+from planted.runs.executor import Executor, checked
 from planted.runs.findings import findings_of
 from planted.runs.folder import beside
 from planted.runs.progress import Progress
@@ -85,13 +85,11 @@ def evaluate(
         PlantedError: For anything else that is wrong with the arguments, or a missing package.
     """
     made = plants.trained_from(plant, tier, parameters)
-    if trust is not None:
-        check_trust(trust)
-    if executor is not None:
-        check_executor(executor)
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
-    trust = library.trust(made) if trust is None else trust
+    trust = library.trust(made) if trust is None else _trust(trust)
+    if executor is not None:
+        checked(executor)
     recipes = controls_of(controls)
     subject = Checkpoint(made, params, seen=tasks)
     own = evidence_on(subject, trust)
@@ -150,6 +148,22 @@ def _tasks(seen: Any, plant: Plant) -> Tokens | None:
     if not len(tokens):
         raise PlantedError(f"{wanted}; got no task. Leave it out where the tasks are not known.")
     return tokens
+
+
+def _trust(given: Any) -> Mapping[str, str]:
+    """Which evaluators are trusted, checked.
+
+    Raises:
+        UnknownNameError: If one of them does not exist.
+        PlantedError: If it is no mapping of texts to texts.
+    """
+    of = 'evaluators to why they are not trusted, "" where they are'
+    for name, why in mapping("trust", given, of).items():
+        one_of("an evaluator in trust", name, evaluators.names())
+        if not isinstance(why, str):
+            raise PlantedError(f"trust is a mapping of {of}; {name!r} has {why!r}.")
+    found: Mapping[str, str] = given
+    return found
 
 
 @contextmanager
