@@ -17,7 +17,7 @@ import msgspec
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
-from planted.finetune.recipes import Recipe, slug_of
+from planted.finetune.recipes import ARMS, Recipe, slug_of
 from planted.finetune.settings import Settings
 from planted.runs import plants
 from planted.runs.asked import CONTROL_SEEDS as CONTROL_SEEDS
@@ -103,6 +103,9 @@ def _recipe_from(item: Mapping[str, Any]) -> Recipe:
     """A recipe from what a run folder says of it."""
     base, name = item["recipe"], item["name"]
     settings = msgspec.convert(item["settings"], Settings)
+    automatic = Recipe(base, seeds=item["seeds"], settings=settings)
+    if name in (automatic.name, *ARMS):
+        return automatic
     return Recipe(base, name=name, seeds=item["seeds"], settings=settings)
 
 
