@@ -210,7 +210,7 @@ def plant_into(
         asked = []
     if plant is None:
         requests.refuse_idle(folder, tier, parameters)
-    if plant is None or (begun and tier is parameters is None and requests.of_object(folder)):
+    if plant is None or (begun and not tier and not parameters and requests.of_object(folder)):
         before = requests.read_request(folder, plant)
         made = before.plant
     else:

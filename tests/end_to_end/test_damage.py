@@ -78,7 +78,7 @@ def test_repeating_the_command_restores_a_request_and_trains_nothing(
     if content is not None:
         path.write_text(content)
         with pytest.raises(ArtefactError, match="Remove it and repeat the command"):
-            begin(run)
+            planted.run(PLANT, FIRST, out=run, controls=CONTROLS, anyway=True)
     path.unlink()
     with pytest.raises(RunFolderError, match="Repeat the command"):
         planted.open_run(run)
@@ -136,9 +136,9 @@ def test_finetune_adds_seeds_to_the_folders_own_plant(
 
     monkeypatch.setattr(experiment, "resume", resume)
     options = ["--recipe", "pressure", "--steps", "1", "--seeds", "2", "--anyway", *plant]
-    with pytest.warns(UserWarning, match="few-controls"):
-        done = CliRunner().invoke(main, ["finetune", str(run), *options])
+    done = CliRunner().invoke(main, ["finetune", str(run), *options])
     assert done.exit_code == 0, done.output
+    assert "few-controls" in done.stderr
     assert resumed
     asked = [(asked.name, asked.recipe.seeds) for asked in read_request(run).recipes]
     assert asked == [("fast", 2)], "the settings are those of the run's one recipe"
