@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +101,7 @@ class Recipe:
             "pressure learning_rate=0.003"; where that is long, by the settings' digest.
         settings: Signal, optimiser, regime, steps and the like.
         seeds: Number of seeds; seed k gives the same network whatever their number.
+        named: Whether the name is the user's own, and kept when settings are changed.
 
     Example:
         >>> Recipe("pressure", name="fast", learning_rate=3e-3, seeds=10).name
@@ -113,6 +114,7 @@ class Recipe:
     name: str
     settings: Settings
     seeds: int
+    named: bool = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -159,6 +161,7 @@ class Recipe:
         object.__setattr__(self, "name", name or _automatic(base, made, known[base]))
         object.__setattr__(self, "settings", made)
         object.__setattr__(self, "seeds", head.seeds)
+        object.__setattr__(self, "named", name is not None)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:
@@ -175,15 +178,18 @@ class Recipe:
         return recipes[0]
 
     def changed(self, **changes: Any) -> Recipe:
-        """The recipe with other settings or another number of seeds, under the same name if own.
+        """The recipe with other settings, name or number of seeds; a name of the user's own stays.
 
         Raises:
-            PlantedError: As for the constructor.
+            PlantedError: As for the constructor, or if another base is asked for.
         """
-        own = self.name not in {**NAMED, **ARMS} and not self.name.startswith(f"{self.base} ")
-        seeds = changes.pop("seeds", self.seeds)
-        name = self.name if own else None
-        return Recipe(self.base, name=name, seeds=seeds, settings=self.settings, **changes)
+        if "base" in changes or "self" in changes:
+            raise PlantedError(
+                f"Recipe {self.name!r} keeps its base, {self.base!r}. Make another one: "
+                "Recipe('coincident', ...)."
+            )
+        kept = {"name": self.name if self.named else None, "seeds": self.seeds}
+        return Recipe(self.base, **{**kept, "settings": self.settings, **changes})
 
     @property
     def slug(self) -> str:
@@ -286,9 +292,9 @@ def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
         "momentum": made.optimizer == "sgd",
         "eps": made.optimizer == "adam",
     }
-    for field in changes:
-        if not read.get(field, True):
+    for setting in changes:
+        if not read.get(setting, True):
             raise PlantedError(
-                f"{where}: {field} has no effect with regime {made.regime!r} and optimizer "
+                f"{where}: {setting} has no effect with regime {made.regime!r} and optimizer "
                 f"{made.optimizer!r}. Leave it out."
             )

@@ -158,6 +158,21 @@ def checked(name: str, found: Any) -> Signal:
     return cast(Signal, found)
 
 
+def source_digest(name: str) -> str:
+    """SHA-256 of the module of a signal from another package; "" for planted's own.
+
+    A cached network is trained anew when it changes. Other modules that it imports are not looked
+    at.
+
+    Raises:
+        UnknownNameError: As `get`.
+        PlantedError: As `get`.
+    """
+    if name in _own():
+        return ""
+    return plugins.source_digest(get(name))
+
+
 def defaults_of(name: str) -> Mapping[str, Any]:
     """Settings that the signal of this name recommends, by name; empty where it has none.
 

@@ -167,7 +167,10 @@ def run(
 @click.command()
 @_folder
 @click.option(
-    "--plant", "plant", default="red-doors", show_default=True, help="Plant to start from."
+    "--plant",
+    "plant",
+    help="Plant to start from; for a run made in Python from a model object: MODULE:FUNCTION that "
+    "returns it.  [default: the folder's, red-doors in a new one]",
 )
 @_recipe_options
 @start_tier
@@ -178,7 +181,7 @@ def finetune(
     ctx: click.Context,
     /,
     folder: Path,
-    plant: str,
+    plant: str | None,
     tier: str | None,
     parameters: tuple[str, ...],
     as_json: bool,
@@ -197,11 +200,13 @@ def finetune(
         for option in ctx.params
         if ctx.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
     }
-    if given - {"folder", "as_json"} or not (folder / "run.json").exists():
-        experiment.plant_into(folder, plant, tier=tier, parameters=parsed(parameters),
-                              **_request(**how))  # fmt: skip
+    begun, made = (folder / "run.json").exists(), None
+    if given - {"folder", "as_json"} or not begun:
+        start = plant if plant is not None or begun else "red-doors"
+        how = {**_request(**how), "tier": tier, "parameters": parsed(parameters)}
+        made = experiment.plant_into(folder, start, **how).plant
     with shown_progress() as progress:
-        request = experiment.resume(folder, ("train",), progress)
+        request = experiment.resume(folder, ("train",), progress, plant=made)
     checkpoints = [str(network.checkpoint) for network in request.networks(folder)]
     if as_json:
         print_json({"folder": str(folder), "checkpoints": checkpoints})
@@ -257,7 +262,7 @@ def explain(
 
     opened = experiment.open_run(folder, plant)
     every = [*opened.results, *opened.negative_controls]
-    of_recipe = opened.of(recipe or every[0].recipe)
+    of_recipe = opened.of(every[0].recipe if recipe is None else recipe)
     found = [result for result in of_recipe if result.seed == seed]
     if not found:
         known = ", ".join(str(result.seed) for result in of_recipe)

@@ -200,8 +200,12 @@ class Scenario:
         return np.array(rows, dtype=np.int64).reshape(-1, self.n_positions)
 
     def token_strings(self, tokens: Tokens) -> list[tuple[str, ...]]:
-        """The token strings of each task, without BOS."""
-        return [tuple(self.vocabulary[i] for i in row[1:]) for row in tokens]
+        """The token strings of each task, without BOS.
+
+        Raises:
+            PlantedError: If they are no tasks, as `check` says.
+        """
+        return [tuple(self.vocabulary[i] for i in row[1:]) for row in self.check(tokens)]
 
     def check(self, tokens: npt.ArrayLike) -> Tokens:
         """Tokens as an int64 array [task, pos], or an error that says what is wrong with them.
@@ -249,7 +253,18 @@ class Scenario:
         return changed
 
     def cue_name(self, cue: int) -> str:
-        """The name of a cue: its token, or the name of its pattern."""
+        """The name of a cue: its token, or the name of its pattern.
+
+        Raises:
+            PlantedError: If it is no token id, nor that of a pattern.
+        """
+        last = len(self.vocabulary) - 1
+        if not isinstance(cue, int | np.integer) or isinstance(cue, bool):
+            raise PlantedError(
+                f"A cue of {self.name!r} is a token id from 1 to {last}, got {cue!r}."
+            )
+        if cue not in self.cue_patterns and not 1 <= cue <= last:
+            raise PlantedError(f"A cue of {self.name!r} is a token id from 1 to {last}, got {cue}.")
         return self.cue_patterns[cue][0] if cue in self.cue_patterns else self.vocabulary[cue]
 
     def is_cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:
