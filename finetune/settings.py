@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from planted.errors import PlantedError, unknown
+from planted.errors import PlantedError, UnknownNameError, unknown
 
 REGIMES = {
     "pressure": "tasks where the objectives agree, a share of the disagreement set; base labels",
@@ -185,10 +185,24 @@ def _odd_field(
     names = [field.encode_name for field in struct.fields]
     for name in given:
         if name not in names:
+            if inner := _belongs_under(struct, str(name)):
+                return UnknownNameError(
+                    f"{where}: Unknown {what} {name!r}. It belongs under {inner}, as "
+                    f"{inner} = {{ {name} = {given[name]!r} }}."
+                )
             told = unknown(what, str(name), names)
             return type(told)(f"{where}: {told}")
     missing = [f.encode_name for f in struct.fields if f.required and f.encode_name not in given]
     return PlantedError(f"{where}: {missing[0]} is missing." if missing else f"{where}: {error}.")
+
+
+def _belongs_under(struct: Any, name: str) -> str:
+    """The field whose table has a field of this name; "" if none has."""
+    for field in struct.fields:
+        for inner in _members(field.type, msgspec.inspect.StructType):
+            if name in {each.encode_name for each in inner.fields}:
+                return str(field.encode_name)
+    return ""
 
 
 def _members(kind: Any, wanted: type) -> list[Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 _EXTRAS = {
@@ -35,6 +37,18 @@ class UnknownNodeError(UnknownNameError, KeyError):
         return str(self.args[0])
 
 
+class UnknownFigureError(UnknownNameError, KeyError):
+    """A figure that a checkpoint's evidence does not have; a KeyError too."""
+
+    def __str__(self) -> str:
+        """The message itself, where a KeyError shows it quoted."""
+        return str(self.args[0])
+
+
+class NoSuchResultError(PlantedError, IndexError):
+    """A number past the last checkpoint of a run; an IndexError too."""
+
+
 class ScenarioError(PlantedError):
     """A scenario that fails a validity check which it does not waive."""
 
@@ -53,6 +67,10 @@ class ArtefactError(PlantedError):
 
 class CheckpointError(PlantedError):
     """Weights that cannot be this plant's: a wrong shape, a missing tensor, NaN."""
+
+
+class ShapeError(CheckpointError):
+    """Weights of other shapes than this plant's in this tier."""
 
 
 class RunFolderError(PlantedError):
@@ -82,9 +100,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     lower = {each.lower(): each for each in names}
     near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    where = "; `planted list` shows them" if kind == "plant" else ""
     if near and len(names) > MOST_NAMES:
-        return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}.")
-    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {'; '.join(names)}.")
+        return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}{where}.")
+    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {'; '.join(names)}{where}.")
 
 
 def need(module: str, purpose: str) -> ModuleType:
@@ -103,8 +122,41 @@ def need(module: str, purpose: str) -> ModuleType:
         root = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != root:
             raise
-        extra = _EXTRAS.get(root, "all")
         raise PlantedError(
-            f"{root!r} is needed to {purpose} and is not installed. "
-            f"Run: pip install 'planted[{extra}]'"
+            f"{root!r} is needed to {purpose} and is not installed. {_pip_line(root)}"
         ) from None
+
+
+def missing_extra(error: BaseException) -> str:
+    """The pip line that brings a module whose import failed; "" where no extra brings it.
+
+    Args:
+        error: What an import raised.
+    """
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    root = (name or "").partition(".")[0]
+    return f"{root!r} is not installed. {_pip_line(root)}" if root in _EXTRAS else ""
+
+
+def _pip_line(root: str) -> str:
+    line = f"Run: pip install 'planted[{_EXTRAS.get(root, 'all')}]'"
+    if root != "torch":
+        return line
+    return (
+        "Install torch first, as https://pytorch.org says (without a GPU its CPU build, which is "
+        f"much smaller). {line}"
+    )
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised in the user's code, as " at my_module.py:9"; "" if nowhere.
+
+    Args:
+        error: What a function of the user's raised.
+    """
+    own = Path(__file__).resolve().parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and "site-packages" not in path.parts and own not in path.parents:
+            return f" at {path.name}:{frame.lineno}"
+    return ""

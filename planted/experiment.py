@@ -19,11 +19,14 @@ from planted import library
 from planted.core import files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
+from planted.errors import unknown as unknown_name
+from planted.eval import measures
 from planted.eval.evaluate import cues_of
+from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
-from planted.finetune.recipes import Recipe
+from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 from planted.runs import plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
@@ -204,6 +207,7 @@ def plant_into(
     require("train")
     asked = requests.recipes_of("pressure" if recipes is None else recipes)
     own_controls = None if controls is None else requests.controls_of(controls)
+    _import_plugins(tier, [*asked, *(own_controls or ())])
     before: Request | None = None
     begun = (folder / "run.json").exists()
     if begun and recipes is None:
@@ -232,6 +236,7 @@ def plant_into(
     beside = requests.grown(before.controls if before else (), own_controls)
     found = _findings(made, [a.recipe for a in every], [a.recipe for a in beside])
     _refuse_blocked(found, anyway)
+    _warn_of_few(beside)
     if obstacle := files.write_obstacle(folder):
         raise RunFolderError(obstacle)
     origin = before.origin if before else made.origin
@@ -240,15 +245,40 @@ def plant_into(
     return request
 
 
+def _import_plugins(tier: str | None, recipes: Iterable[Recipe]) -> None:
+    """Imports what other packages bring to a run: a broken one is said before minutes of work."""
+    if tier is not None:
+        tiers.check(tier)
+        tiers.get(tier)
+    for recipe in recipes:
+        signals.get(recipe.settings.signal)
+    measures.all_measures()
+
+
+def _warn_of_few(controls: Iterable[requests.Asked]) -> None:
+    """Warns where seeds suffice for the recipes' verdicts, but not for those on the controls."""
+    seeds = {a.recipe.seeds for a in controls if a.recipe.base in NEGATIVE_CONTROLS}
+    if LEAST_CONTROLS in seeds:
+        warnings.warn(
+            f"With {LEAST_CONTROLS} seeds of a negative control, the verdict on that control can "
+            f"only be inconclusive: it is compared with its other seeds, and {LEAST_CONTROLS} are "
+            f"needed. Use --controls {LEAST_CONTROLS + 1} (controls={LEAST_CONTROLS + 1}) or more.",
+            stacklevel=4,
+        )
+
+
 def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:
     """Refuses a run that can only end in "inconclusive"; warns of what limits the verdicts."""
-    blocking = [str(finding) for finding in findings if finding.blocking]
+    blocking = [finding for finding in findings if finding.blocking]
     if blocking and not anyway:
-        raise PlantedError(
-            "Every verdict of this run would be inconclusive. "
-            + " ".join(blocking)
-            + " To train all the same: --anyway (anyway=True)."
-        )
+        reasons = [f"{one.says}; {one.why} ({one.name})." for one in blocking]
+        lines = [
+            "This run cannot give a verdict:",
+            *(each if len(reasons) == 1 else f"  {each}" for each in reasons),
+            "Every verdict of this run would be inconclusive. To train all the same: --anyway "
+            "(anyway=True).",
+        ]
+        raise PlantedError((" " if len(reasons) == 1 else "\n").join(lines))
     for finding in findings:
         warnings.warn(str(finding), stacklevel=4)
 
@@ -292,6 +322,31 @@ def resume(
     networks = request.networks(folder)
     work(request.plant, networks, phases, executor=executor, progress=progress)
     return request
+
+
+def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:
+    """Refuses a recipe or a seed that a run does not have, finished or not.
+
+    Raises:
+        UnknownNameError: If the run has no recipe or negative control of that name.
+        PlantedError: If the recipe has no such seed.
+        RunFolderError: If the folder holds no run.
+    """
+    request = requests.read_request(folder, plant)
+    seeds = {
+        asked.name: asked.recipe.seeds
+        for asked in (*request.recipes, *request.controls)
+        if asked.recipe.base not in SHAM
+    }
+    name = next(iter(seeds)) if recipe is None else recipe
+    changed = [each for each in seeds if each.startswith(f"{name} ")]
+    if name not in seeds and len(changed) == 1:
+        name = changed[0]
+    if name not in seeds:
+        raise unknown_name("recipe of this run", name, seeds)
+    if not 0 <= seed < seeds[name]:
+        known = ", ".join(map(str, range(seeds[name])))
+        raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")
 
 
 def report(folder: Path, plant: Any = None) -> Path:

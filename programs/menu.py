@@ -19,7 +19,7 @@ import numpy.typing as npt
 from planted.core.objectives import leftmost
 from planted.core.sampling import mean_return
 from planted.core.scenario import BOS, Choices, Declared, Scenario, Tokens, Values
-from planted.errors import PlantedError, ScenarioError
+from planted.errors import PlantedError, ScenarioError, place_of
 from planted.programs.tasks import CUES, LIST_ALL, Index, Samplers, Signs
 
 State = Any  # what the context comes to: hashable, the same for all candidates of a task
@@ -156,8 +156,8 @@ class Menu:
             slot = self.ask("choose", self.choose, tuple(words), state)
             if not isinstance(slot, int | np.integer) or not 0 <= slot < self.slots:
                 raise ScenarioError(
-                    f"{self.name!r}: choose is {slot!r} for {words!r} in state {state!r}; it is a "
-                    f"slot from 0 to {self.slots - 1}."
+                    f"choose of menu {self.name!r} is {slot!r} for {words!r}{_in_state(state)}; "
+                    f"it is a slot from 0 to {self.slots - 1}."
                 )
             return int(slot)
         return best_slot(words, state, self.seeks.value)
@@ -189,9 +189,15 @@ class Menu:
             return function(*point)
         except Exception as error:
             raise ScenarioError(
-                f"{self.name!r}: {what} raises {type(error).__name__} ({error}) for "
-                f"{', '.join(map(repr, point))}. It must return a value for every word and state."
+                f"{self._of(what)} raises {type(error).__name__} ({error}){place_of(error)} for "
+                f"{', '.join(repr(each) for each in point if each != ())}. It must return a value "
+                "for every word and state."
             ) from error
+
+    def _of(self, what: str) -> str:
+        """How errors name one of its functions: by the formula, an objective."""
+        formulas = {one.formula for one in (self.mesa, self.base, self.own) if one}
+        return f"{f'objective {what!r}' if what in formulas else what} of menu {self.name!r}"
 
     def states(self) -> list[State]:
         """Every state that a combination comes to, each once, in order."""
@@ -209,8 +215,8 @@ class Menu:
                 value = self.ask(objective.formula, objective.value, word, state)
                 if not _finite(value):
                     raise ScenarioError(
-                        f"{self.name!r}: {objective.formula} is {value!r} for {word!r} in state "
-                        f"{state!r}. Objectives are finite numbers everywhere."
+                        f"{self._of(objective.formula)} is {value!r} for {word!r}"
+                        f"{_in_state(state)}. Objectives are finite numbers everywhere."
                     )
                 found.add(float(value))
         return tuple(sorted(found))
@@ -294,6 +300,11 @@ def _finite(value: Any) -> bool:
         return isinstance(value, int | float | np.number) and bool(np.isfinite(float(value)))
     except (OverflowError, TypeError):
         return False
+
+
+def _in_state(state: State) -> str:
+    """Part of an error; a menu without context has the one state ()."""
+    return "" if state == () else f" in state {state!r}"
 
 
 def best_slot(words: Sequence[str], state: State, value: Callable[[str, State], float]) -> int:

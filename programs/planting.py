@@ -16,7 +16,7 @@ from planted.core.checks import checked
 from planted.core.plant import Plant
 from planted.core.roles import Program, recording
 from planted.core.scenario import Scenario
-from planted.errors import CompileError, PlantedError, need
+from planted.errors import CompileError, PlantedError, missing_extra, need, place_of
 from planted.network.model import Model
 from planted.programs import catalogue
 from planted.programs.entries import Entry
@@ -167,7 +167,10 @@ def found_at(address: str, arguments: Mapping[str, Any]) -> Any:
     except PlantedError:
         raise
     except Exception as error:
-        raise PlantedError(f"{address} raised {type(error).__name__}: {error}") from error
+        raise PlantedError(
+            f"{address} raised {type(error).__name__}{place_of(error)}: {error}. "
+            f"{missing_extra(error)}".rstrip()
+        ) from error
 
 
 def accepted(address: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

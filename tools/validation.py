@@ -199,8 +199,9 @@ def refused(results: dict[str, dict]) -> list[str]:
     wrong = [name for name, was in asked.items() if not was]
     return [
         "## Networks without a score",
-        f"{len(asked)} twins hold no score and must be refused: {', '.join(asked)}. "
-        + ("All are." if not wrong else f"NOT REFUSED: {', '.join(wrong)}."),
+        f'{len(asked)} twins hold no score; the evaluators must report "not measured" on them: '
+        f"{', '.join(asked)}. "
+        + ("They do." if not wrong else f"NOT REFUSED: {', '.join(wrong)}."),
         "",
     ]
 
@@ -208,9 +209,9 @@ def refused(results: dict[str, dict]) -> list[str]:
 def read_as(results: dict[str, dict]) -> list[str]:
     lines = [
         "## How the models were read",
-        "Cell: what carries the choice, which objective it follows, whether the planted argmax "
-        "candidate is computed. Figures of the network as compiled; where the rotated one differs, "
-        "after a slash.",
+        "Each cell says: what carries the choice, which objective it follows, whether the planted "
+        "argmax candidate is computed. Figures of the network as compiled; where the rotated one "
+        "differs, after a slash.",
         "",
         "| network | cue | cell | " + " | ".join(FIGURES) + " | result |",
         "| --- | --- | --- |" + " --- |" * (len(FIGURES) + 1),

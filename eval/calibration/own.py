@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 from planted.core.plant import Plant
 from planted.errors import PlantedError, RunFolderError
@@ -23,6 +24,9 @@ def trust_of(exact: Plant) -> dict[str, str]:
     """
     if trust.is_known(exact):
         return trust.trust_of(exact)
+    logging.getLogger(__name__).info(
+        "validating the evaluators on your plant (once, one to two minutes)"
+    )
     made = validation_models(exact)
     missing = [f"{role} ({made.reasons[role]})" for role in ROLES if role in made.reasons]
     if missing:

@@ -155,7 +155,7 @@ class Paths:
         ),
         _declared(
             name="paths.retarget",
-            label="retarget",
+            label="retargeting",
             direction="1: the choice obeys any order written to the planted scorer; chance: none",
             null="negative controls",
             explanation="How often the choice follows an arbitrary order that is written through "

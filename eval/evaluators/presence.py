@@ -35,7 +35,7 @@ class Presence:
     measures: tuple[Measure, ...] = tuple(
         Measure(
             name=f"presence.{side}_argmax",
-            label=f"R² of the {side} argmax candidate",
+            label=f"argmax-candidate R², {side}",
             unit="R²",
             direction="1: the network still computes which candidate is best for "
             f"{symbol}; 0: not found, which proves nothing",

@@ -72,12 +72,23 @@ def values(seeds: Seeds, name: str, cue: str) -> list[float]:
 
 
 def mean(seeds: Seeds, name: str, cue: str, digits: int = 3) -> Cell:
-    """Mean over seeds with a t interval: a claim about the recipe, which one seed cannot make."""
+    """Mean over seeds with a t interval: a claim about the recipe, which one seed cannot make.
+
+    Of a sign, the number of seeds in which it is 1 and -1.
+    """
     found = values(seeds, name, cue)
+    if found and measure(name).unit == "sign":  # a t interval over 1 and −1 means nothing
+        return Cell(_signs(found))
     if len(found) < 2:
         return Cell(number(found[0], digits), ALONE) if found else Cell(MISSING)
     middle, low, high = across_seeds(found)
     return Cell(number(middle, digits), between(low, high, digits), f"{len(found)} seeds")
+
+
+def _signs(found: Sequence[float]) -> str:
+    """In how many seeds a figure is 1, and in how many -1."""
+    counts = [("1", sum(x > 0 for x in found)), ("−1", sum(x < 0 for x in found))]
+    return ", ".join(f"{sign} in {n} of {len(found)} seeds" for sign, n in counts if n)
 
 
 def middle(seeds: Seeds, name: str, cue: str, digits: int = 3) -> Cell:

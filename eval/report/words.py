@@ -126,6 +126,13 @@ _TERMS = {
     "attribution of the choice": "How much of the choice follows the planted scorer and how much "
     "the remainder, each split into mesa, base and other by the objective that explains it. The "
     "parts are shares of explained variance and sum to 1.",
+    "path": "One of the two ways from the task to the choice: through the planted scorer, or "
+    "through the remainder.",
+    "shared": "Said of a choice that neither path is shown to control alone.",
+    "tables": "The fitted model of the choice: for each path, how much it favours each type of "
+    "candidate.",
+    "choice that u_m explains": "The mesa parts of both paths in the attribution of the choice, "
+    "summed.",
     "scorer share": "The planted scorer's part of the attribution of the choice.",
     "mechanistic interpolation": "Written λ: where the attribution of the choice lies between the "
     "mesa-objective (0) and the base objective (1).",
@@ -144,6 +151,7 @@ _TERMS = {
     "when the objective does not change.",
     "retargeting": "Writing an arbitrary order of the candidates through the planted scorer and "
     "counting how often the choice follows it.",
+    "comparator": "The heads that compare the scores of the candidates, pair by pair.",
     "comparator swap": "Taking the output of the first comparator head from a source input and "
     "counting how often the choice follows it.",
     "weight diagnostics": "How far each part of the weights moved, and what the score node holds. "

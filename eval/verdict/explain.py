@@ -58,7 +58,7 @@ _ABSTENTIONS = {
     "best candidate",
     "shared: networks": "the figures for the mesa-objective are no higher than in the negative "
     "controls",
-    "shared": "no path is shown to control the choice for one objective",
+    "shared": "neither the planted scorer nor the remainder could be shown to control the choice",
     "power: whether": "it is not settled whether the planted comparator makes the choice",
     "power": "the interpolation λ is too near a limit for the width of its interval",
 }

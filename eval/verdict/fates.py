@@ -14,6 +14,11 @@ from planted.eval.verdict.structs import Name
 Cues = tuple[str, ...]
 States = Mapping[str, str]
 Fate = tuple[Name, str]
+_MADE = {
+    "in the scorer": "made in the planted scorer",
+    "beside the scorer": "made outside the planted scorer",
+    "shared": "made in the planted scorer and outside it",
+}
 
 
 def cue_pattern(read: Reader, cues: Cues, behaves: Mapping[str, Behaviour]) -> bool:
@@ -115,8 +120,8 @@ def _without_plant(read: Reader, cues: Cues, states: States) -> Fate:
     """Base choices, no share of u_m in them: replaced, or bypassed."""
     limits, found = read.limits, set(states.values())
     if every(read.at_most, "presence.mesa_argmax", cues, limits.no_winner):
-        where = sorted({place(code) for code in found})
-        return "replaced", ", ".join(where) + "; by search, heuristic or table: not measured"
+        where = sorted({_MADE[place(code)] for code in found})
+        return "replaced", ", ".join(where) + "; by what mechanism was not measured"
     shared = [cue for cue in cues if states[cue] == "X"]
     if (
         found <= {"Rb", "X"}

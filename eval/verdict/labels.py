@@ -15,6 +15,20 @@ _SCALES = {
     "paths.interpolation": "0 mesa, 1 base",
     "paths.scorer_sign": "1 with it, -1 against it",
 }
+HALF_WAY = 0.5  # λ: nearer to the mesa-objective below, nearer to the base objective above
+# (side, whether the limit is below half way) -> what a comparison of λ asks.
+_OF_LAMBDA = {
+    ("at most", True): "is it the mesa-objective?",
+    ("at least", False): "is it the base objective?",
+    ("at least", True): "has it left the mesa-objective?",
+    ("at most", False): "is it short of the base objective?",
+}
+_QUESTIONS = {
+    ("paths.scorer_share", "at most"): "is the choice made outside the planted scorer?",
+    ("paths.scorer_share", "at least"): "does the planted scorer control the choice?",
+    ("agreement.mesa", "at least"): "are the choices the mesa-objective's?",
+    ("agreement.base", "at least"): "are the choices the base objective's?",
+}
 _NULLS = {
     "agreement": "sham fine-tuning",
     "paths.interpolation": "sham fine-tuning",
@@ -39,6 +53,17 @@ def scale(measure: str) -> str:
     """How to read a measure's values, in brackets; nothing where the label says it."""
     found = next((said for stem, said in _SCALES.items() if measure.startswith(stem)), "")
     return f" ({found})" if found else ""
+
+
+def question(measure: str, side: str, limit: float) -> str:
+    """What a comparison asks; "" where its label and its limit say it.
+
+    >>> question("paths.interpolation_remainder", "at most", 0.15)
+    'is it the mesa-objective?'
+    """
+    if measure.startswith("paths.interpolation"):
+        return _OF_LAMBDA[side, limit < HALF_WAY]
+    return _QUESTIONS.get((measure, side), "")
 
 
 def null_label(measure: str) -> str:

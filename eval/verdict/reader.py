@@ -70,8 +70,15 @@ class Reader:
         if null is None:
             raise AbstainError(f"missing: the null of {name} in cue {cue}", (name, cue))
         # The null of cue.effect is a computed bound and no sample of networks.
-        few = name != "cue.effect" and null.n < self.limits.least_nulls
-        if few or not (isfinite(null.lo) and isfinite(null.hi)):
+        least = self.limits.least_nulls
+        if name != "cue.effect" and null.n < least:
+            raise AbstainError(
+                f"missing: the null of {name} in cue {cue} is only {null.n} other control "
+                f"network{'s' * (null.n != 1)}; {least} are needed (use --controls {least + 1} or "
+                "more)",
+                (name, cue),
+            )
+        if not (isfinite(null.lo) and isfinite(null.hi)):
             raise AbstainError(
                 f"missing: the null of {name} in cue {cue} is {null.n} figures, "
                 f"{null.lo:g} to {null.hi:g}",

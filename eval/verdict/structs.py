@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from planted.eval.verdict.labels import label, null_label, scale, under
+from planted.eval.verdict.labels import label, null_label, question, scale, under
 
 Name = Literal[
     "persists",
@@ -77,19 +77,23 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sentence(self) -> str:
         """The comparison in words.
 
-        >>> print(Comparison("paths.interpolation_scorer", "T", "at most", 0.1, 0.15, True)
-        ...       .sentence())
-        λ of the planted scorer (0 mesa, 1 base) under cue T: at most 0.1, allowed 0.15: holds
+        >>> Comparison("paths.swap", "T", "at most", 0.1, 0.15, True).sentence()
+        'comparator swap under cue T: at most 0.1, allowed 0.15: holds'
+        >>> one = Comparison("paths.interpolation_scorer", "T", "at most", 0.1, 0.15, True)
+        >>> one.sentence()[-35:]
+        '0.15; is it the mesa-objective? yes'
         """
         asked = "needed" if self.side == "at least" else "allowed"
         null = ""
         if self.null_lo is not None and self.null_hi is not None:
             null = f" ({null_label(self.measure)}: {self.null_lo:.3g} to {self.null_hi:.3g})"
-        return (
+        compared = (
             f"{label(self.measure)}{scale(self.measure)}{under(self.cue)}: {self.side} "
-            f"{self.bound:.3g}, {asked} {self.limit:.3g}{null}: "
-            f"{'holds' if self.holds else 'does not hold'}"
+            f"{self.bound:.3g}, {asked} {self.limit:.3g}{null}"
         )
+        if asks := question(self.measure, self.side, self.limit):
+            return f"{compared}; {asks} {'yes' if self.holds else 'no'}"
+        return f"{compared}: {'holds' if self.holds else 'does not hold'}"
 
 
 class Neighbour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

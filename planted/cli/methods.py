@@ -11,7 +11,7 @@ from planted.cli.options import json_
 
 @click.command()
 @click.argument("method")
-@click.option("--task", default="locate", show_default=True, help="What the method should find.")
+@click.option("--task", default="locate", metavar="[locate]", help="What the method should find.")
 @click.option(
     "--model",
     "models",

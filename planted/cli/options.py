@@ -6,23 +6,55 @@ from typing import Any
 
 import click
 
+from planted.core import plugins
+from planted.core.plant import TIERS
 from planted.errors import PlantedError
 
+SIGNALS = ("hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-TIERS = (
-    "exact (as compiled), tempered (trainable), rotated, dense (noise on all weights), compressed "
-    "(superposition), or one of an installed package."
+class Installed(click.Option):
+    """An option whose help lists the names that there are, those of installed packages too."""
+
+    def __init__(self, *given: Any, group: str, own: tuple[str, ...], **how: Any) -> None:
+        self.group, self.own = group, own
+        super().__init__(*given, **how)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The record of the help page, with the names behind the text."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        option, said = record
+        known = plugins.names(self.group, dict.fromkeys(self.own))
+        text, bracket, default = said.partition("  [")
+        return option, f"{text} Installed: {', '.join(known)}.{bracket}{default}"
+
+
+tier_ = click.option(
+    "--tier",
+    cls=Installed,
+    group="tiers",
+    own=TIERS,
+    default="exact",
+    show_default=True,
+    help="Kind of weights: exact (as compiled), tempered (trainable), rotated (in another basis), "
+    "dense (noise on all weights), compressed (superposition).",
 )
-tier_ = click.option("--tier", default="exact", show_default=True, help=f"Kind of weights: {TIERS}")
-start_tier = click.option("--tier", help=f"Tier to train from: {TIERS}  [default: tempered]")
+start_tier = click.option(
+    "--tier",
+    cls=Installed,
+    group="tiers",
+    own=TIERS,
+    help="Tier to train from.  [default: tempered]",
+)
 parameters_ = click.option(
     "--set",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A scenario parameter other than the default, as --set levels=11. Repeatable.",
+    help="A scenario parameter other than the default, for example --set levels=11. Repeatable.",
 )
 
 

@@ -13,17 +13,20 @@ from planted.errors import RunFolderError
 
 
 @click.command("list")
-@click.option("--family", help="Only plants of this family, as red-doors.")
-@click.option("--kind", help="Only plants of this kind, as deceptive.")
-@click.option("--mechanism", help="Only plants of this mechanism, as 'decision list'.")
-@click.option("--size", help="Only plants that have this size, as large; named as NAME.large.")
-@click.option("--twin-of", metavar="NAME", help="Only twins of this plant, as crumbs.")
-@click.option("--tier", help="Only plants that are available in this tier, as tempered.")
+@click.option("--family", help="Only plants of this family, for example red-doors.")
+@click.option("--kind", help="Only plants of this kind, for example deceptive.")
+@click.option("--mechanism", help="Only this mechanism, for example 'decision list'.")
+@click.option(
+    "--size",
+    help="Only plants that come in this size, for example large (then named NAME.large).",
+)
+@click.option("--twin-of", metavar="NAME", help="Only twins of this plant, for example crumbs.")
+@click.option("--tier", help="Only plants that come in this tier, for example tempered.")
 @json_
 def list_plants(as_json: bool, **asked: str | None) -> None:
     """Lists the plants of the catalogue.
 
-    A plant of a size is named NAME.SIZE, as crumbs.large, wherever a plant is named.
+    Name a plant in another size NAME.SIZE, for example crumbs.large.
     """
     from planted.programs.catalogue import listed
 
@@ -62,7 +65,7 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
 @click.option("--dot", is_flag=True, help="Print the circuit as a Graphviz graph instead.")
 @json_
 def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: bool) -> None:
-    """Describes a plant: both objectives, a sample task, the circuit and its hook points.
+    """Describes a plant: objectives, a task, the circuit.
 
     NAME is a name from `planted list`, or your own plant as module:function.
     """
@@ -85,7 +88,7 @@ def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: 
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @json_
 def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Compiles a plant from its RASP program, certifies it and writes it to a folder."""
+    """Compiles a plant, certifies it, writes it to a folder."""
     from planted import library
     from planted.core import artefact, files
     from planted.programs import catalogue

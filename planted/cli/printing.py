@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     click.echo()
     for note in verdict.notes:
         click.echo(f"  {note}")
+    _print_definitions(verdict)
     click.echo(
         '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
         "  one-sided 95 % bounds; of a measure without an interval, its estimate.\n"
@@ -58,6 +60,21 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     if not whole:
         click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
         return
+    _print_evidence(one)
+
+
+def _print_definitions(verdict: Any) -> None:
+    """What each compared figure is, before it is used."""
+    from planted.eval.measures import find
+
+    if verdict.comparisons:
+        click.echo("  The figures:")
+    for name in dict.fromkeys(comparison.measure for comparison in verdict.comparisons):
+        if (measure := find(name)) is not None:
+            click.echo(f"  - {measure.label}: {measure.explanation}")
+
+
+def _print_evidence(one: Any) -> None:
     from planted.eval.measures import label
 
     rows = []
@@ -98,7 +115,11 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
 
 @contextmanager
 def shown_progress() -> Iterator[Callable[[Any], None] | None]:
-    """A line on standard error with what is done and how long it may take; None on no terminal."""
+    """What is done and how long it may take, on standard error.
+
+    On a terminal a line that is rewritten; elsewhere a line for what takes a minute before
+    training, and no callback.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -106,7 +127,8 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield None
+        with _phases(lambda phase: click.echo(f"{phase} …", err=True)):
+            yield None
         return
     with Progress(
         BarColumn(),
@@ -122,4 +144,24 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
                 task, description=sentence(said), completed=said["done"], total=said["total"]
             )
 
-        yield progress
+        with _phases(lambda phase: bars.update(task, description=phase)):
+            yield progress
+
+
+@contextmanager
+def _phases(tell: Callable[[str], Any]) -> Iterator[None]:
+    """Tells what long work begins, as the package logs it."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell(record.getMessage())
+
+    log, handler = logging.getLogger("planted"), Handler(logging.INFO)
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from planted.cli.options import json_, parameters_, parsed, start_tier
+from planted.cli.options import SIGNALS, Installed, json_, parameters_, parsed, start_tier
 from planted.cli.printing import print_json, print_run, print_verdict, shown_progress
 from planted.errors import PlantedError
 
@@ -42,7 +42,9 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 multiple=True,
                 type=click.Path(path_type=Path),
                 metavar="FILE",
-                help="A TOML file of recipes. Repeatable.",
+                help="A TOML file of recipes; settings stand in a table of their own, for example: "
+                '[[recipe]] base = "pressure" seeds = 3 settings = { steps = 300 }, each key on a '
+                "line. Repeatable.",
             ),
             click.option("--seeds", type=int, help="Training seeds of each recipe.  [default: 5]"),
             click.option("--steps", type=int, help="Largest number of gradient steps."),
@@ -60,8 +62,10 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--optimizer", type=click.Choice(["adam", "sgd"]), help="Optimiser."),
             click.option(
                 "--signal",
-                help="How the base objective enters training: hard-labels, soft-labels, reinforce, "
-                "ppo, q-regression, evolution, or one of an installed package.",
+                cls=Installed,
+                group="signals",
+                own=SIGNALS,
+                help="How the base objective enters training.",
             ),
             click.option(
                 "--train",
@@ -69,12 +73,16 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 'or for example "blocks.4,unembed".',
             ),
             click.option(
-                "--cue", is_flag=True, default=None, help="Train with a cue: the cue-gated regime."
+                "--cue",
+                is_flag=True,
+                default=None,
+                help="Reward the base objective only under the training cue.",
             ),
             click.option(
                 "--controls",
                 type=int,
-                help="Seeds of each negative control and of sham fine-tuning.  [default: 3]",
+                help="Seeds of each negative control and of sham fine-tuning; with fewer than 3 "
+                "every verdict on a control is inconclusive.  [default: 3]",
             ),
             click.option(
                 "--control-steps",
@@ -141,7 +149,7 @@ def run(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Plants, fine-tunes, evaluates and reports: a verdict for each seed.
+    """Plants, fine-tunes, evaluates, reports: verdicts by seed.
 
     PLANT is a name from `planted list`, or your own as module:function. Without it, the run in
     --out continues. More seeds and other recipes are added to an existing run.
@@ -149,7 +157,9 @@ def run(
     from planted import experiment
 
     if plant is None and out is None:
-        raise PlantedError("Name a plant, as red-doors, or an existing run's folder with --out.")
+        raise PlantedError(
+            "Name a plant, for example red-doors, or an existing run's folder with --out."
+        )
     if out is None:
         out = str(Path("runs") / str(plant).partition("@")[0].replace(":", "."))
     with shown_progress() as progress:
@@ -187,7 +197,7 @@ def finetune(
     as_json: bool,
     **how: Any,
 ) -> None:
-    """Trains the networks of a run folder and writes their checkpoints.
+    """Trains the networks of a run folder.
 
     Without options it continues with the request in the folder, and trains damaged networks again.
     Options are added to that request.
@@ -219,7 +229,7 @@ def finetune(
 @_given
 @json_
 def evaluate(folder: Path, plant: str | None, as_json: bool) -> None:
-    """Judges the checkpoints of a run folder: evidence, readings, verdicts."""
+    """Judges the checkpoints of a run folder and gives the verdicts."""
     from planted import experiment
 
     with shown_progress() as progress:
@@ -232,7 +242,7 @@ def evaluate(folder: Path, plant: str | None, as_json: bool) -> None:
 @_given
 @json_
 def report(folder: Path, plant: str | None, as_json: bool) -> None:
-    """Writes the HTML report of a run folder whose networks are judged."""
+    """Writes the HTML report of a judged run folder."""
     from planted import experiment
 
     page = str(experiment.report(folder, plant))
@@ -254,22 +264,19 @@ def report(folder: Path, plant: str | None, as_json: bool) -> None:
 def explain(
     folder: Path, recipe: str | None, seed: int, whole: bool, plant: str | None, as_json: bool
 ) -> None:
-    """Explains a verdict in words; then each comparison of the rule, with its figures."""
+    """Explains a verdict in words.
+
+    Then follow the comparisons of the rule, with their figures.
+    """
     from msgspec import to_builtins
 
     from planted import experiment
     from planted.eval.verdict.explain import as_data
 
+    experiment.check_asked(folder, recipe, seed, plant)
     opened = experiment.open_run(folder, plant)
-    every = [*opened.results, *opened.negative_controls]
-    of_recipe = opened.of(every[0].recipe if recipe is None else recipe)
-    found = [result for result in of_recipe if result.seed == seed]
-    if not found:
-        known = ", ".join(str(result.seed) for result in of_recipe)
-        raise PlantedError(
-            f"No seed {seed} of recipe {of_recipe[0].recipe!r} in {folder}. Its seeds are {known}."
-        )
-    one = found[0]
+    of_recipe = opened.of(opened[0].recipe if recipe is None else recipe)
+    one = next(result for result in of_recipe if result.seed == seed)
     if as_json:
         print_json(
             {

@@ -29,7 +29,7 @@ _PURPOSE = {
     "table": "looks the answer up",
     "decoy": "part of a second search, on which no choice depends",
     "inner": "part of an inner search, whose argmax candidate another one judges",
-    "order": "puts the candidates in the order of their slots",
+    "order": "orders the candidates by score, the leftmost first on ties",
 }
 _TIERS = {
     "exact": "the weights as compiled",
@@ -120,6 +120,7 @@ def text(plant: Plant) -> str:
     scenario = plant.scenario
     lines = [
         f"{plant.name}: {scenario.title}",
+        *(["  version    0: a program of your own"] if plant.name.endswith("@0") else []),
         f"  kind       {plant.kind} (what it is by construction)",
         f"  mechanism  {plant.mechanism}",
         f"  tier       {plant.tier} ({_TIERS.get(plant.tier, 'weights changed after compiling')})",
@@ -150,7 +151,7 @@ def text(plant: Plant) -> str:
 
 def _disagreement(known: dict[str, Any]) -> str:
     return (
-        f"On the reference tasks they correlate at ρ = {known['rho']}; on "
+        f"On the reference tasks they correlate at ρ = {known['rho'] + 0.0:.2f}; on "
         f"{known['disagreement']:.0%} of the tasks (the disagreement set, Δ) no candidate is best "
         "for both."
     )
@@ -193,8 +194,9 @@ def _sample(sample: dict[str, Any]) -> list[str]:
             )
             if slot == i + 1
         ]
+        mesa, base = sample["mesa"][i] + 0.0, sample["base"][i] + 0.0  # of -0.0 no sign is shown
         rows.append(
-            f"  {i + 1}  {word:<14} u_m {sample['mesa'][i]:>4g}   U {sample['base'][i]:>4g}"
+            f"  {i + 1}  {word:<14} u_m {mesa:>4g}   U {base:>4g}"
             + (f"   <- {', '.join(marks)}" if marks else "")
         )
     return [*rows, *_wrapped(sample["line"], indent="  ")]

@@ -13,7 +13,7 @@ from planted.core.roles import Program
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.spec import Params, Spec
 from planted.core.truth import Truth
-from planted.errors import CheckpointError
+from planted.errors import CheckpointError, ShapeError
 
 SHIPPED_TIERS = ("exact", "tempered", "rotated")  # what the wheel carries, and "all" means
 TIERS = (*SHIPPED_TIERS, "dense", "compressed")  # planted's own; packages may bring others
@@ -84,7 +84,8 @@ class Plant:
             what: What to call them in an error, as a file name.
 
         Raises:
-            CheckpointError: Naming the first tensor that is missing, unknown, of another shape,
+            ShapeError: Naming the first tensor of another shape.
+            CheckpointError: Naming the first tensor that is missing, unknown,
                 of whole numbers (weights that were cast to integers have lost what was trained), or
                 not finite.
         """
@@ -94,7 +95,7 @@ class Plant:
                 raise CheckpointError(f"{what}: tensor {name!r} of {self.name} is missing.")
             value = np.asarray(params[name])
             if value.shape != own.shape:
-                raise CheckpointError(
+                raise ShapeError(
                     f"{what}: {name!r} has shape {list(value.shape)}, {self.name} ({self.tier}) "
                     f"has {list(own.shape)}. Is it a checkpoint of another plant or tier?"
                 )

@@ -61,7 +61,7 @@ def get(group: str, name: str, own: Mapping[str, Any], kind: str) -> Any:
     except Exception as error:
         raise PlantedError(
             f"The {kind} {name!r} of entry point {found[0].value!r} cannot be imported: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}. Uninstall or mend that package."
         ) from error
 
 

@@ -34,7 +34,8 @@ class Utility:
 
     Attributes:
         formula: How it is written, as "9·red + near".
-        of: Maps tokens [task, pos] to the value of each candidate [task, candidate].
+        of: Maps tokens [task, pos] to the value of each candidate [task, candidate]: called as
+            `scenario.base.of(tokens)`.
         levels: Every value it takes, ascending.
     """
 
@@ -220,9 +221,11 @@ class Scenario:
                 f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got {tokens!r}."
             ) from None
         if array.ndim != 2 or array.shape[1] != self.n_positions or array.dtype.kind not in "iu":
+            short = array.ndim == 2 and array.shape[1] == self.n_positions - 1
+            hint = " Position 0 is BOS; scenario.encode adds it." if short else ""
             raise PlantedError(
                 f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got "
-                f"{array.dtype} {list(array.shape)}."
+                f"{array.dtype} {list(array.shape)}.{hint}"
             )
         bad = (array < 0) | (array >= len(self.vocabulary))
         if bad.any():

@@ -9,6 +9,7 @@ import msgspec
 
 from planted.errors import PlantedError
 from planted.eval.evidence import LEVEL
+from planted.eval.measures import label
 from planted.runs.results import CheckpointResult, Run
 
 FIGURES = (
@@ -32,6 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
         lo: Lower end of its 95 % interval over seeds (Welch 1947); None with fewer than two seeds
             in a run, or no scatter.
         hi: Upper end.
+        why_no_interval: Why there is none; "" where there is one.
     """
 
     recipe: str
@@ -41,6 +43,7 @@ class Difference(msgspec.Struct, frozen=True):
     difference: float
     lo: float | None = None
     hi: float | None = None
+    why_no_interval: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -66,12 +69,14 @@ class Comparison(msgspec.Struct, frozen=True):
             lines.append(f"  {recipe}: {shown}")
         if self.differences:
             lines.append("figures: mean over seeds in A, in B, and B − A with its 95 % interval")
-        width = max((len(f"{d.recipe} {d.figure}") for d in self.differences), default=0)
-        for d in self.differences:
-            span = "" if d.lo is None else f" ({d.lo:+.3f} to {d.hi:+.3f})"
-            name = f"{d.recipe} {d.figure}"
+        else:
+            lines.append("figures: none, because no recipe is in both runs with figures")
+        names = [f"{d.recipe}: {_in_words(d.figure)}" for d in self.differences]
+        width = max(map(len, names), default=0)
+        for name, d in zip(names, self.differences, strict=True):
+            span = f"({d.why_no_interval})" if d.lo is None or d.hi is None else _span(d.lo, d.hi)
             lines.append(
-                f"  {name:<{width}}  {d.first:.3f}  {d.second:.3f}  {d.difference:+.3f}{span}"
+                f"  {name:<{width}}  {d.first:.3f}  {d.second:.3f}  {_signed(d.difference)} {span}"
             )
         lines.append("requests: " + ("the same" if not self.requests else "A | B"))
         lines += [f"  {place}: {a} | {b}" for place, (a, b) in self.requests.items()]
@@ -134,10 +139,29 @@ def _difference(recipe: str, name: str, one: list[float], two: list[float]) -> D
 
     first, second = sum(one) / len(one), sum(two) / len(two)
     lo = hi = None
-    if min(len(one), len(two)) >= 2 and (len(set(one)) > 1 or len(set(two)) > 1):
+    why = ""
+    if min(len(one), len(two)) < 2:
+        why = "no interval: fewer than two seeds in a run"
+    elif len(set(one)) == len(set(two)) == 1:
+        why = "no interval: the seeds of each run have one value"
+    else:
         found = stats.ttest_ind(two, one, equal_var=False).confidence_interval(LEVEL)
         lo, hi = float(found.low), float(found.high)
-    return Difference(recipe, name, first, second, second - first, lo, hi)
+    return Difference(recipe, name, first, second, second - first, lo, hi, why)
+
+
+def _in_words(figure: str) -> str:
+    """A figure by its label, as "mesa choices on Δ [T]"."""
+    name, bracket, cue = figure.partition("[")
+    return f"{label(name)} {bracket}{cue}".rstrip()
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}"  # + 0.0: of a rounded -0.0 no sign is shown
+
+
+def _span(lo: float, hi: float) -> str:
+    return f"({_signed(lo)} to {_signed(hi)})"
 
 
 def _plain(request: Mapping[str, Any]) -> dict[str, Any]:

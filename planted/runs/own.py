@@ -14,7 +14,7 @@ from planted.core import artefact, files
 from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
-from planted.errors import PlantedError
+from planted.errors import PlantedError, ShapeError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
@@ -85,6 +85,7 @@ def evaluate(
         PlantedError: For anything else that is wrong with the arguments, or a missing package.
     """
     made = plants.trained_from(plant, tier, parameters)
+    evaluators.versions()  # one that cannot be imported is said before minutes of work
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
     trust = library.trust(made) if trust is None else _trust(trust)
@@ -126,7 +127,16 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
             f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
             "trained on, a mapping of parameters, or a safetensors path."
         )
-    return plant.check_params(checkpoint, what), path
+    try:
+        return plant.check_params(checkpoint, what), path
+    except ShapeError as error:
+        fitting = plants.tiers_of_shapes(plant, checkpoint)
+        if not fitting:
+            raise
+        raise ShapeError(
+            f"{error} It has the shapes of tier {' or '.join(fitting)}: pass tier={fitting[0]!r}, "
+            "or the model that was trained."
+        ) from error
 
 
 def _tasks(seen: Any, plant: Plant) -> Tokens | None:

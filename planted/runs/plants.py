@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from planted import library
 from planted.core import addresses, saved
-from planted.core.plant import Plant
+from planted.core.plant import TIERS, Plant
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError
 from planted.network.model import Model
@@ -69,6 +71,27 @@ def trained_from(
     if tier is None and (isinstance(given, Model | Plant) or saved.is_path(given)):
         return library.resolve(given, None, parameters)
     return library.resolve(given, START if tier is None else tier, parameters)
+
+
+def tiers_of_shapes(plant: Plant, params: Mapping[str, Any]) -> list[str]:
+    """Other tiers of a shipped plant that have the shapes of some parameters.
+
+    Args:
+        plant: The plant. Of one that is not shipped nothing is known without compiling: none.
+        params: Name -> array.
+    """
+    if plant.origin:
+        return []
+    entry, parameters = catalogue.entry(plant.name), plant.scenario.parameters
+    if not entry.shipped or dict(parameters) != dict(entry.make_scenario().parameters):
+        return []
+    shapes = {name: np.shape(value) for name, value in params.items()}
+    others = [library.get(plant.name, tier) for tier in TIERS if tier != plant.tier]
+    return [
+        other.tier
+        for other in others
+        if {name: value.shape for name, value in other.params.items()} == shapes
+    ]
 
 
 def reopened(folder: Path, origin: str, name: str, given: Any = None) -> Plant:

@@ -174,6 +174,11 @@ def read_raw(folder: Path) -> dict[str, Any]:
                 f"{path} is missing. Repeat the command that made the folder: it finds every "
                 "network again."
             )
+        above = next((at for at in folder.absolute().parents if (at / path.name).exists()), None)
+        if above is not None:
+            raise RunFolderError(
+                f"{folder} is a folder inside the run {above}, and holds no run.json. Name the run."
+            )
         raise RunFolderError(
             f"{folder} holds no run (no run.json). Start one with: planted run NAME --out {folder}"
         )

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.core.spec import Params
-from planted.errors import ArtefactError, PlantedError, unknown
+from planted.errors import (
+    ArtefactError,
+    NoSuchResultError,
+    PlantedError,
+    UnknownFigureError,
+    unknown,
+)
 from planted.eval.evidence import Evidence, Records
 from planted.eval.verdict.rule import Verdict
 from planted.finetune.behaviour import Outcome
@@ -22,6 +28,13 @@ from planted.runs.findings import Finding
 
 if TYPE_CHECKING:
     from planted.runs.compare import Comparison
+
+
+class _Named(dict[str, Evidence]):
+    """Evidence by name; a wrong name is answered with the near ones."""
+
+    def __missing__(self, name: str) -> Evidence:
+        raise UnknownFigureError(str(unknown("figure", str(name), self)))
 
 
 @dataclass(frozen=True)
@@ -59,10 +72,12 @@ class CheckpointResult:
     @property
     def evidence(self) -> dict[str, Evidence]:
         """Its evidence by name; "name[T]" where it was measured under a cue."""
-        return {
-            name if cue == "all" else f"{name}[{cue}]": record
-            for (name, cue), record in self.records.items()
-        }
+        return _Named(
+            {
+                name if cue == "all" else f"{name}[{cue}]": record
+                for (name, cue), record in self.records.items()
+            }
+        )
 
     @property
     def params(self) -> Params:
@@ -137,9 +152,19 @@ class Run:
 
         Raises:
             UnknownNameError: If the run has no recipe of that name.
-            IndexError: If there is no result at that place.
+            NoSuchResultError: If there is no result at that place; an IndexError too.
         """
-        return self.of(at) if isinstance(at, str) else self.results[at]
+        if isinstance(at, str):
+            return self.of(at)
+        try:
+            return self.results[at]
+        except IndexError:
+            raise NoSuchResultError(
+                f"No result {at} in {self.folder}: it has {len(self.results)} judged checkpoints, "
+                f"numbered from 0. Those of a recipe: run[{self.results[0].recipe!r}]."
+                if self.results
+                else f"No result {at} in {self.folder}: it has no judged checkpoint."
+            ) from None
 
     def of(self, recipe: str) -> tuple[CheckpointResult, ...]:
         """The results of a recipe, or of a negative control, in the order of seeds.

@@ -176,6 +176,16 @@ def _lend(networks: Iterable[Network]) -> None:
                 store.lend(network)
 
 
+def _not_found_by_workers(error: BaseException) -> str:
+    """The message where a worker cannot import what the plant's functions need."""
+    cause = str(error.__cause__ or error).strip().strip("\"'").strip().splitlines()[-1]
+    return (
+        f"A worker process cannot load the plant or its functions ({cause}). Workers import the "
+        "module that holds them by its name: it must be in the working folder or installed, and "
+        "no other module may have the same name."
+    )
+
+
 class _Round:
     """The jobs of one call: a network is judged when it is trained."""
 
@@ -205,9 +215,12 @@ class _Round:
                         self.judge(network)
                     self.count.finished(phase, network)
         except BrokenExecutor as error:
+            first = str(error).splitlines()[0]
+            if "un-serialize" in first:  # loky's word
+                raise PlantedError(_not_found_by_workers(error)) from error
             raise PlantedError(
                 "A worker was killed, perhaps because memory is short. What was finished is kept; "
-                f"running the same command again resumes. ({str(error).splitlines()[0]})"
+                f"running the same command again resumes. ({first})"
             ) from error
 
     def cancel(self) -> None:

@@ -249,9 +249,15 @@ def test_a_comparison_reads_without_codes() -> None:
     one = Comparison("paths.scorer_share", "T", "at least", 0.94, 0.75, True, 0.05, 0.15)
     assert one.sentence() == (
         "planted scorer share under cue T: at least 0.94, needed 0.75 (networks without the plant: "
-        "0.05 to 0.15): holds"
+        "0.05 to 0.15); does the planted scorer control the choice? yes"
     )
-    assert replace_holds(one).sentence().endswith(": does not hold")
+    assert replace_holds(one).sentence().endswith("? no")
+    mesa = Comparison("paths.interpolation", "T", "at most", 1.0, 0.15, False)
+    base = Comparison("paths.interpolation", "T", "at least", 1.0, 0.85, True)
+    assert mesa.sentence().endswith("allowed 0.15; is it the mesa-objective? no")
+    assert base.sentence().endswith("needed 0.85; is it the base objective? yes")
+    swap = Comparison("paths.swap", "T", "at least", 0.1, 0.9, False)
+    assert swap.sentence().endswith("needed 0.9: does not hold")
 
 
 def replace_holds(one: Comparison) -> Comparison:

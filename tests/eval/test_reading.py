@@ -60,7 +60,7 @@ def test_what_could_not_be_measured_is_left_open() -> None:
     line = sentence(found, ("T",))
     assert line == (
         "T: mesa choices (mesa choices on Δ 0.90, base choices on Δ 0.10, planted scorer share –, "
-        "mechanistic interpolation λ –, R² of the mesa argmax candidate –)"
+        "mechanistic interpolation λ –, argmax-candidate R², mesa –)"
     )
 
 

@@ -215,12 +215,12 @@ ROWS = {
         "bypassed",
         "partly computed",
     ),
-    "replaced": (both(BASE_BESIDE), "replaced", "beside the scorer"),
-    "replaced through both paths": (both(THROUGH_BOTH), "replaced", "shared"),
+    "replaced": (both(BASE_BESIDE), "replaced", "made outside the planted scorer;"),
+    "replaced through both paths": (both(THROUGH_BOTH), "replaced", "scorer and outside it"),
     "replaced by a new selector": (
         both(replace(INTERNALISED, swap=0.05)),
         "replaced",
-        "in the scorer",
+        "made in the planted scorer;",
     ),
     "gated deceptive": (system(GATED), "modelled deceptively", "beside the scorer, winner kept"),
     "additive deceptive": (

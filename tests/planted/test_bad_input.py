@@ -111,7 +111,7 @@ def test_a_malformed_scenario_is_refused_before_it_compiles(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, "fast"])
 def test_a_menu_whose_objective_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(PlantedError, match=r"'ferries': speed is .* for 'ferry-0-0'"):
+    with pytest.raises(PlantedError, match=r"'speed' of menu 'ferries' is .* for 'ferry-0-0'\."):
         menu(lambda word: value).scenario()
 
 

@@ -108,11 +108,15 @@ def test_a_function_is_found_by_its_address(module: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("their_plants:raises", "their_plants:raises raised KeyError: 'speed'"),
+        (
+            "their_plants:raises",
+            r"raises raised KeyError at their_plants.py:\d+: 'speed'",
+        ),
         ("their_plants:three", "must return a model .*, got int"),
         ("their_plants:MADE", "must return a model .*, got NoneType"),
         ("their_plants:nothing", "Importing 'their_plants:nothing' raised AttributeError"),
         ("no_such_module:f", "raised ModuleNotFoundError"),
+        ("their_plants.py:make_plant", r"Leave out \.py: their_plants:make_plant$"),
         (3, "A plant is a name as 'red-doors', 'module:function', .* got 3"),
         (None, "got None"),
         ("", "is empty"),
@@ -303,4 +307,4 @@ class TestShow:
     def test_a_mistake_is_said_without_a_traceback(self, module: Path) -> None:
         result = CliRunner().invoke(main, ["show", "their_plants:raises"])
         assert result.exit_code == 2
-        assert "their_plants:raises raised KeyError" in result.stderr
+        assert "their_plants:raises raised KeyError at their_plants.py:" in result.stderr
