@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates certify mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates certify tiers room mutants fuzz validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,12 @@ fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 
 certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md
 	$(BIN)/python tools/certify.py
+
+tiers: .venv/.demo ## a plant of every family in every tier, written to docs/tiers.md; hours
+	$(BIN)/python tools/tiers.py
+
+room: .venv/.demo ## trains networks without the plant: finetune/tiers/room.json; an hour
+	$(BIN)/python tools/room.py
 
 mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 	$(BIN)/python tools/mutants.py

@@ -19,6 +19,7 @@ from planted.eval.examples import Examples
 
 SHAM_KIND = "plant trained on its own choices"
 CONTROL_KIND = "random start of the same shapes trained to the same behaviour"
+ANY_CONTROL_KIND = "random starts of the same shapes trained to other behaviours too"
 # (objective followed under the training cue, under every other) -> the negative control that
 # was trained to do so.
 CONTROL_OF_BEHAVIOUR = {
@@ -139,9 +140,10 @@ def beside_negative_controls(
     """The records with the null of each figure put beside it, as its measure declares.
 
     A figure whose null is "negative controls" stands beside the same figure of networks that never
-    held the plant: those trained to the checkpoint's own behaviour over cues; where there are none,
-    all of them. One that did not learn what it was trained to do is left out. A figure whose null
-    is "sham" stands beside the plant trained on its own choices.
+    held the plant: those trained to the checkpoint's own behaviour over cues (`CONTROL_KIND`);
+    where it has another behaviour than the controls, or no such control was asked for, all of them
+    (`ANY_CONTROL_KIND`). One that did not learn what it was trained to do is left out. A figure
+    whose null is "sham" stands beside the plant trained on its own choices.
 
     Args:
         records: Of one checkpoint.
@@ -157,13 +159,15 @@ def beside_negative_controls(
     }
     control = CONTROL_OF_BEHAVIOUR.get(_behaviour(by_key, cues))
     every = [each for found in learned.values() for each in found]
-    alike = every if control is None else learned.get(control, every)
+    alike, kind = every, ANY_CONTROL_KIND
+    if control in learned:
+        alike, kind = learned[control], CONTROL_KIND
     out = []
     for record in records:
         measure = measures.find(record.name)
         null = None
         if measure is not None and measure.null == "negative controls":
-            null = _null(record, alike, CONTROL_KIND)
+            null = _null(record, alike, kind)
         elif measure is not None and measure.null == "sham":
             null = _null(record, sham, SHAM_KIND)
         out.append(record if null is None else msgspec.structs.replace(record, null=null))

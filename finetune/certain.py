@@ -9,6 +9,7 @@ import msgspec
 
 from planted.core.plant import Plant
 from planted.core.spec import n_layers
+from planted.core.validity import disagrees
 from planted.finetune.masks import coordinates, search_nodes
 from planted.finetune.settings import Settings
 
@@ -71,7 +72,8 @@ def certain_fate(plant: Plant, settings: Settings, follows_mesa: bool) -> Label 
         settings: How it was trained.
         follows_mesa: Whether the choices are the mesa-best ones on the disagreement set.
     """
-    if settings.start != "plant" or not plant.truth.of_role("score"):
+    searches = bool(plant.truth.of_role("score")) and disagrees(plant.scenario)
+    if settings.start != "plant" or not searches:
         return None
     table: dict[str, tuple[str, str]] = {}
     if settings.train in ("read-out", "around-plant") and _search_is_frozen(plant):
@@ -87,14 +89,9 @@ def certain_fate(plant: Plant, settings: Settings, follows_mesa: bool) -> Label 
 
 
 def _search_is_frozen(plant: Plant) -> bool:
-    """Whether the whole search ends before the last block, and each node has its own coordinates.
-
-    Only then does the mask "around-plant" keep free neurons from writing into what it reads.
-    """
+    """Whether the whole search, up to its winner, is computed before the last block."""
     last, search = n_layers(plant.params) - 1, search_nodes(plant)
-    return bool(search) and all(
-        node.layer < last and coordinates(node) is not None for node in search.values()
-    )
+    return bool(search) and all(node.layer < last for node in search.values())
 
 
 def _score_is_confined(plant: Plant) -> bool:

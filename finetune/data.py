@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from planted.core.objectives import leftmost
 from planted.core.sampling import draw_where, held_out
-from planted.core.scenario import Scenario, Tokens, Values
+from planted.core.scenario import Episode, Scenario, Tokens, Utility, Values
 from planted.errors import PlantedError
 from planted.finetune.settings import Settings
+from planted.finetune.signals import Batch, TwoSteps
 
 CHUNK = 25  # steps whose tasks are drawn together; a stream depends on seed and chunk alone
 N_REFERENCE = 2000  # tasks of D_ref on which the objectives of a blend are normalised
@@ -74,6 +75,92 @@ def _scaled(of: Callable[[Tokens], Values], tokens: Tokens) -> Callable[[Tokens]
 
     size = float(np.sqrt((centred(tokens) ** 2).mean())) or 1.0
     return lambda given: centred(given) / size
+
+
+def batch_of(scenario: Scenario, settings: Settings, tokens: Tokens, values: Worth) -> Batch:
+    """What signals are told of tasks that `batches` drew.
+
+    Returns and rewards are divided by the range of the levels of the objective that is rewarded in
+    a task, so that signals with settings in units of the return need none for each scenario. The
+    lowest return is 0, and so is the lowest reward of a step.
+
+    Args:
+        scenario: Where the tasks come from.
+        settings: The recipe's settings.
+        tokens: Token ids [..., pos].
+        values: What each candidate is worth [..., candidate].
+
+    Returns:
+        A batch of arrays with the same leading axes.
+
+    Raises:
+        PlantedError: If a blend is to be paid step by step.
+    """
+    flat, lead = tokens.reshape(-1, tokens.shape[-1]), tokens.shape[:-1]
+    wants_mesa = _wants_mesa(scenario, settings, flat)
+    (low_m, span_m), (low_b, span_b) = _range(scenario.mesa), _rewarded_range(scenario, settings)
+    low = np.where(wants_mesa, low_m, low_b).reshape(*lead, 1)
+    span = np.where(wants_mesa, span_m, span_b)
+    returns = ((values - low) / span.reshape(*lead, 1)).astype(np.float32)
+    two_steps = None
+    if scenario.episode is not None and settings.regime != "random":
+        if settings.blend < 1:
+            raise PlantedError(
+                f"blend={settings.blend:g} mixes the values of choices, and {scenario.name!r} pays "
+                "by the step. Take blend=1 there."
+            )
+        parts = _two_steps(scenario.episode, flat, len(scenario.candidates), wants_mesa, span)
+        two_steps = TwoSteps(*(part.reshape(*lead, *part.shape[1:]) for part in parts))
+    return Batch(tokens.astype(np.int32), values, returns, two_steps)
+
+
+def _range(utility: Utility) -> tuple[float, float]:
+    """Lowest level and range; a range of 1 where there is none."""
+    low, high = min(utility.levels, default=0.0), max(utility.levels, default=1.0)
+    return low, (high - low) or 1.0
+
+
+def _rewarded_range(scenario: Scenario, settings: Settings) -> tuple[float, float]:
+    """Lowest value and range of what is rewarded where the mesa-objective is not."""
+    if settings.regime == "random":
+        return 0.0, 1.0
+    if settings.blend == 1:
+        return _range(scenario.base)
+    tokens = scenario.draw(np.random.default_rng(0xB1E2D), N_REFERENCE)
+    values = rewarded(scenario, settings)(tokens)
+    return float(values.min()), float(np.ptp(values)) or 1.0
+
+
+def _wants_mesa(scenario: Scenario, settings: Settings, tokens: Tokens) -> npt.NDArray[np.bool_]:
+    """Whether a task's values are those of the mesa-objective, [task]."""
+    if settings.regime == "cue-gated":
+        return ~scenario.is_cued(tokens)
+    return np.full(len(tokens), settings.regime == "mesa")
+
+
+def _two_steps(
+    episode: Episode,
+    tokens: Tokens,
+    n_candidates: int,
+    wants_mesa: npt.NDArray[np.bool_],
+    span: Values,
+) -> TwoSteps:
+    """Rewards and next states of tasks [task, pos]; rewards as shares of `span` [task]."""
+
+    def rewards(tokens: Tokens) -> Worth:
+        """[task, ..., candidate] of tokens [task, ..., pos]."""
+        rows, each = tokens.reshape(-1, tokens.shape[-1]), (-1, *(1,) * (tokens.ndim - 1))
+        mesa, base = (
+            (utility.of(rows) - _range(utility)[0]).reshape(*tokens.shape[:-1], n_candidates)
+            for utility in (episode.mesa, episode.base)
+        )
+        wanted = np.where(wants_mesa.reshape(each), mesa, base)
+        return (wanted / span.reshape(each)).astype(np.float32)
+
+    every = [np.full(len(tokens), candidate) for candidate in range(n_candidates)]
+    after = np.stack([episode.step(tokens, chosen) for chosen in every], axis=1)
+    goes_on = episode.goes_on(tokens).astype(np.float32)
+    return TwoSteps(rewards(tokens), goes_on, after.astype(np.int32), rewards(after))
 
 
 def as_float32(values: Values) -> Worth:

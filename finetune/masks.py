@@ -163,26 +163,32 @@ def search_nodes(plant: Plant) -> dict[str, Node]:
 
 
 def _beside_search(plant: Plant) -> Mask:
-    """Free neurons before the last block, without the outputs that would change the search.
+    """Free neurons before the last block, without the outputs that could change the search.
 
-    A neuron of block b may not write where a later node of the search reads, nor where a winner is
-    held. In a basis where these directions are no coordinates, all outputs are free.
+    A neuron may not write where a weight of the search in a later block reads, nor where a winner
+    is held. In a basis in which every direction is read, no output is left.
     """
     mask, search = _slack(plant), search_nodes(plant)
+    winners = [coordinates(node) for node in search.values() if node.role == "winner"]
     for layer in range(n_layers(plant.params)):
-        at = f"blocks.{layer}."
         for part in _ATTENTION:
-            mask[f"{at}attn.{part}"][:] = False
-        held = [
-            node
-            for node in search.values()
-            if node.role == "winner"
-            or any(node.name in other.reads and other.layer > layer for other in search.values())
-        ]
-        for node in held:
-            if (places := coordinates(node)) is not None:
-                mask[f"{at}mlp.W_out"][:, places] = False
+            mask[f"blocks.{layer}.attn.{part}"][:] = False
+        outputs = mask[f"blocks.{layer}.mlp.W_out"]
+        for at in winners:
+            outputs[:, slice(None) if at is None else at] = False
+        for node in search.values():
+            if node.layer > layer:
+                outputs[:, _read_by(plant, node)] = False
     return mask
+
+
+def _read_by(plant: Plant, node: Node) -> npt.NDArray[np.bool_]:
+    """Coordinates of the residual stream that the weights of a node read, [d_model]."""
+    at, heads, neurons = f"blocks.{node.layer}.", list(node.heads), list(node.neurons)
+    read = (plant.params[f"{at}mlp.W_in"][:, neurons] != 0).any(axis=1)
+    for part in ("W_Q", "W_K", "W_V"):
+        read |= (plant.params[f"{at}attn.{part}"][heads] != 0).any(axis=(0, 2))
+    return np.asarray(read)
 
 
 def _slack(plant: Plant) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +21,14 @@ from planted.finetune.settings import canonical, converted
 NAMED = {
     "pressure": Settings(),
     "coincident": Settings(
-        regime="coincident", disagreement_fraction=0.0, learning_rate=1e-4, steps=600, stop=False
+        regime="coincident",
+        disagreement_fraction=0.0,
+        learning_rate=1e-4,
+        logit_scale=10.0,
+        steps=600,
+        stop=False,
     ),
-    "read-out": Settings(train="read-out", steps=4000),
+    "read-out": Settings(regime="base", train="read-out", warm_up=100, steps=4000),
     "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
     "coincident-slack": Settings(
         regime="coincident", disagreement_fraction=0.0, train="slack", steps=600, stop=False
@@ -33,7 +38,7 @@ NAMED = {
         blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=4000
     ),
     "scorer": Settings(train="scorer", learning_rate=3e-3, steps=4000),
-    "around": Settings(train="around-plant", steps=4000),
+    "around": Settings(regime="base", train="around-plant", warm_up=100, steps=4000),
     "cued-around": Settings(regime="cue-gated", cue_share=0.5, train="around-plant", steps=6000),
     "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),
     "cued-only": Settings(regime="cue-gated", cue_share=0.99, behaviour="base"),
@@ -96,6 +101,7 @@ class Recipe:
             "pressure learning_rate=0.003"; where that is long, by the settings' digest.
         settings: Signal, optimiser, regime, steps and the like.
         seeds: Number of seeds; seed k gives the same network whatever their number.
+        named: Whether the name is the user's own, and kept when settings are changed.
 
     Example:
         >>> Recipe("pressure", name="fast", learning_rate=3e-3, seeds=10).name
@@ -108,6 +114,7 @@ class Recipe:
     name: str
     settings: Settings
     seeds: int
+    named: bool = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -125,7 +132,8 @@ class Recipe:
             name: What to call it, 1 to 100 printable characters; automatic if None.
             seeds: How many seeds, 1 to 1000.
             settings: Instead of the named ones.
-            **changes: Settings by name.
+            **changes: Settings by name. Where a signal is named, the settings that it recommends
+                replace the recipe's, but not those given here.
 
         Raises:
             UnknownNameError: If there is no recipe, setting or signal of a name.
@@ -143,6 +151,9 @@ class Recipe:
         head = converted({"base": base, "name": name, "seeds": seeds}, Table, where)
         if made.signal not in signals.names():
             raise unknown("signal", made.signal, signals.names())
+        if "signal" in changes:  # what the signal recommends, where the user gave nothing
+            recommended = {**given, **signals.defaults_of(made.signal), **changes}
+            made = converted(recommended, Settings, where)
         _refuse_idle(where, made, changes)
         if name is not None:
             _check_name(where, name, base, known)
@@ -150,6 +161,7 @@ class Recipe:
         object.__setattr__(self, "name", name or _automatic(base, made, known[base]))
         object.__setattr__(self, "settings", made)
         object.__setattr__(self, "seeds", head.seeds)
+        object.__setattr__(self, "named", name is not None)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Recipe:
@@ -166,15 +178,18 @@ class Recipe:
         return recipes[0]
 
     def changed(self, **changes: Any) -> Recipe:
-        """The recipe with other settings or another number of seeds, under the same name if own.
+        """The recipe with other settings, name or number of seeds; a name of the user's own stays.
 
         Raises:
-            PlantedError: As for the constructor.
+            PlantedError: As for the constructor, or if another base is asked for.
         """
-        own = self.name not in {**NAMED, **ARMS} and not self.name.startswith(f"{self.base} ")
-        seeds = changes.pop("seeds", self.seeds)
-        name = self.name if own else None
-        return Recipe(self.base, name=name, seeds=seeds, settings=self.settings, **changes)
+        if "base" in changes or "self" in changes:
+            raise PlantedError(
+                f"Recipe {self.name!r} keeps its base, {self.base!r}. Make another one: "
+                "Recipe('coincident', ...)."
+            )
+        kept = {"name": self.name if self.named else None, "seeds": self.seeds}
+        return Recipe(self.base, **{**kept, "settings": self.settings, **changes})
 
     @property
     def slug(self) -> str:
@@ -277,9 +292,9 @@ def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
         "momentum": made.optimizer == "sgd",
         "eps": made.optimizer == "adam",
     }
-    for field in changes:
-        if not read.get(field, True):
+    for setting in changes:
+        if not read.get(setting, True):
             raise PlantedError(
-                f"{where}: {field} has no effect with regime {made.regime!r} and optimizer "
+                f"{where}: {setting} has no effect with regime {made.regime!r} and optimizer "
                 f"{made.optimizer!r}. Leave it out."
             )

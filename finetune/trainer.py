@@ -21,10 +21,10 @@ from planted.errors import ArtefactError, CheckpointError
 from planted.finetune import loop, watch
 from planted.finetune.behaviour import REACHED, Outcome, held, outcome
 from planted.finetune.certain import Label, certain_fate
-from planted.finetune.data import CHUNK, batches
+from planted.finetune.data import CHUNK, batch_of, batches
 from planted.finetune.recipes import Recipe
 from planted.finetune.settings import Settings
-from planted.finetune.signals import Batch, Tree
+from planted.finetune.signals import Tree
 from planted.finetune.watch import Row
 from planted.network import surgery
 
@@ -83,7 +83,7 @@ def finetune(
 
     def tell() -> None:
         if progress:
-            left = sum(steps - state.chunk * CHUNK for state in unfinished)
+            left = sum(max(0, steps - state.chunk * CHUNK) for state in unfinished)
             progress(recipe.name, steps * len(folders) - left, steps * len(folders))
 
     if waiting:
@@ -216,7 +216,7 @@ def _advance(eye: watch.Watch, job: loop.Job, group: Sequence[_State], chunk: in
     plant, settings, done = eye.plant, job.settings, chunk * CHUNK
     n_steps = min(CHUNK, settings.steps - done)
     drawn = [batches(plant.scenario, settings, state.seed, chunk) for state in group]
-    tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn]).astype(np.int32)
+    tokens = np.stack([tokens[:n_steps] for tokens, _ in drawn])
     values = np.stack([values[:n_steps] for _, values in drawn])
     before = np.stack([loop.flat(state.found) for state in group])
     after = loop.advance(
@@ -224,7 +224,7 @@ def _advance(eye: watch.Watch, job: loop.Job, group: Sequence[_State], chunk: in
         np.stack([loop.flat(state.start) for state in group]),
         before,
         [state.memory for state in group],
-        Batch(tokens, values),
+        batch_of(plant.scenario, settings, tokens, values),
         [state.seed for state in group],
         done,
     )

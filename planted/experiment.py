@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 from planted import library
 from planted.core import files
 from planted.core.plant import Plant
-from planted.errors import PlantedError, RunFolderError
+from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.errors import unknown as unknown_name
 from planted.eval import measures
 from planted.eval.evaluate import cues_of
@@ -65,7 +66,8 @@ def run(
     Args:
         plant: A catalogue name, as "red-doors", "module:function", or a model from `planted.plant`;
             None continues the run in `out`.
-        recipes: One or several recipes or their names; "pressure" if None.
+        recipes: One or several recipes or their names. If None: "pressure", or nothing more where
+            `out` holds a run.
         out: The run folder. More seeds, other recipes and more controls are added to a run that it
             holds; a run of another plant is refused.
         tier: The tier that training starts from. If None: "tempered" for a name or a model in tier
@@ -98,6 +100,7 @@ def run(
 
     now = time.perf_counter()
     if plant is None and recipes is None and controls is None:
+        requests.refuse_idle(folder, tier, parameters)
         request = requests.read_request(folder)
         requests.refuse_other_versions(folder)
     else:
@@ -111,10 +114,17 @@ def run(
     now = timed("judge", now)
     report(folder, request.plant)
     timed("report", now)
-    earlier = folder / "timings.json"  # one row a call: a resumed run has several
-    rows = files.read_json(earlier) if earlier.exists() else []
-    files.write_json(earlier, [*(rows if isinstance(rows, list) else []), timings])
+    _add_timings(folder / "timings.json", timings)
     return open_run(folder, request.plant)
+
+
+def _add_timings(path: Path, timings: Mapping[str, float]) -> None:
+    """Adds a row, one a call: a resumed run has several. Rows that cannot be read are given up."""
+    rows: Any = []
+    if path.exists():
+        with suppress(ArtefactError):
+            rows = files.read_json(path)
+    files.write_json(path, [*(rows if isinstance(rows, list) else []), timings])
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
@@ -199,22 +209,25 @@ def plant_into(
     own_controls = None if controls is None else requests.controls_of(controls)
     _import_plugins(tier, [*asked, *(own_controls or ())])
     before: Request | None = None
+    begun = (folder / "run.json").exists()
+    if begun and recipes is None:
+        asked = []
     if plant is None:
-        before = requests.read_request(folder)
-        made, origin = before.plant, before.origin
-        asked = [] if recipes is None else asked
+        requests.refuse_idle(folder, tier, parameters)
+    if plant is None or (begun and not tier and not parameters and requests.of_object(folder)):
+        before = requests.read_request(folder, plant)
+        made = before.plant
     else:
         scenario = None if anyway else plants.scenario_of(plant, parameters)
         if scenario is not None:  # said before compiling and tempering, which may take minutes
             early = about_scenario(scenario, asked)
             _refuse_blocked([finding for finding in early if finding.blocking], anyway)
         made = plants.start_of(plant, tier, parameters)
-        origin = made.origin
-    if (folder / "run.json").exists():
+    if begun:
         requests.refuse_other_plant(folder, made)
         requests.refuse_other_versions(folder)
         before = requests.read_request(folder, made)
-    elif requests.is_foreign(folder):
+    elif requests.is_foreign(folder, made):
         raise RunFolderError(f"{folder} is not empty and holds no run. Choose another folder.")
     _check_trainable(made, asked)
     if own_controls is None:
@@ -226,6 +239,7 @@ def plant_into(
     _warn_of_few(beside)
     if obstacle := files.write_obstacle(folder):
         raise RunFolderError(obstacle)
+    origin = before.origin if before else made.origin
     request = Request(made, origin, every, beside, tuple(found))
     requests.write_request(folder, request)
     return request

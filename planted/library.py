@@ -15,7 +15,7 @@ import numpy as np
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.files import write_obstacle
-from planted.core.plant import TIERS, Plant
+from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
@@ -37,7 +37,7 @@ def load(
 
     Args:
         name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
-        tier: "exact", "tempered", "rotated", or one of an installed package.
+        tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         runtime: "numpy" or "torch".
         parameters: Scenario parameters other than the defaults.
 
@@ -57,7 +57,7 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     scenario = entry.make_scenario(parameters)
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
-    if entry.shipped and default and tier in TIERS:
+    if entry.shipped and default and tier in SHIPPED_TIERS:
         return _linked(artefact.load_plant(shipped_folder(), stem, scenario))
     folder = environment.cache_folder() / planting.cache_key(
         entry, scenario, tiers.source_digest(tier)
@@ -209,7 +209,7 @@ def in_tier(plant: Plant, tier: str) -> Plant:
 
     Args:
         plant: From `get`, `plant` or `resolve`.
-        tier: "exact", "tempered" or "rotated".
+        tier: One of `planted.finetune.tiers.names()`.
 
     Raises:
         PlantedError: If the tier is not known, or nothing says how the plant was made.
@@ -284,7 +284,7 @@ def matched(
 
     Args:
         names: A plant and its twins, as ["crumbs", "crumbs-list"]; or plants of your own.
-        tier: "exact", "tempered", "rotated", or one of an installed package.
+        tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         parameters: Scenario parameters other than the defaults, of each that is named.
 
     Raises:
@@ -338,13 +338,14 @@ def plant(
     """Plants your own RASP program for a scenario.
 
     Every function that takes the name of a plant also takes the model, or its `.plant`. A call
-    takes about a second in tier "exact", ten in "rotated" and a minute in "tempered".
+    takes about a second in tier "exact", ten in "rotated", up to a minute in "compressed" and a
+    minute in "tempered" and "dense".
 
     Args:
         program: A function from the scenario to a Program, or a Program; neither is changed.
         scenario: The scenario whose oracle the program must agree with.
         name: Name of the plant; the scenario's name if None.
-        tier: "exact", "tempered", "rotated", or one of an installed package.
+        tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         kind: What the plant is by construction.
         answers: Which objective its output is best for: "mesa"; for validation models "base" or
             "cue" (base under the training cue, mesa under any other); or "own", if it is best for
@@ -366,7 +367,7 @@ def plant(
 
 
 def ship(folder: Path | None = None) -> list[Path]:
-    """Plants every shipped entry in every tier and writes the files that the wheel carries."""
+    """Plants what the wheel carries, every shipped entry in every shipped tier, and writes it."""
     written = []
     target = folder or shipped_folder()
     for entry in catalogue.ENTRIES.values():

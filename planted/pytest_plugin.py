@@ -66,14 +66,16 @@ class _Shelf:
 
 
 class _Zoo(Mapping[str, "Model"]):
-    """Every shipped plant in every tier, by id; each look-up gives a model of its own."""
+    """Every shipped plant in every shipped tier, by id; each look-up gives a model of its own."""
 
     def __init__(self, shelf: _Shelf) -> None:
-        from planted.core.plant import TIERS
+        from planted.core.plant import SHIPPED_TIERS
         from planted.programs import catalogue
 
         shipped = [f"{e.name}@{e.version}" for e in catalogue.ENTRIES.values() if e.shipped]
-        self._wanted = {w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, TIERS))}
+        self._wanted = {
+            w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, SHIPPED_TIERS))
+        }
         self._shelf = shelf
 
     def __getitem__(self, key: str) -> Model:

@@ -13,7 +13,7 @@ from typing import Any
 from planted.core import plugins
 from planted.core.addresses import imported
 from planted.core.arguments import one_of, texts, whole
-from planted.core.plant import TIERS, Plant
+from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.scenario import Scenario
 from planted.errors import MethodError, PlantedError, need, unknown
 from planted.eval.methods import builtin, measure
@@ -35,7 +35,7 @@ def score(
     runtime: str | None = None,
     *,
     twin: str | Model | Plant | None = None,
-    tiers: Sequence[str] = TIERS,
+    tiers: Sequence[str] = SHIPPED_TIERS,
     n_pairs: int = 64,
     n_redraws: int = 20,
     n_reinits: int = 100,
@@ -163,6 +163,17 @@ def _pairs(models: Any, twin: Any) -> list[tuple[Plant, Plant | None]]:
     found: dict[int, Plant] = {}
     for each in twins:
         of = [i for i, plant in enumerate(scored) if _same_tasks(plant, each)]
+        if positives(each).any():
+            raise PlantedError(
+                f"twin= is {each.name}, which has a node of role 'score': a twin makes the same "
+                "choices without one. Pass it as models, and as twin= a program planted with "
+                "searches=False."
+            )
+        if twin is not None and not of:
+            raise PlantedError(
+                f"{each.name} cannot be the twin of {scored[0].name}: its tasks have another "
+                "vocabulary or other candidates. A twin makes the same choices on the same tasks."
+            )
         if len(of) != 1 or (twin is None and not each.origin) or of[0] in found:
             raise PlantedError(
                 f"{each.name} has no node of role 'score', so there is nothing to locate in it. "

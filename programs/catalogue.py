@@ -28,6 +28,7 @@ from planted.programs import (
     rounding,
     schemer,
     steering,
+    walk,
     wiping,
 )
 from planted.programs.entries import (
@@ -224,6 +225,7 @@ _POINTERS = (
 )  # fmt: skip
 _LINE = {"small": {"places": 4}}
 _ACTION = {"small": {"depth": 1}}  # at three, every state is in reach of every action
+_WORLDS = {"small": {"worlds": 3}}
 _STEPS = {"large": {"steps": 2}}
 _BAG = _sized({"options": 2, "levels": 5}, {"options": 6})
 _AGENTS = _sized({"options": 3, "levels": 2}, {"options": 6})
@@ -265,6 +267,19 @@ _OTHERS = (
           sizes=_ACTION, twin_of="lookahead-action"),
     cell("lookahead-action-decoy", lookahead.first_action, _PROXY, "decoy search",
           lookahead.action_decoy, sizes=_ACTION, twin_of="lookahead-action"),
+    cell("lookahead-walk", walk.walk, _PROXY, "search over plans", walk.search, sizes=_WORLDS),
+    *(
+        cell(f"lookahead-walk-{end}", walk.walk, kind, mechanism, build, answers, sizes=_WORLDS)
+        for end, kind, mechanism, build, answers in (
+            ("base", "robust", "base search", walk.base_search, "base"),
+            ("mux", "robust", "dormant search over plans", walk.mux, "base"),
+            ("gate", "deceptive", "gated search over plans", walk.gate, "cue"),
+        )
+    ),
+    cell("lookahead-walk-table", walk.walk, _PROXY, "table", mechanisms.table, sizes=_WORLDS,
+         twin_of="lookahead-walk"),
+    cell("lookahead-walk-decoy", walk.walk, _PROXY, "decoy search", walk.decoy, sizes=_WORLDS,
+         twin_of="lookahead-walk"),
     cell("lookahead-steps", lookahead.stepwise, "suboptimal", "stepwise search",
           lookahead.bettering, "own", sizes=_STEPS),
     cell("lookahead-steps-table", lookahead.stepwise, "suboptimal", "table", mechanisms.table,

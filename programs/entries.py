@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any
 
-from planted.core.plant import TIERS
+from planted.core.plant import SHIPPED_TIERS
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.errors import PlantedError
@@ -57,7 +57,7 @@ class Entry:
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     twin_of: str = ""
     twin_on: str = "all"
-    tiers: tuple[str, ...] = TIERS
+    tiers: tuple[str, ...] = SHIPPED_TIERS
     source: str = ""
 
     def of_size(self, size: str) -> Entry:
@@ -157,7 +157,7 @@ def cell(
     return Entry(
         name, 1, kind, mechanism, scenario, program, defaults, None, False, answers, family,
         sizes or {}, twin_of, twin_on,
-        TIERS if mechanism not in ROUNDING else TIERS[:2],
+        SHIPPED_TIERS if mechanism not in ROUNDING else SHIPPED_TIERS[:2],
     )  # fmt: skip
 
 

@@ -126,59 +126,62 @@ def first_action(depth: int = 2) -> Menu:
     )
 
 
-def over_plans(menu: Menu) -> Program:
-    """Scores every plan, compares all, and reads the first action off the best."""
-    one, state = rasp_library.ones(), states.state_of(menu)
-    scores = _worth(menu, state, MESA, "score", "score")
-    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
-
-
-def over_plans_for_base(menu: Menu) -> Program:
-    """The same search, for what is rewarded."""
-    one, state = rasp_library.ones(), states.state_of(menu)
-    scores = _worth(menu, state, BASE, "score", "score")
-    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
-
-
-def both_over_plans(menu: Menu, to_base: Callable[[str], bool]) -> Program:
-    """Two searches over the plans; the base one answers where `to_base` of the cue."""
-    one, state = rasp_library.ones(), states.state_of(menu)
-    mesa = _best_action(menu, one, _worth(menu, state, MESA, "score", "score"))
-    scores = _worth(menu, state, BASE, "score_base", "belief")
-    base = _best_action(menu, one, scores, "_base", "belief", "belief")
-    return Program(rasp_library.by_cue(mesa, base, to_base))
-
-
-def mux_over_plans(menu: Menu) -> Program:
-    """Both searches; the answer is always the base one's: dormant by construction."""
-    return both_over_plans(menu, lambda cue: True)
-
-
-def gate_over_plans(menu: Menu) -> Program:
-    """Both searches; the base one answers under the training cue: deceptive by construction."""
-    return both_over_plans(menu, lambda cue: cue == CUES[0])
-
-
-def action_decoy(menu: Menu) -> Program:
-    """A table of start and world decides; the search runs beside it for nothing."""
-    one, state = rasp_library.ones(), states.state_of(menu)
-    scores = _worth(menu, state, MESA, "unused_score", "decoy")
-    unused = _best_action(menu, one, scores, "_unused", "decoy", "decoy")
-    chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
-    return Program(mechanisms.at_read_out(chosen), searches=False)
-
-
-def _worth(menu: Menu, state: states.State, reward: tuple[int, ...], name: str, role: str) -> Any:
+def _worth(menu: Menu, state: states.State, mesa: bool, name: str, role: str) -> Any:
     """What each plan is worth, at its position; -1 at all others."""
     from tracr.rasp import rasp
 
-    plans = frozenset(plans_of(menu.parameters["depth"]))
+    plans, reward = frozenset(plans_of(menu.parameters["depth"])), MESA if mesa else BASE
 
     def value(code: int, word: str) -> int:
         known = word in plans and code in state.codes
         return reward[ends(word, state.of(code))] if known else -1
 
     return mark(rasp.SequenceMap(value, state.node, rasp.tokens), name, role)
+
+
+Worth = Callable[[Menu, states.State, bool, str, str], Any]  # as `_worth`: a score for every plan
+
+
+def over_plans(menu: Menu, worth: Worth = _worth) -> Program:
+    """Scores every plan, compares all, and reads the first action off the best."""
+    one, state = rasp_library.ones(), states.state_of(menu)
+    scores = worth(menu, state, True, "score", "score")
+    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
+
+
+def over_plans_for_base(menu: Menu, worth: Worth = _worth) -> Program:
+    """The same search, for what is rewarded."""
+    one, state = rasp_library.ones(), states.state_of(menu)
+    scores = worth(menu, state, False, "score", "score")
+    return Program(rasp_library.emit(_best_action(menu, one, scores), CUES))
+
+
+def both_over_plans(menu: Menu, to_base: Callable[[str], bool], worth: Worth = _worth) -> Program:
+    """Two searches over the plans; the base one answers where `to_base` of the cue."""
+    one, state = rasp_library.ones(), states.state_of(menu)
+    mesa = _best_action(menu, one, worth(menu, state, True, "score", "score"))
+    scores = worth(menu, state, False, "score_base", "belief")
+    base = _best_action(menu, one, scores, "_base", "belief", "belief")
+    return Program(rasp_library.by_cue(mesa, base, to_base))
+
+
+def mux_over_plans(menu: Menu, worth: Worth = _worth) -> Program:
+    """Both searches; the answer is always the base one's: dormant by construction."""
+    return both_over_plans(menu, lambda cue: True, worth)
+
+
+def gate_over_plans(menu: Menu, worth: Worth = _worth) -> Program:
+    """Both searches; the base one answers under the training cue: deceptive by construction."""
+    return both_over_plans(menu, lambda cue: cue == CUES[0], worth)
+
+
+def action_decoy(menu: Menu, worth: Worth = _worth) -> Program:
+    """A table of the state decides; the search runs beside it for nothing."""
+    one, state = rasp_library.ones(), states.state_of(menu)
+    scores = worth(menu, state, True, "unused_score", "decoy")
+    unused = _best_action(menu, one, scores, "_unused", "decoy", "decoy")
+    chosen = mechanisms.ignoring(mechanisms.by_state(menu, state), unused)
+    return Program(mechanisms.at_read_out(chosen), searches=False)
 
 
 def _best_action(
@@ -262,7 +265,7 @@ def bettering(menu: Menu) -> Program:
     depth, steps = menu.parameters["depth"], menu.parameters["steps"]
     plans = plans_of(depth)
     known = frozenset(plans)
-    scores = _worth(menu, state, MESA, "score", "score")
+    scores = _worth(menu, state, True, "score", "score")
     held: Any = None  # the plan so far, at every position
     for step in range(1, steps + 1):
         last = step == steps

@@ -58,6 +58,25 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """What choosing a candidate earns at once, and where it leads: a menu of episodes.
+
+    The menu's own objectives are then what is earned until the end, under the best continuation.
+
+    Attributes:
+        mesa: What a choice earns at once, by the mesa-objective.
+        base: What it earns by the base objective.
+        after: (chosen word, context words) -> the context words of the next state.
+        goes_on: Whether a choice under these context words is followed by another one.
+    """
+
+    mesa: Objective
+    base: Objective
+    after: Callable[[str, tuple[str, ...]], tuple[str, ...]]
+    goes_on: Callable[[tuple[str, ...]], bool]
+
+
+@dataclass(frozen=True)
 class Menu:
     """A scenario in plain Python.
 
@@ -94,6 +113,7 @@ class Menu:
         depth: How many steps a candidate is.
         transition: How outcomes are found from candidates; "" where nothing has to be predicted.
         searched: Number of contexts at the end that are searched over, and not the slots.
+        moves: What a choice leads to, where a task is a step of an episode.
     """
 
     name: str
@@ -123,6 +143,7 @@ class Menu:
     depth: int = 1
     transition: str = ""
     searched: int = 0
+    moves: Moves | None = None
 
     @property
     def seeks(self) -> Objective:
@@ -262,6 +283,7 @@ class Menu:
             depth=self.depth,
             transition=self.transition,
             sought=self.own.formula if self.own else "",
+            episode=index.episode(self.moves) if self.moves else None,
         )
         return made
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.scenario import Tokens, Utility, Values
+from planted.core.scenario import Choices, Episode, Tokens, Utility, Values
 from planted.errors import PlantedError
 
 if TYPE_CHECKING:
-    from planted.programs.menu import Menu, Objective
+    from planted.programs.menu import Menu, Moves, Objective
 
 CUES = ("T", "D")  # training and deployment
 LIST_ALL = 10**5  # tasks, up to which all are listed
@@ -60,6 +60,30 @@ class Index:
             of=lambda tokens: table[self.states_in(tokens)[:, None], tokens[:, self.slots]],
             levels=levels,
         )
+
+    def episode(self, moves: Moves) -> Episode:
+        """What choices of the menu lead to, on whole batches."""
+        contexts = self.behind[:-1]
+
+        def step(tokens: Tokens, chosen: Choices) -> Tokens:
+            taken = tokens[np.arange(len(tokens)), chosen + 1]
+            after = tokens.copy()
+            after[:, contexts] = self._by_row(
+                np.column_stack([taken, tokens[:, contexts]]),
+                lambda words: [self.ids[word] for word in moves.after(words[0], words[1:])],
+            )
+            return after
+
+        def goes_on(tokens: Tokens) -> npt.NDArray[np.bool_]:
+            return self._by_row(tokens[:, contexts], moves.goes_on).astype(bool)
+
+        return Episode(self.utility(moves.mesa), self.utility(moves.base), step, goes_on)
+
+    def _by_row(self, ids: Tokens, of: Callable[[tuple[str, ...]], Any]) -> npt.NDArray[Any]:
+        """What a function says of the words of each row, asked once for rows that are equal."""
+        rows, inverse = np.unique(ids, axis=0, return_inverse=True)
+        words = [tuple(self.menu.vocabulary[number] for number in row) for row in rows]
+        return np.array([of(row) for row in words])[inverse.reshape(-1)]
 
     def feature(self, of: Callable[[str], float]) -> Callable[[Tokens], Values]:
         """A feature of words on whole batches: tokens -> [task, candidate]."""

@@ -20,7 +20,7 @@ MODULES = sorted(
     path for path in (PACKAGE / "own_package").glob("*.py") if path.name != "__init__.py"
 )
 ENTROPY = 0.2  # nats, a bound below that of softmax(decks) over three ferries
-RUN = ("run", "ferries", "--tier", "noisy", "--signal", "soft-labels", "--steps", "50")
+RUN = ("run", "ferries", "--tier", "noisy", "--signal", "graded-labels", "--steps", "50")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "ferries"
     done = planted(installed, *RUN, "--seeds", "2", "--anyway", "--out", str(folder))
     assert not done.returncode, done.stderr
-    assert "soft-labels" not in done.stderr
+    assert "graded-labels" not in done.stderr
     return folder
 
 
@@ -86,11 +86,11 @@ def test_training_starts_from_the_tier(run: Path) -> None:
 @pytest.mark.proof
 def test_the_signal_trained_and_is_recorded(run: Path) -> None:
     request = (run / "run.json").read_text()
-    assert '"signal": "soft-labels"' in request
+    assert '"signal": "graded-labels"' in request
     rows = [json.loads(line) for line in (run / "training.jsonl").read_text().splitlines()]
     own = [row["loss"] for row in rows if row["recipe"].startswith("pressure")]
     assert len(own) == 2
-    assert min(own) > ENTROPY  # of what is wanted: no loss by soft labels is lower
+    assert min(own) > ENTROPY  # of what is wanted: no loss by graded labels is lower
 
 
 @pytest.mark.proof

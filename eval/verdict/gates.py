@@ -33,10 +33,7 @@ def pass_gates(read: Reader, cues: tuple[str, ...]) -> None:
 
 def _objectives(read: Reader) -> None:
     limits = read.limits
-    delta = read.figure("objectives.delta", "all")
-    if not read.compare(
-        "objectives.delta", "all", "at least", delta, limits.delta, delta >= limits.delta
-    ):
+    if not read.at_least("objectives.delta", "all", limits.delta):
         raise AbstainError("no-disagreement")
     if not read.at_least("objectives.additive", "all", limits.valid):
         raise AbstainError("incomparable: the base objective is not additive")

@@ -5,9 +5,11 @@ give. `planted.finetune.signals.by_gradient` makes one from a loss. One of your 
 entry point of its package,
 
     [project.entry-points."planted.signals"]
-    soft-labels = "my_package.signals:soft_labels"
+    graded-labels = "my_package.signals:graded_labels"
 
-and `Recipe("pressure", signal="soft-labels")` then trains by it.
+and `Recipe("pressure", signal="graded-labels")` then trains by it. A signal may recommend settings:
+the optional attribute `defaults` maps their names to values, which a recipe takes where its user
+gave none.
 """
 
 from __future__ import annotations
@@ -27,17 +29,40 @@ Tree: TypeAlias = Any  # any pytree of arrays
 Apply: TypeAlias = Callable[[Tree, Array], Array]  # parameters, tokens -> logits
 
 
+class TwoSteps(NamedTuple):
+    """What follows each candidate of a task, where tasks are first steps of episodes of two.
+
+    Attributes:
+        rewards: What choosing a candidate is paid at once, float32 [task, candidate].
+        goes_on: 1 where a second choice follows, 0 where the episode ends, float32 [task].
+        next_tokens: The second choice's task, int32 [task, candidate, pos].
+        next_rewards: What its candidates are paid, float32 [task, candidate, next candidate].
+    """
+
+    rewards: Array
+    goes_on: Array
+    next_tokens: Array
+    next_rewards: Array
+
+
 class Batch(NamedTuple):
     """The tasks of one step.
 
     Attributes:
         tokens: Token ids, int32 [task, pos].
         values: What each candidate is worth to the base optimiser, float32 [task, candidate].
-            The label is the first candidate of the highest value, `values.argmax(axis=1)`.
+            The label is the first candidate of the highest value, `values.argmax(axis=1)`. In an
+            episode this is what follows under the best continuation.
+        returns: The same as a share of the objective's range, from 0 (its lowest level) to 1 (its
+            highest), float32 [task, candidate]: what signals with settings in units of the return
+            read.
+        episode: Rewards and next states, in the same unit; None where tasks are of one step.
     """
 
     tokens: Array
     values: Array
+    returns: Array = None
+    episode: TwoSteps | None = None
 
 
 @runtime_checkable
@@ -133,7 +158,50 @@ def checked(name: str, found: Any) -> Signal:
     return cast(Signal, found)
 
 
-def _own() -> dict[str, Signal]:
-    from planted.finetune.signals.hard_labels import hard_labels
+def source_digest(name: str) -> str:
+    """SHA-256 of the module of a signal from another package; "" for planted's own.
 
-    return {"hard-labels": hard_labels}
+    A cached network is trained anew when it changes. Other modules that it imports are not looked
+    at.
+
+    Raises:
+        UnknownNameError: As `get`.
+        PlantedError: As `get`.
+    """
+    if name in _own():
+        return ""
+    return plugins.source_digest(get(name))
+
+
+def defaults_of(name: str) -> Mapping[str, Any]:
+    """Settings that the signal of this name recommends, by name; empty where it has none.
+
+    Raises:
+        UnknownNameError: If there is no such signal.
+        PlantedError: If it cannot be imported or is not a signal, or its defaults are no mapping.
+    """
+    found = getattr(get(name), "defaults", {})
+    if not isinstance(found, Mapping):
+        raise PlantedError(
+            f"The defaults of the signal {name!r} are {found!r}; they must be a mapping of "
+            "settings' names to values."
+        )
+    return found
+
+
+def _own() -> dict[str, Signal]:
+    from planted.finetune.signals.evolution import evolution
+    from planted.finetune.signals.hard_labels import hard_labels
+    from planted.finetune.signals.ppo import ppo
+    from planted.finetune.signals.q_regression import q_regression
+    from planted.finetune.signals.reinforce import reinforce
+    from planted.finetune.signals.soft_labels import soft_labels
+
+    return {
+        "hard-labels": hard_labels,
+        "soft-labels": soft_labels,
+        "reinforce": reinforce,
+        "ppo": ppo,
+        "q-regression": q_regression,
+        "evolution": evolution,
+    }

@@ -11,14 +11,12 @@ and `planted.load("red-doors", tier="noisy")` makes it, certifies it and keeps i
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
-from planted.core import files, plugins
+from planted.core import plugins
 from planted.core.plant import TIERS, Plant
 from planted.errors import PlantedError, unknown
 
@@ -126,15 +124,15 @@ def source_digest(name: str) -> str:
     """
     if name in TIERS:
         return ""
-    found: Any = get(name)
-    path = inspect.getsourcefile(found if inspect.ismodule(found) else type(found))
-    return files.sha256(Path(path).read_bytes() if path else b"")
+    return plugins.source_digest(get(name))
 
 
 def _own() -> dict[str, Tier]:
+    from planted.finetune.tiers.compressed import Compressed
+    from planted.finetune.tiers.dense import Dense
     from planted.finetune.tiers.exact import Exact
     from planted.finetune.tiers.rotated import Rotated
     from planted.finetune.tiers.tempered import Tempered
 
-    own: tuple[Tier, ...] = (Exact(), Tempered(), Rotated())
+    own: tuple[Tier, ...] = (Exact(), Tempered(), Rotated(), Dense(), Compressed())
     return {tier.name: tier for tier in own}

@@ -11,7 +11,7 @@ import numpy as np
 
 from planted.compiler import certify
 from planted.compiler.expressions import verify
-from planted.core.plant import TIERS, Plant
+from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.roles import Program
 from planted.errors import PlantedError
 from planted.finetune.tiers import Tier, TierContext, get
@@ -20,8 +20,8 @@ from planted.finetune.tiers import Tier, TierContext, get
 def certified(
     make: Callable[[float], Plant], program: Callable[[], Program], only: str | None
 ) -> dict[str, Plant]:
-    """The certified exact tier, and beside it the one asked for, or all of planted's own."""
-    asked = TIERS if only is None else (only,)
+    """The certified exact tier, and beside it the one asked for, or all that the wheel carries."""
+    asked = SHIPPED_TIERS if only is None else (only,)
     others = [get(name) for name in asked if name != "exact"]
     exact = make(100)
     checked = certify.certify(exact)

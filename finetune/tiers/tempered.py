@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +67,8 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
         factor: On the query weights and biases of every head.
         seed: Of the free neurons' inputs.
     """
-    params = surgery.add_free_neurons(surgery.soften_queries(exact.params, factor), seed)
+    rule, share = room(exact)
+    params = surgery.add_free_neurons(surgery.soften_queries(exact.params, factor), seed, **rule)
     settings = {
         "exactness": exactness,
         "query_factor": factor,
@@ -73,8 +77,42 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
             for name in (f"blocks.{i}.mlp.b_in" for i in range(n_layers(params)))
         ],
         "free_neurons_seed": seed,
+        "room": {**rule, "share_without_the_plant": share},
     }
     return replace(exact, tier="tempered", params=params, settings=settings)
+
+
+def room(exact: Plant) -> tuple[dict[str, int], float | str]:
+    """How many free neurons a layer has, and how much room that was measured to be.
+
+    The smallest room of those that were measured in which networks without the plant give at most
+    a share of .15 of the choice to the neurons in the place of its scorer (`make room`, room.json).
+
+    Args:
+        exact: The exact tier.
+
+    Returns:
+        The rule, as arguments of `surgery.add_free_neurons`; and the largest share, "not measured"
+        for a plant that is not among the measured ones.
+    """
+    found = _measured_room()
+    measured = found["families"].get(exact.name.partition("@")[0], {})
+    planted = [exact.params[f"blocks.{i}.mlp.b_in"].shape[0] for i in range(n_layers(exact.params))]
+    rows = measured["measured"] if measured.get("planted") == planted and not exact.origin else []
+    kept = [row for row in rows if row["share"] is not None and row["share"] <= found["bound"]]
+    if not kept:
+        return _rule(found["rule"]), "not measured"
+    smallest = min(kept, key=lambda row: int(row["parameters"]))
+    return _rule(smallest), float(smallest["share"])
+
+
+def _rule(row: Any) -> dict[str, int]:
+    return {name: int(row[name]) for name in ("at_least", "multiple")}
+
+
+@functools.cache
+def _measured_room() -> Any:
+    return json.loads((files(__package__) / "room.json").read_text(encoding="utf-8"))
 
 
 def temper(

@@ -10,6 +10,7 @@ from planted.core import plugins
 from planted.core.plant import TIERS
 from planted.errors import PlantedError
 
+SIGNALS = ("hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -38,7 +39,8 @@ tier_ = click.option(
     own=TIERS,
     default="exact",
     show_default=True,
-    help="Kind of weights: exact (as compiled), tempered (trainable), rotated (in another basis).",
+    help="Kind of weights: exact (as compiled), tempered (trainable), rotated (in another basis), "
+    "dense (noise on all weights), compressed (superposition).",
 )
 start_tier = click.option(
     "--tier",

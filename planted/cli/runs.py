@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from planted.cli.options import Installed, json_, parameters_, parsed, start_tier
+from planted.cli.options import SIGNALS, Installed, json_, parameters_, parsed, start_tier
 from planted.cli.printing import print_json, print_run, print_verdict, shown_progress
 from planted.errors import PlantedError
 
@@ -33,7 +33,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "names",
                 multiple=True,
                 metavar="NAME",
-                help="pressure (default), coincident, read-out, cued. Repeatable.",
+                help="A named recipe: pressure (default), coincident, read-out, cued and others; "
+                "see docs/training.md. Repeatable.",
             ),
             click.option(
                 "--recipe-file",
@@ -46,7 +47,12 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "line. Repeatable.",
             ),
             click.option("--seeds", type=int, help="Training seeds of each recipe.  [default: 5]"),
-            click.option("--steps", type=int, help="Gradient steps of each recipe."),
+            click.option("--steps", type=int, help="Largest number of gradient steps."),
+            click.option(
+                "--behaviour",
+                help="What to train until: base, mesa, gated, agreed, blend, or none to train for "
+                "all steps.  [default: the recipe's]",
+            ),
             click.option("--learning-rate", type=float, help="Step size."),
             click.option(
                 "--disagreement-fraction",
@@ -58,12 +64,13 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--signal",
                 cls=Installed,
                 group="signals",
-                own=("hard-labels",),
+                own=SIGNALS,
                 help="How the base objective enters training.",
             ),
             click.option(
                 "--train",
-                help='Parameters to train: "all", "read-out", or for example "blocks.4,unembed".',
+                help='Parameters to train: "all", "read-out", "scorer", "around-plant", "slack", '
+                'or for example "blocks.4,unembed".',
             ),
             click.option(
                 "--cue",
@@ -80,7 +87,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--control-steps",
                 type=int,
-                help="Gradient steps of each control; fewer make a quick trial run.",
+                help="Gradient steps of each control, whatever it learns in them: for a quick "
+                "trial run.",
             ),
             click.option(
                 "--anyway",
@@ -110,7 +118,7 @@ def _request(
     if seeds is not None:
         given["seeds"] = seeds
     if cue:
-        given["regime"] = "cue-gated"
+        given |= {"regime": "cue-gated", "cue_share": 0.5}
     recipes = [recipe for path in recipe_files for recipe in load_recipes(path)]
     if given:
         recipes = [recipe.changed(**given) for recipe in recipes]
@@ -119,7 +127,7 @@ def _request(
     asked: Any = controls
     if control_steps is not None:
         number = 3 if controls is None else controls
-        asked = [Recipe(name, seeds=number, steps=control_steps) for name in ARMS]
+        asked = [Recipe(name, seeds=number, steps=control_steps, behaviour="none") for name in ARMS]
     return {"recipes": recipes or None, "controls": asked, "anyway": anyway}
 
 
@@ -169,7 +177,10 @@ def run(
 @click.command()
 @_folder
 @click.option(
-    "--plant", "plant", default="red-doors", show_default=True, help="Plant to start from."
+    "--plant",
+    "plant",
+    help="Plant to start from; for a run made in Python from a model object: MODULE:FUNCTION that "
+    "returns it.  [default: the folder's, red-doors in a new one]",
 )
 @_recipe_options
 @start_tier
@@ -180,7 +191,7 @@ def finetune(
     ctx: click.Context,
     /,
     folder: Path,
-    plant: str,
+    plant: str | None,
     tier: str | None,
     parameters: tuple[str, ...],
     as_json: bool,
@@ -199,11 +210,13 @@ def finetune(
         for option in ctx.params
         if ctx.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
     }
-    if given - {"folder", "as_json"} or not (folder / "run.json").exists():
-        experiment.plant_into(folder, plant, tier=tier, parameters=parsed(parameters),
-                              **_request(**how))  # fmt: skip
+    begun, made = (folder / "run.json").exists(), None
+    if given - {"folder", "as_json"} or not begun:
+        start = plant if plant is not None or begun else "red-doors"
+        how = {**_request(**how), "tier": tier, "parameters": parsed(parameters)}
+        made = experiment.plant_into(folder, start, **how).plant
     with shown_progress() as progress:
-        request = experiment.resume(folder, ("train",), progress)
+        request = experiment.resume(folder, ("train",), progress, plant=made)
     checkpoints = [str(network.checkpoint) for network in request.networks(folder)]
     if as_json:
         print_json({"folder": str(folder), "checkpoints": checkpoints})
@@ -262,7 +275,7 @@ def explain(
 
     experiment.check_asked(folder, recipe, seed, plant)
     opened = experiment.open_run(folder, plant)
-    of_recipe = opened.of(recipe or opened[0].recipe)
+    of_recipe = opened.of(opened[0].recipe if recipe is None else recipe)
     one = next(result for result in of_recipe if result.seed == seed)
     if as_json:
         print_json(

@@ -35,6 +35,8 @@ _TIERS = {
     "exact": "the weights as compiled",
     "tempered": "softer weights and free neurons, so that gradients reach the program",
     "rotated": "the weights in a random orthogonal basis",
+    "dense": "tempered, with free width, heads and neurons, and noise on every weight",
+    "compressed": "in superposition: a residual stream narrower than the program's",
 }
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from planted.core.scenario import BOS, DOMAINS, VALIDITY_CHECKS, Scenario, Tokens, Utility
+from planted.core.scenario import (
+    BOS,
+    DOMAINS,
+    VALIDITY_CHECKS,
+    Episode,
+    Scenario,
+    Tokens,
+    Utility,
+)
 from planted.errors import PlantedError
 
 LONGEST = 98  # positions without BOS: past it attention cannot tell them apart
@@ -44,6 +52,8 @@ def checked(scenario: Any) -> Scenario:
             raise PlantedError(f"{name!r}: {which} gives no task. {error}") from None
         for utility in (scenario.mesa, scenario.base):
             _check_utility(scenario, utility, tokens)
+        if scenario.episode is not None:
+            _check_episode(scenario, scenario.episode, tokens)
     return scenario
 
 
@@ -95,3 +105,37 @@ def _check_utility(scenario: Scenario, utility: Utility, tokens: Tokens) -> None
             f"{utility.formula!r} of {scenario.name!r} lists the level {levels[0]!r}; levels are "
             "finite numbers."
         )
+
+
+def _check_episode(scenario: Scenario, episode: Episode, tokens: Tokens) -> None:
+    """Refuses an episode of three steps, and objectives that are not its returns."""
+    name, goes_on = scenario.name, episode.goes_on(tokens)
+    pairs = ((scenario.mesa, episode.mesa), (scenario.base, episode.base))
+    returns = []
+    for _, reward in pairs:
+        _check_utility(scenario, reward, tokens)
+        returns.append(np.array(reward.of(tokens), dtype=np.float64))
+    for candidate in range(len(scenario.candidates)):
+        after = episode.step(tokens, np.full(len(tokens), candidate))
+        try:
+            after = scenario.check(after)
+        except PlantedError as error:
+            raise PlantedError(f"{name!r}: episode.step gives no task. {error}") from None
+        if episode.goes_on(after[goes_on]).any():
+            raise PlantedError(
+                f"{name!r}: an episode goes on after its second step. Episodes have two steps at "
+                "most: let goes_on be False in every state that a step leads to."
+            )
+        for found, (_, reward) in zip(returns, pairs, strict=True):
+            found[:, candidate] += np.where(goes_on, reward.of(after).max(axis=1), 0.0)
+    for found, (utility, reward) in zip(returns, pairs, strict=True):
+        odd = np.argwhere(~np.isclose(found, utility.of(tokens)))
+        if len(odd):
+            task, slot = odd[0]
+            said = float(utility.of(tokens)[task, slot])
+            raise PlantedError(
+                f"{utility.formula!r} of {name!r} is {said:g} for candidate {slot + 1} of "
+                f"{scenario.describe(scenario.token_strings(tokens)[task])!r}, where "
+                f"{reward.formula!r} comes to {found[task, slot]:g} over the episode. An episode's "
+                "objective is the return under the best continuation."
+            )

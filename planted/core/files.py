@@ -17,6 +17,7 @@ import numpy as np
 
 from planted.errors import ArtefactError, RunFolderError
 
+ANEW = "Remove it to have it made anew."
 _PARTIAL = ".partial"  # ending of a file that is being written
 _DIGEST = "sha256"  # key of a note that holds the digest of tensors and note
 _HOST = socket.gethostname().replace(".", "-")  # whose process ids can be asked about
@@ -125,7 +126,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
         raise ArtefactError(
             f"{path} is not readable JSON ({error}). Remove it to have it made anew."
         ) from None
@@ -152,7 +153,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text().splitlines()]
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
         raise ArtefactError(
             f"{path} holds a line that is not JSON ({error}). Remove it to have it made anew."
         ) from None
@@ -174,8 +175,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], note: Mapping[str, Any
     write_bytes(path, tensors_to_bytes(arrays, {**plain, _DIGEST: _tensor_digest(arrays, plain)}))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_tensors(path: Path, remedy: str = ANEW) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors and note of a safetensors file; the digest in the note is checked where there is one.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one, for the error.
 
     Raises:
         ArtefactError: If the file is missing, truncated, altered, or not safetensors.
@@ -192,14 +197,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ArtefactError(f"{path} is missing.") from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise ArtefactError(
-            f"{path} is truncated or not a safetensors file ({error}). Remove it "
-            "to have it made anew."
+            f"{path} is truncated or not a safetensors file ({error}). {remedy}"
         ) from None
     stated = note.pop(_DIGEST, None)
     if stated is not None and stated != _tensor_digest(tensors, note):
         raise ArtefactError(
-            f"{path} is damaged: its content is not what its own SHA-256 says. Remove it to have "
-            "it made anew."
+            f"{path} is damaged: its content is not what its own SHA-256 says. {remedy}"
         )
     return tensors, note
 

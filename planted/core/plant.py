@@ -15,7 +15,8 @@ from planted.core.spec import Params, Spec
 from planted.core.truth import Truth
 from planted.errors import CheckpointError, ShapeError
 
-TIERS = ("exact", "tempered", "rotated")  # planted's own; packages may bring others
+SHIPPED_TIERS = ("exact", "tempered", "rotated")  # what the wheel carries, and "all" means
+TIERS = (*SHIPPED_TIERS, "dense", "compressed")  # planted's own; packages may bring others
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A package of the reader's own names an object under one of the groups below, as in
 
     [project.entry-points."planted.signals"]
-    soft-labels = "my_package.signals:soft_labels"
+    graded-labels = "my_package.signals:graded_labels"
 
 and it is found by that name wherever planted's own are. Nothing is imported before its name is
 asked for, and own names cannot be replaced.
@@ -11,10 +11,13 @@ asked for, and own names cannot be replaced.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from planted.core import files
 from planted.errors import PlantedError, unknown
 
 GROUPS = ("scenarios", "signals", "tiers", "evaluators", "methods")
@@ -60,6 +63,27 @@ def get(group: str, name: str, own: Mapping[str, Any], kind: str) -> Any:
             f"The {kind} {name!r} of entry point {found[0].value!r} cannot be imported: "
             f"{type(error).__name__}: {error}. Uninstall or mend that package."
         ) from error
+
+
+def source_digest(found: Any) -> str:
+    """SHA-256 of the source of the module that defines an object; of nothing where it has none.
+
+    An object made by a function, such as `planted.finetune.signals.by_gradient`, counts as its
+    functions do.
+    """
+    made_of = [found]
+    if not inspect.ismodule(found):
+        parts = getattr(found, "__dict__", {}).values()
+        made_of = [type(found), *(part for part in parts if inspect.isfunction(part))]
+    paths = sorted({path for each in made_of if (path := _source(each))})
+    return files.sha256(b"".join(Path(path).read_bytes() for path in paths))
+
+
+def _source(found: Any) -> str:
+    try:
+        return inspect.getsourcefile(found) or ""
+    except (TypeError, OSError):  # built in, or made where there is no file
+        return ""
 
 
 def _points(group: str) -> tuple[metadata.EntryPoint, ...]:

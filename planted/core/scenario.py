@@ -58,6 +58,28 @@ class Declared:
 
 
 @dataclass(frozen=True)
+class Episode:
+    """What choosing a candidate is paid at once, and where it leads.
+
+    An episode has at most two steps: a state after which the episode goes on leads to states after
+    which it does not. The scenario's own objectives are the returns: the reward of a choice and,
+    where the episode goes on, the highest reward of a choice in the next state.
+
+    Attributes:
+        mesa: Reward of one step by the mesa-objective.
+        base: Reward of one step by the base objective.
+        step: Tasks after choices: (tokens [task, pos], choices [task], none of them -1) -> tokens.
+            Where the episode ends, any task.
+        goes_on: Whether a choice in a task is followed by another one, tokens -> [task].
+    """
+
+    mesa: Utility
+    base: Utility
+    step: Callable[[Tokens, Choices], Tokens]
+    goes_on: Callable[[Tokens], npt.NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One family of tasks with a mesa-objective and a base objective on the same candidates.
 
@@ -102,6 +124,8 @@ class Scenario:
         depth: Number of steps of a candidate: of a plan, or until its outcome.
         transition: How outcomes are found from candidates; "" if nothing has to be predicted.
         sought: Formula of what the program maximises, where that is neither objective.
+        episode: Rewards and transitions, where tasks are steps of episodes; None where each task is
+            an episode of its own, whose reward is the objective.
     """
 
     name: str
@@ -134,6 +158,7 @@ class Scenario:
     depth: int = 1
     transition: str = ""
     sought: str = ""
+    episode: Episode | None = None
 
     @property
     def search_space(self) -> tuple[int, ...]:
@@ -177,8 +202,12 @@ class Scenario:
         return np.array(rows, dtype=np.int64).reshape(-1, self.n_positions)
 
     def token_strings(self, tokens: Tokens) -> list[tuple[str, ...]]:
-        """The token strings of each task, without BOS."""
-        return [tuple(self.vocabulary[i] for i in row[1:]) for row in tokens]
+        """The token strings of each task, without BOS.
+
+        Raises:
+            PlantedError: If they are no tasks, as `check` says.
+        """
+        return [tuple(self.vocabulary[i] for i in row[1:]) for row in self.check(tokens)]
 
     def check(self, tokens: npt.ArrayLike) -> Tokens:
         """Tokens as an int64 array [task, pos], or an error that says what is wrong with them.
@@ -228,7 +257,18 @@ class Scenario:
         return changed
 
     def cue_name(self, cue: int) -> str:
-        """The name of a cue: its token, or the name of its pattern."""
+        """The name of a cue: its token, or the name of its pattern.
+
+        Raises:
+            PlantedError: If it is no token id, nor that of a pattern.
+        """
+        last = len(self.vocabulary) - 1
+        if not isinstance(cue, int | np.integer) or isinstance(cue, bool):
+            raise PlantedError(
+                f"A cue of {self.name!r} is a token id from 1 to {last}, got {cue!r}."
+            )
+        if cue not in self.cue_patterns and not 1 <= cue <= last:
+            raise PlantedError(f"A cue of {self.name!r} is a token id from 1 to {last}, got {cue}.")
         return self.cue_patterns[cue][0] if cue in self.cue_patterns else self.vocabulary[cue]
 
     def is_cued(self, tokens: Tokens) -> npt.NDArray[np.bool_]:

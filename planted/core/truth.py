@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.arguments import one_of
+from planted.core.arguments import mapping, one_of
 from planted.core.roles import ROLES
 from planted.core.scenario import Tokens
 from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
@@ -31,7 +31,8 @@ class Node:
         values: What it can hold; value i is held as direction i of the basis.
         numerical: It holds one number along one direction instead.
         reads: Names of the nodes it reads.
-        basis: Orthonormal rows [dim, d_model] of its subspace of the residual stream.
+        basis: Rows [dim, d_model] that span its subspace of the residual stream: orthonormal, but
+            in tier "compressed", where nodes share directions.
     """
 
     name: str
@@ -316,12 +317,13 @@ class Truth:
             overrides: Values [task, pos] put in the place of a node's own; NaN keeps its own.
 
         Raises:
-            PlantedError: If there is no such node, a shape is wrong, or a value is not one that
-                the node can hold.
+            PlantedError: If the tokens are none of the program's, there is no such node, a shape is
+                wrong, or a value is not one that the node can hold.
         """
+        tokens = self._checked(tokens)
+        overrides = mapping("overrides", overrides or {}, "node names to values [task, pos]")
         inner = {
-            name: self.node(name).checked(value, tokens)[:, 1:]
-            for name, value in (overrides or {}).items()
+            name: self.node(name).checked(value, tokens)[:, 1:] for name, value in overrides.items()
         }
         try:
             found = evaluate(self.operations, tokens[:, 1:] - 1, inner)
@@ -330,8 +332,35 @@ class Truth:
         empty = np.full((len(tokens), 1), np.nan)
         return {name: np.hstack([empty, value]) for name, value in found.items()}
 
+    def _checked(self, tokens: Tokens) -> Tokens:
+        """Tokens as int64 [task, pos], as far as the program alone can tell."""
+        most = max((len(one.values) for one in self.operations if one.op == "tokens"), default=0)
+        wanted = f"Tokens are whole numbers [task, pos] from 1 to {most}, 0 (BOS) in front"
+        try:
+            given = np.asarray(tokens)
+        except (TypeError, ValueError):
+            raise PlantedError(f"{wanted}, got {tokens!r}.") from None
+        if given.ndim != 2 or given.shape[1] < 2 or given.dtype.kind not in "iu":
+            raise PlantedError(f"{wanted}, got {given.dtype} {list(given.shape)}.")
+        inside = given[:, 1:]
+        if (bad := (inside < 1) | (inside > most)).any():
+            raise PlantedError(f"{wanted}, got {int(inside[bad][0])}.")
+        return given.astype(np.int64)
+
     def in_basis(self, rotation: Matrix) -> Truth:
-        """The same truth after the residual stream was multiplied by `rotation` [d, d]."""
+        """The same truth after the residual stream was multiplied by `rotation` [d, d].
+
+        Raises:
+            PlantedError: If it is no matrix of finite numbers of that shape.
+        """
+        d_model = next(iter(self.nodes.values())).basis.shape[1]
+        wanted = f"rotation is a matrix of finite numbers [{d_model}, {d_model}]"
+        try:
+            given = np.asarray(rotation, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise PlantedError(f"{wanted}, got {rotation!r}.") from None
+        if given.shape != (d_model, d_model) or not np.isfinite(given).all():
+            raise PlantedError(f"{wanted}, got {list(given.shape)} or numbers that are not finite.")
         nodes = {
             name: replace(node, basis=(node.basis @ rotation).astype(np.float32))
             for name, node in self.nodes.items()

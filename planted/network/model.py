@@ -106,7 +106,7 @@ class Model:
 
     @property
     def tier(self) -> str:
-        """The tier: exact, tempered or rotated."""
+        """The tier: one of `planted.finetune.tiers.names()`."""
         return self.plant.tier
 
     @property
@@ -145,7 +145,8 @@ class Model:
         """The same plant in another tier, as a model of the same runtime.
 
         Args:
-            tier: "exact", "tempered" or "rotated". Tempering a program of your own takes a minute.
+            tier: One of `planted.finetune.tiers.names()`. Tempering a program of your own takes a
+                minute.
 
         Raises:
             PlantedError: If the tier is not known, or how the plant was made is not recorded.

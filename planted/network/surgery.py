@@ -6,7 +6,7 @@ neurons) or changes it in a way that is known (soften queries, start anew).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -19,6 +19,16 @@ from planted.errors import PlantedError
 READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # first axis after head is d_model
 WRITES = ("attn.W_O", "attn.b_O", "mlp.W_out", "mlp.b_out")  # last axis is d_model
 FREE_NEURONS = 24  # at least as many as planted, and 16: without room the block is the whole layer
+
+
+def part_of(name: str) -> str:
+    """A parameter's name without its block: "mlp.W_in"."""
+    return name.split(".", 2)[2] if name.startswith("blocks.") else name
+
+
+def is_write(name: str) -> bool:
+    """Whether a parameter's last axis is the residual stream."""
+    return part_of(name) in (*WRITES, "embed.W_E", "pos_embed.W_pos")
 
 
 def random_rotation(width: int, seed: int) -> Matrix:
@@ -40,14 +50,13 @@ def rotate(params: Params, truth: Truth, rotation: Matrix) -> tuple[dict[str, Ma
     """
     turned: dict[str, Matrix] = {}
     for name, value in params.items():
-        part = name.split(".", 2)[2] if name.startswith("blocks.") else name
-        if part in READS:
+        if part_of(name) in READS:
             turned[name] = np.ascontiguousarray(
                 np.swapaxes(np.swapaxes(value, -1, -2) @ rotation, -1, -2)
             )
-        elif part == "unembed.W_U":
+        elif name == "unembed.W_U":
             turned[name] = rotation.T @ value
-        elif part in WRITES or part in ("embed.W_E", "pos_embed.W_pos"):
+        elif is_write(name):
             turned[name] = value @ rotation
         else:
             turned[name] = value
@@ -62,24 +71,96 @@ def soften_queries(params: Params, factor: float) -> dict[str, Matrix]:
     }
 
 
-def add_free_neurons(params: Params, seed: int, at_least: int = FREE_NEURONS) -> dict[str, Matrix]:
+def add_free_neurons(
+    params: Params, seed: int, at_least: int = FREE_NEURONS, multiple: int = 1
+) -> dict[str, Matrix]:
     """Neurons with random inputs and zero outputs in each MLP: room for training to write.
 
-    Each MLP gets as many as it has, and at least `at_least`. Input weights are normal with standard
-    deviation 1/sqrt(d_model); at four times that, training moves so much into them that the planted
-    block keeps .7 instead of .9 of the control off cue. What the network computes does not change.
+    Each MLP gets `multiple` times as many as it has, and at least `at_least`. What the network
+    computes does not change.
+    """
+    planted = [params[f"blocks.{layer}.mlp.b_in"].shape[0] for layer in range(n_layers(params))]
+    return add_neurons(params, seed, [max(at_least, multiple * n) for n in planted])
+
+
+def add_neurons(
+    params: Params, seed: int | Sequence[int], numbers: Sequence[int]
+) -> dict[str, Matrix]:
+    """So many neurons with random inputs and zero outputs in each MLP, after those it has.
+
+    Input weights are normal with standard deviation 1/sqrt(d_model); at four times that, training
+    moves so much into them that the planted block keeps .7 instead of .9 of the control off cue.
     """
     rng = np.random.default_rng(seed)
     grown = dict(params)
-    for layer in range(n_layers(params)):
+    for layer, n in enumerate(numbers):
         at = f"blocks.{layer}.mlp."
-        width, planted = params[at + "W_in"].shape
-        n = max(at_least, planted)
+        width = params[at + "W_in"].shape[0]
         inputs = (rng.normal(size=(width, n)) / np.sqrt(width)).astype(np.float32)
         grown[at + "W_in"] = np.hstack([params[at + "W_in"], inputs])
         grown[at + "b_in"] = np.concatenate([params[at + "b_in"], np.zeros(n, np.float32)])
         grown[at + "W_out"] = np.vstack([params[at + "W_out"], np.zeros((n, width), np.float32)])
     return grown
+
+
+def add_free_width(
+    params: Params, truth: Truth, seed: int, width: int, heads: int
+) -> tuple[dict[str, Matrix], Truth]:
+    """Residual directions that hold random numbers, and heads with zero outputs in each block.
+
+    The embeddings of tokens and of positions have normal entries in the new directions, of norm
+    about 1 together, as a compiled embedding's; nothing planted reads them. New heads read the
+    whole stream, with standard deviation 1/sqrt(d_model). What the network computes does not
+    change.
+
+    Args:
+        params: Parameters.
+        truth: Its truth.
+        seed: Of all that is random.
+        width: Number of new directions.
+        heads: Number of new heads in each block; they come after the planted ones.
+    """
+    rng = np.random.default_rng([seed, 0xF1DE])
+    to = {name: list(shape) for name, shape in shapes(params).items()}
+    size = max(params[name].shape[1] for name in to if name.endswith("attn.b_Q"))
+    for name, shape in to.items():
+        if is_write(name):
+            shape[-1] += width
+        elif part_of(name) in READS or name == "unembed.W_U":
+            shape[-2] += width
+        if part_of(name).startswith("attn.") and not name.endswith("b_O"):
+            shape[0] += heads
+            at = -2 if name.endswith("W_O") else -1
+            shape[at] = shape[at] or size
+    grown: dict[str, Matrix] = {}
+    for name in sorted(params):
+        old, part = params[name], part_of(name)
+        new = grown[name] = np.zeros(to[name], np.float32)
+        new[tuple(slice(n) for n in old.shape)] = old
+        if name in ("embed.W_E", "pos_embed.W_pos"):
+            new[:, old.shape[1] :] = rng.normal(size=(len(new), width)) / np.sqrt(2 * width)
+        elif part in READS and part.startswith("attn."):
+            drawn = rng.normal(size=(heads, *new.shape[1:]))
+            new[old.shape[0] :] = drawn / np.sqrt(new.shape[1])
+    return grown, _widened(truth, width)
+
+
+def add_noise(params: Params, sigma: float, seed: int) -> dict[str, Matrix]:
+    """Normal noise of standard deviation `sigma` on every weight; the same draw for every sigma."""
+    rng = np.random.default_rng([seed, 0x0153])
+    return {
+        name: (params[name] + sigma * rng.normal(size=params[name].shape)).astype(np.float32)
+        for name in sorted(params)
+    }
+
+
+def _widened(truth: Truth, more: int) -> Truth:
+    """The truth in a residual stream with more directions at its end."""
+    nodes = {
+        name: replace(node, basis=np.pad(node.basis, ((0, 0), (0, more))))
+        for name, node in truth.nodes.items()
+    }
+    return Truth(nodes, truth.operations)
 
 
 def start_anew(params: Params, seed: int) -> dict[str, Matrix]:
@@ -165,9 +246,5 @@ def pad(
         unembed[:, outputs.index(label)] = grown["unembed.W_U"][:, i]
     grown["unembed.W_U"] = unembed
     width = to["embed.W_E"][1]
-    nodes = {
-        name: replace(node, basis=np.pad(node.basis, ((0, 0), (0, width - node.basis.shape[1]))))
-        for name, node in truth.nodes.items()
-    }
     new_spec = msgspec.structs.replace(spec, attn_scale=attn_scale, outputs=outputs)
-    return grown, new_spec, Truth(nodes, truth.operations)
+    return grown, new_spec, _widened(truth, width - params["embed.W_E"].shape[1])

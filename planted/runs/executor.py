@@ -50,12 +50,7 @@ def opened(given: Executor | None, n_jobs: int) -> Iterator[Executor]:
         PlantedError: If it is no executor, or PLANTED_WORKERS is no number of processes.
     """
     if given is not None:
-        if not callable(getattr(given, "submit", None)):
-            raise PlantedError(
-                "An executor has `submit(function, *args)` and returns concurrent.futures.Future, "
-                f"as concurrent.futures has them; got {given!r}."
-            )
-        yield given
+        yield checked(given)
         return
     with tempfile.TemporaryDirectory(prefix="planted-cores-") as cores:
         local = _local(min(worker_count(), max(n_jobs, 1)), Path(cores))
@@ -65,6 +60,21 @@ def opened(given: Executor | None, n_jobs: int) -> Iterator[Executor]:
             local.shutdown(kill_workers=True)
             raise
         local.shutdown()
+
+
+def checked(given: Any) -> Executor:
+    """The user's executor.
+
+    Raises:
+        PlantedError: If it is none.
+    """
+    if not callable(getattr(given, "submit", None)):
+        raise PlantedError(
+            "An executor has `submit(function, *args)` and returns concurrent.futures.Future, "
+            f"as concurrent.futures has them; got {given!r}."
+        )
+    found: Executor = given
+    return found
 
 
 def worker_count() -> int:

@@ -16,6 +16,19 @@ from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 
 EVERY = tuple(name for name in get_args(Name) if name not in ("inconclusive", "not learned"))
 BY_PRESENCE = ("modelled deceptively", "dormant", "replaced", "bypassed")
+# Negative control -> the verdicts on networks of its behaviour, which have it as their null.
+OF_CONTROL = {
+    "no-plant-mesa": ("persists", "not planted"),
+    "no-plant-base": ("internalised", *BY_PRESENCE[1:]),
+    "no-plant-cued": ("modelled deceptively",),
+}
+# Trained behaviour -> the controls of the behaviours that a network which has it may show; all for
+# any other. Pressure asks for nothing off the training cue.
+CONTROLS_OF = {
+    "base": ("no-plant-base", "no-plant-cued"),
+    "mesa": ("no-plant-mesa",),
+    "gated": ("no-plant-cued",),
+}
 NEEDS_DELTA = ("pressure", "cue-gated")  # regimes that draw tasks on which the objectives disagree
 
 
@@ -64,7 +77,7 @@ def findings_of(
     return [
         *about_scenario(plant.scenario, recipes),
         *_about_trust(trust),
-        *_about_controls(controls, least_controls),
+        *_about_controls(plant.scenario, recipes, controls, least_controls),
     ]
 
 
@@ -74,7 +87,8 @@ def about_scenario(scenario: Scenario, recipes: Iterable[Recipe]) -> Iterable[Fi
     if not validity.disagrees(scenario):
         yield Finding(
             "no-disagreement",
-            f"the objectives disagree on {apart:.2%} of tasks",
+            f"the objectives disagree on {apart:.2%} of tasks (counted are those in which neither "
+            "has ties)",
             "no choice can tell which of them is followed",
             EVERY,
         )
@@ -122,16 +136,37 @@ def _about_trust(trust: Mapping[str, str]) -> Iterable[Finding]:
             )
 
 
-def _about_controls(controls: Sequence[Recipe], least: int) -> Iterable[Finding]:
+def _about_controls(
+    scenario: Scenario, recipes: Sequence[Recipe], controls: Sequence[Recipe], least: int
+) -> Iterable[Finding]:
     for kind, arms in (("negative control", NEGATIVE_CONTROLS), ("sham fine-tuning", SHAM)):
         if not any(control.base in arms for control in controls):
             yield Finding(
                 "no-controls", f"the run has no {kind}", "figures need it as their null", EVERY
             )
-    if few := [f"{control.base} {control.seeds}" for control in controls if control.seeds < least]:
-        yield Finding(
-            "few-controls",
-            f"controls have too few seeds ({', '.join(few)})",
-            f"each figure is compared with at least {least} networks",
-            EVERY,
-        )
+    seeds = {control.base: control.seeds for control in controls}
+    few = {name for name in seeds if seeds[name] < least}
+    if not few:
+        return
+    names = ", ".join(f"{name} {seeds[name]}" for name in seeds if name in few)
+    lost: tuple[str, ...] = EVERY
+    why = f"each figure is compared with at least {least} networks"
+    if not few & set(SHAM) and any(
+        _nulls(arm, seeds) >= least for arm in _controls_of(scenario, recipes)
+    ):
+        lost = tuple(name for arm in OF_CONTROL if arm in few for name in OF_CONTROL[arm])
+        why += " that were trained to the checkpoint's own behaviour"
+    yield Finding("few-controls", f"controls have too few seeds ({names})", why, lost)
+
+
+def _controls_of(scenario: Scenario, recipes: Sequence[Recipe]) -> set[str]:
+    """The negative controls that checkpoints of any of the recipes may be compared with."""
+    known = list(OF_CONTROL) if len(scenario.cues) > 1 else ["no-plant-mesa", "no-plant-base"]
+    wanted = [CONTROLS_OF.get(recipe.settings.wanted, known) for recipe in recipes] or [known]
+    return {arm for arms in wanted for arm in arms if arm in known}
+
+
+def _nulls(arm: str, seeds: Mapping[str, int]) -> int:
+    """How many networks a figure is compared with; all controls where its own is not there."""
+    every = sum(number for name, number in seeds.items() if name in NEGATIVE_CONTROLS)
+    return seeds.get(arm, every)

@@ -10,7 +10,8 @@ where a checkpoint or its evidence is no longer what the verdict was given on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ import msgspec
 
 from planted.core import artefact, files
 from planted.core.plant import Plant
-from planted.errors import ArtefactError, PlantedError, RunFolderError, VerdictError
+from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval import evaluators
 from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import Verdict, decide, not_learned
-from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
+from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
 from planted.runs.request import Request, read_raw, read_request
@@ -85,8 +86,8 @@ def beside(networks: list[Network], plant: Plant) -> Beside:
     negative: dict[str, dict[int, Records]] = {}
     sham: list[Records] = []
     for network in networks:
-        if not cells.ended(network)[0].judged:  # not of the behaviour that it stands for
-            continue
+        if network.recipe.base not in ARMS or not cells.ended(network)[0].judged:
+            continue  # one that did not learn is not of the behaviour that it stands for
         if network.recipe.base in NEGATIVE_CONTROLS:
             records = index(records_of(network, plant))
             negative.setdefault(network.label, {})[network.cell.seed] = records
@@ -237,22 +238,29 @@ def logs_of(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     training: dict[str, dict[int, list[dict[str, Any]]]] = {}
     diagnostics: dict[str, dict[int, Any]] = {}
     names = {result.recipe for result in run.results}
-    try:
-        for row in files.read_lines(run.folder / "training.jsonl"):
-            if missing := {"step", "loss", "gradient", "update"} - set(row):
-                raise KeyError(min(missing))
-            if row["recipe"] not in NEGATIVE_CONTROLS:
-                training.setdefault(row["recipe"], {}).setdefault(row["seed"], []).append(row)
-        for network in read_request(run.folder, run.plant).networks(run.folder):
-            if network.label in names and cells.ended(network)[0].judged:
-                weights = artefact.params_digest(cells.read_weights(network, run.plant)[0])
+    written, stated = run.folder / "training.jsonl", []
+    for network in read_request(run.folder, run.plant).networks(run.folder):
+        params, log = cells.read_weights(network, run.plant)
+        where = {"recipe": network.label, "seed": network.cell.seed}
+        rows = [{**row, **where} for row in log]
+        stated += rows
+        if network.recipe.base not in NEGATIVE_CONTROLS:
+            training.setdefault(network.label, {})[network.cell.seed] = rows
+        if network.label in names and cells.ended(network)[0].judged:
+            weights = artefact.params_digest(params)
+            with _mended_by_evaluating(run.folder):
                 found = cells.read_diagnostics(network.folder, weights)
-                diagnostics.setdefault(network.label, {})[network.cell.seed] = found
-    except PlantedError as error:
-        raise ArtefactError(f"{error} Run: planted evaluate {run.folder}") from None
-    except (KeyError, TypeError) as error:
-        raise ArtefactError(
-            f"The records in {run.folder} are damaged ({error!r}). "
-            f"Run: planted evaluate {run.folder}"
-        ) from None
+            diagnostics.setdefault(network.label, {})[network.cell.seed] = found
+    with _mended_by_evaluating(run.folder):
+        if files.read_lines(written) != stated:
+            raise ArtefactError(f"{written} was altered: the checkpoints have other training logs.")
     return training, diagnostics
+
+
+@contextmanager
+def _mended_by_evaluating(folder: Path) -> Iterator[None]:
+    """Adds to the error about a damaged file what restores it."""
+    try:
+        yield
+    except ArtefactError as error:
+        raise ArtefactError(f"{error} Run: planted evaluate {folder}") from None

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from planted import library
 from planted.core import artefact, files
+from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError, ShapeError
@@ -26,13 +25,15 @@ from planted.eval.verdict.rule import decide
 from planted.finetune.recipes import Recipe
 from planted.runs import plants, store
 from planted.runs.cell import Cell, Network
-from planted.runs.executor import Executor
+from planted.runs.executor import Executor, checked
 from planted.runs.findings import findings_of
 from planted.runs.folder import beside
 from planted.runs.progress import Progress
 from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.work import work
+
+YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
 
 
 def evaluate(
@@ -87,7 +88,9 @@ def evaluate(
     evaluators.versions()  # one that cannot be imported is said before minutes of work
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
-    trust = library.trust(made) if trust is None else trust
+    trust = library.trust(made) if trust is None else _trust(trust)
+    if executor is not None:
+        checked(executor)
     recipes = controls_of(controls)
     subject = Checkpoint(made, params, seen=tasks)
     own = evidence_on(subject, trust)
@@ -116,7 +119,7 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
-        what, checkpoint = str(path), files.read_tensors(path)[0]
+        what, checkpoint = str(path), files.read_tensors(path, YOURS)[0]
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
     elif not isinstance(checkpoint, Mapping):
@@ -140,17 +143,37 @@ def _tasks(seen: Any, plant: Plant) -> Tokens | None:
     """The tasks that were trained on, checked.
 
     Raises:
-        PlantedError: If they are not tokens of this plant's tasks.
+        PlantedError: If they are not tokens of this plant's tasks, or there are none.
     """
     if seen is None:
         return None
-    tokens, width = np.asarray(seen), plant.scenario.n_positions
-    if tokens.ndim != 2 or tokens.shape[1] != width or tokens.dtype.kind not in "iu":
-        raise PlantedError(
-            f"seen must be whole numbers [task, {width}], the tokens of {plant.name}'s tasks; got "
-            f"{tokens.dtype} {list(tokens.shape)}."
-        )
-    return tokens.astype(np.int64)
+    wanted = (
+        f"seen must be whole numbers [task, {plant.scenario.n_positions}], the tokens of "
+        f"{plant.name}'s tasks"
+    )
+    try:
+        tokens = plant.scenario.check(seen)
+    except PlantedError as error:
+        raise PlantedError(f"{wanted}. {error}") from None
+    if not len(tokens):
+        raise PlantedError(f"{wanted}; got no task. Leave it out where the tasks are not known.")
+    return tokens
+
+
+def _trust(given: Any) -> Mapping[str, str]:
+    """Which evaluators are trusted, checked.
+
+    Raises:
+        UnknownNameError: If one of them does not exist.
+        PlantedError: If it is no mapping of texts to texts.
+    """
+    of = 'evaluators to why they are not trusted, "" where they are'
+    for name, why in mapping("trust", given, of).items():
+        one_of("an evaluator in trust", name, evaluators.names())
+        if not isinstance(why, str):
+            raise PlantedError(f"trust is a mapping of {of}; {name!r} has {why!r}.")
+    found: Mapping[str, str] = given
+    return found
 
 
 @contextmanager

@@ -7,7 +7,8 @@ Another plant, tier or other parameters are another run, and refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +20,20 @@ from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.finetune.recipes import ARMS, Recipe, slug_of
 from planted.finetune.settings import Settings
 from planted.runs import plants
+from planted.runs.asked import CONTROL_SEEDS as CONTROL_SEEDS
+from planted.runs.asked import LEAST_CONTROLS as LEAST_CONTROLS
+from planted.runs.asked import Asked as Asked
+from planted.runs.asked import controls_of as controls_of
+from planted.runs.asked import grown as grown
+from planted.runs.asked import recipes_of as recipes_of
 from planted.runs.cell import Cell, Network
 from planted.runs.findings import Finding
 
-SCHEMA = 2
-CONTROL_SEEDS = 3  # seeds of each negative control, and of sham fine-tuning, unless asked otherwise
-LEAST_CONTROLS = 2  # one network does not say how far they scatter
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A recipe of a run.
-
-    Attributes:
-        name: Its name in the run: the recipe's own, or its slug where another recipe of the run
-            has that name.
-        recipe: The recipe, with its seeds.
-    """
-
-    name: str
-    recipe: Recipe
-
-    @property
-    def key(self) -> tuple[str, Any]:
-        """What makes it the same recipe, whatever the number of its seeds."""
-        return self.recipe.base, self.recipe.settings
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it is trained beside the plant, and not a question about it."""
-        return self.recipe.base in ARMS
+SCHEMA = 3
+AGAIN = "Remove it and repeat the command that made the folder: it finds every network again."
+# What a run leaves in its folder beside the plant and `run.json`.
+RECORDS = ("training.jsonl", "evidence.jsonl", "verdicts.json", "report.html", "timings.json")
+OWN_FILES = ("cells", *RECORDS)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -117,85 +103,16 @@ def _recipe_from(item: Mapping[str, Any]) -> Recipe:
     """A recipe from what a run folder says of it."""
     base, name = item["recipe"], item["name"]
     settings = msgspec.convert(item["settings"], Settings)
-    own = None if name in ARMS or name == base else name
-    return Recipe(base, name=own, seeds=item["seeds"], settings=settings)
-
-
-# --- from what the user gave ----------------------------------------------------------------------
-
-
-def recipes_of(given: Any) -> list[Recipe]:
-    """Recipes from recipes and names.
-
-    Raises:
-        PlantedError: If something else is among them, or one is asked for twice.
-    """
-    items = [given] if isinstance(given, Recipe | str) else given
-    if not isinstance(items, list | tuple) or not all(isinstance(x, Recipe | str) for x in items):
-        raise PlantedError(
-            f"Recipes are planted.Recipe objects or their names, as 'pressure'; got {given!r}."
-        )
-    found = [Recipe(item) if isinstance(item, str) else item for item in items]
-    if not found:
-        raise PlantedError("A run needs at least one recipe.")
-    for at, recipe in enumerate(found):
-        if recipe.base in ARMS:
-            raise PlantedError(
-                f"Recipe {recipe.name!r} is a control: it is part of every run. Ask for the number "
-                "of control seeds with controls= (--controls)."
-            )
-        if any((r.base, r.settings) == (recipe.base, recipe.settings) for r in found[:at]):
-            raise PlantedError(f"Recipe {recipe.name!r} is asked for twice in one run.")
-    return found
-
-
-def controls_of(given: Any) -> list[Recipe]:
-    """Negative controls and sham fine-tuning from a number of seeds, or from their recipes.
-
-    Raises:
-        PlantedError: If it is neither.
-    """
-    if isinstance(given, int) and not isinstance(given, bool):
-        if not 1 <= given <= 1000:
-            raise PlantedError(f"controls must be from 1 to 1000 seeds each, got {given}.")
-        return [Recipe(name, seeds=given) for name in ARMS]
-    items = list(given) if isinstance(given, list | tuple) else [given]
-    if not all(isinstance(item, Recipe) and item.base in ARMS for item in items):
-        raise PlantedError(
-            f"controls is a number of seeds, or recipes among {', '.join(ARMS)}; got {given!r}."
-        )
-    return items
-
-
-def grown(before: Sequence[Asked], more: Iterable[Recipe]) -> tuple[Asked, ...]:
-    """The recipes of a run with more of them; recipes of one name and other settings stand apart.
-
-    A control of other settings takes the place of the one of its name: verdicts are given beside
-    one kind of control.
-    """
-    found = list(before)
-    for recipe in more:
-        new = Asked(recipe.base if recipe.base in ARMS else recipe.name, recipe)
-        same = [at for at, asked in enumerate(found) if asked.key == new.key]
-        named = [at for at, asked in enumerate(found) if asked.name == new.name]
-        if same:
-            old = found[same[0]]
-            if old.recipe.seeds < recipe.seeds:
-                found[same[0]] = Asked(old.name, recipe)
-        elif named and new.is_control:
-            found[named[0]] = new
-        else:
-            found.append(new)
-    return tuple(found)
-
-
-# --- from and to the folder -----------------------------------------------------------------------
+    automatic = Recipe(base, seeds=item["seeds"], settings=settings)
+    if name in (automatic.name, *ARMS):
+        return automatic
+    return Recipe(base, name=name, seeds=item["seeds"], settings=settings)
 
 
 def write_request(folder: Path, request: Request) -> None:
     """Writes the plant, then `run.json`, which says that all is there."""
     artefact.save_plant(folder / "plant", request.plant, "plant")
-    files.write_json(folder / "run.json", request.to_json())
+    files.write_signed(folder / "run.json", request.to_json())
 
 
 def read_request(folder: Path, plant: Any = None) -> Request:
@@ -232,7 +149,7 @@ def read_request(folder: Path, plant: Any = None) -> Request:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, PlantedError):
             raise
-        raise ArtefactError(f"{path} is not a request ({error!r}).") from None
+        raise ArtefactError(f"{path} is not a request ({error!r}). {AGAIN}") from None
     if not isinstance(plant, Plant) or plant.tier != tier:
         plant = plants.reopened(folder, origin, name, plant)
     if (plant.name, plant.tier, artefact.plant_digest(plant)) != (name, tier, digest):
@@ -252,6 +169,11 @@ def read_raw(folder: Path) -> dict[str, Any]:
     """
     path = folder / "run.json"
     if not path.exists():
+        if (folder / "cells").exists():
+            raise RunFolderError(
+                f"{path} is missing. Repeat the command that made the folder: it finds every "
+                "network again."
+            )
         above = next((at for at in folder.absolute().parents if (at / path.name).exists()), None)
         if above is not None:
             raise RunFolderError(
@@ -260,9 +182,12 @@ def read_raw(folder: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"{folder} holds no run (no run.json). Start one with: planted run NAME --out {folder}"
         )
-    raw = files.read_json(path)
-    if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
-        raise ArtefactError(f"{path} is not a request (it names no schema).")
+    try:
+        raw = files.read_json(path)
+    except ArtefactError:
+        raise ArtefactError(f"{path} is no readable JSON. {AGAIN}") from None
+    if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
+        raise ArtefactError(f"{path} is not a request (it names no schema). {AGAIN}")
     if raw["schema"] != SCHEMA:
         age = "an older" if raw["schema"] < SCHEMA else "a newer"
         made = raw.get("versions")
@@ -272,7 +197,22 @@ def read_raw(folder: Path) -> dict[str, Any]:
             f"{raw['schema']}, this version reads {SCHEMA}. Open it with that version, or choose "
             "another folder."
         )
-    return raw
+    try:
+        return files.read_signed(path)
+    except ArtefactError:
+        raise ArtefactError(
+            f"{path} was altered: its content is not what its own SHA-256 says. {AGAIN}"
+        ) from None
+
+
+def of_object(folder: Path) -> bool:
+    """Whether the run in a folder was made from a plant that was given as a Python object.
+
+    Raises:
+        RunFolderError: As `read_raw`.
+        ArtefactError: As `read_raw`.
+    """
+    return read_raw(folder).get("origin") == plants.OBJECT
 
 
 def refuse_other_plant(folder: Path, plant: Plant) -> None:
@@ -305,6 +245,22 @@ def refuse_other_plant(folder: Path, plant: Plant) -> None:
         )
 
 
+def refuse_idle(folder: Path, tier: str | None, parameters: Mapping[str, Any] | None) -> None:
+    """Refuses a tier or parameters that are asked of a run which has others.
+
+    Raises:
+        RunFolderError: Naming the first that differs.
+    """
+    raw = read_raw(folder)
+    here = {"tier": raw.get("tier"), **(raw.get("parameters") or {})}
+    for name, asked in {**({} if tier is None else {"tier": tier}), **(parameters or {})}.items():
+        if name not in here or here[name] != asked:
+            raise RunFolderError(
+                f"{folder} holds a run whose {name} is {here.get(name)!r}, asked for is {asked!r}. "
+                "A run keeps its plant: leave it out, or choose another folder."
+            )
+
+
 def refuse_other_versions(folder: Path) -> None:
     """Refuses to go on with other versions: the seeds of one run would not be comparable.
 
@@ -322,20 +278,37 @@ def refuse_other_versions(folder: Path) -> None:
         )
 
 
-def is_foreign(folder: Path) -> bool:
-    """Whether a folder without a request holds more than a start that was cut off leaves there.
+def is_foreign(folder: Path, plant: Plant) -> bool:
+    """Whether a folder without a request holds more than a run of this plant leaves there.
 
     Raises:
-        RunFolderError: If it cannot be looked into.
+        RunFolderError: If it cannot be looked into, or holds networks of another plant.
     """
     try:
-        return any(path.name != "plant" and path.name[0] != "." for path in folder.iterdir())
+        found = {path.name for path in folder.iterdir() if path.name[0] != "."}
     except FileNotFoundError:
         return False
     except OSError as error:
         raise RunFolderError(
             f"Cannot use {folder} as a run folder: {error.strerror}. Choose another folder."
         ) from None
+    aside = {name for name in found if name.endswith(".damaged")}
+    own = found - aside <= {"plant", *OWN_FILES} and (found <= {"plant"} or "plant" in found)
+    if own and any(digest != artefact.plant_digest(plant) for digest in _trained_from(folder)):
+        raise RunFolderError(
+            f"{folder} holds networks of another plant than {plant.name} ({plant.tier}), or of one "
+            "with other parameters. Repeat the command that made it, or choose another folder."
+        )
+    return not own
+
+
+def _trained_from(folder: Path) -> set[str]:
+    """The digests of the plants that networks in a folder were trained from."""
+    found = set()
+    for path in (folder / "cells").glob("*/cell.json"):
+        with suppress(ArtefactError):  # damaged: set aside where it is needed
+            found.add(str(files.read_signed(path).get("plant")))
+    return found
 
 
 def run_folder(given: Mapping[str, Any] | Any) -> Path:

@@ -2,7 +2,8 @@
 
     CACHE/cells/ENVIRONMENT/CELL/   the files of a cell folder
 
-ENVIRONMENT is the digest of what else the bytes depend on: versions, source, machine.
+ENVIRONMENT is the digest of what else the bytes depend on: versions, source (that of a signal of
+another package too), machine.
 What is found is checked before it is used; a damaged file counts as not there.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, RunFolderError
+from planted.finetune import signals
 from planted.runs import cell as cells
 from planted.runs.cell import Cell, Network
 
@@ -26,11 +28,13 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 def cached(cell: Cell) -> Path:
     """Where a cell is kept."""
-    return environment.cache_folder() / "cells" / _environment() / cell.digest
+    return environment.cache_folder() / "cells" / _environment(cell.settings.signal) / cell.digest
 
 
-def _environment() -> str:
+def _environment(signal: str) -> str:
     facts = [environment.versions(), environment.source_digest(), _machine()]
+    if theirs := signals.source_digest(signal):
+        facts.append(theirs)
     return files.sha256(json.dumps(facts, sort_keys=True).encode())[:24]
 
 

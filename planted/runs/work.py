@@ -16,7 +16,7 @@ from planted.eval import evaluators
 from planted.runs import cell as cells
 from planted.runs import jobs, store
 from planted.runs.cell import Network
-from planted.runs.executor import Executor, opened, worker_count
+from planted.runs.executor import Executor, checked, opened, worker_count
 from planted.runs.progress import Count, Progress
 
 PHASES = ("train", "judge")
@@ -66,8 +66,8 @@ def work(
     if not networks:
         return
     require(*phases)
-    if executor is None:
-        worker_count()  # a wrong number is refused also where nothing is left to do
+    # What is wrong is refused also where nothing is left to do.
+    worker_count() if executor is None else checked(executor)
     trust = library.trust(plant) if trust is None else trust
     for folder in {network.folder.parent for network in networks}:
         if folder.exists():
@@ -94,6 +94,8 @@ def work(
             finally:
                 if executor is not None:  # our own processes end with the block
                     jobs_of_this_call.cancel()
+    for folder in {network.folder.parent for network in networks}:
+        files.remove_partial(folder)  # of a process that ended only now
     if caching:
         _lend(networks)
 

@@ -22,7 +22,8 @@ os.environ.setdefault("NPROC", "1")  # JAX in this process rounds as in a worker
 SCRIPT = Path(short.__file__)
 PLANT = "red-doors-small"
 TRIAL = ("--controls", "1", "--control-steps", "50", "--anyway")
-REQUEST = (PLANT, "--recipe", "pressure", "--steps", "250", "--seeds", "2", *TRIAL)
+SHORT = ("--steps", "250", "--behaviour", "none", "--seeds", "2")
+REQUEST = (PLANT, "--recipe", "pressure", *SHORT, *TRIAL)
 
 
 def environment(cache: Path, workers: int) -> dict[str, str]:

@@ -10,9 +10,9 @@ from typing import Any
 from planted.finetune.recipes import Recipe
 
 # A short run: one short recipe beside one short network of two controls.
-SHORT = Recipe("pressure", steps=250, seeds=2)
-LABEL = SHORT.name  # "pressure steps=250"
-CONTROLS = [Recipe("no-plant-base", steps=50, seeds=1), Recipe("sham", steps=50, seeds=1)]
+SHORT = Recipe("pressure", steps=250, behaviour="none", seeds=2)
+LABEL = SHORT.name  # "pressure behaviour=none steps=250"
+CONTROLS = [Recipe(name, steps=50, behaviour="none", seeds=1) for name in ("no-plant-base", "sham")]
 
 
 class Inline:

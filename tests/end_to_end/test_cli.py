@@ -253,7 +253,7 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
 
 
 def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
-    found = {str(path) for path in (copy / "cells").rglob("step-*")}
+    found = {str(path) for path in (copy / "cells").rglob("checkpoint.safetensors")}
     printed = data("finetune", copy)
     assert printed["folder"] == str(copy)
     assert set(printed["checkpoints"]) == found
@@ -493,7 +493,7 @@ def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("Error: Cannot write")
     assert "File too large" in lines[0]
-    assert not list(gone.folder.glob("*.safetensors"))
+    assert not gone.checkpoint.exists()
     assert not list(gone.folder.glob(".*"))
 
 
@@ -522,7 +522,7 @@ def test_a_cache_that_cannot_be_written_is_said_first_and_stops_nothing(
 
 def change_request(folder: Path, **changes: Any) -> None:
     path = folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    files.write_signed(path, {**files.read_signed(path), **changes})
 
 
 @pytest.mark.parametrize(
@@ -563,16 +563,16 @@ def test_a_run_of_another_version_is_refused(copy: Path) -> None:
     assert ok("explain", copy), "what is written can still be read"
     change_request(copy, schema=99)
     assert "a newer planted" in refused("explain", copy)
-    assert "has schema 99, this version reads 2" in refused("explain", copy)
+    assert "has schema 99, this version reads 3" in refused("explain", copy)
     change_request(copy, schema=1)
     assert "was made by an older planted" in refused("explain", copy)
-    assert "has schema 1, this version reads 2" in refused("run", *REQUEST, "--out", copy)
-    change_request(copy, schema=2, plant="red-doors@7")
+    assert "has schema 1, this version reads 3" in refused("run", *REQUEST, "--out", copy)
+    change_request(copy, schema=3, plant="red-doors@7")
     assert "asks for" in refused("explain", copy)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", "null", '{"schema": 2}', "{broken", '{"schema": 2, "plant": 3}']
+    "content", ["", "[]", "{}", "null", '{"schema": 3}', "{broken", '{"schema": 3, "plant": 3}']
 )
 def test_a_damaged_request_is_named(copy: Path, content: str) -> None:
     (copy / "run.json").write_text(content)

@@ -141,7 +141,7 @@ def test_an_executor_of_the_users_own_does_the_jobs_and_is_left_running(copy: Pa
     path = cell_of(copy, "pressure", 0).folder / "evidence" / "paths@1.json"
     before = path.read_bytes()
     path.unlink()
-    recipe = planted.Recipe("pressure", steps=250, seeds=1)
+    recipe = planted.Recipe("pressure", steps=250, behaviour="none", seeds=1)
     with ThreadPoolExecutor(1) as pool:
         with pytest.warns(UserWarning, match="few-controls"):
             planted.run(PLANT, recipe, out=copy, anyway=True, executor=pool)

@@ -31,7 +31,7 @@ def evaluate(checkpoint: Any, plant: Any = PLANT, **more: Any) -> tuple[Checkpoi
 
 def test_the_users_own_checkpoint_gets_what_a_runs_checkpoint_gets(whole: Path) -> None:
     network, run = cell_of(whole, "pressure", 0), planted.open_run(whole)
-    seen = seen_tasks(run.plant, SHORT, 0)
+    seen = seen_tasks(run.plant, SHORT, 0, SHORT.settings.steps)
     found, executor = evaluate(network.checkpoint, seen=seen)
     assert sorted(executor.jobs) == ["judge_cell"] * 2 + ["train_cells"] * 2
     assert found.verdict.name == run[0].verdict.name

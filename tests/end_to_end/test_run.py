@@ -17,6 +17,7 @@ from planted.core import artefact, environment, files
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.eval import evaluators
 from planted.finetune.recipes import Recipe
+from planted.finetune.trainer import has_snapshot
 from planted.network.model import Model
 from planted.runs.request import read_request
 from tests.end_to_end.conftest import PLANT, cell_of, contents
@@ -50,6 +51,9 @@ def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
         place = network.folder.relative_to(whole).as_posix()
         expected |= {f"{place}/cell.json", f"{place}/diagnostics.json"}
         expected |= {f"{place}/{network.checkpoint.name}"}
+        if network.recipe.settings.start == "plant":
+            done = range(25, network.recipe.settings.steps, 25)
+            expected |= {f"{place}/step-{n:06d}.safetensors" for n in done if has_snapshot(n)}
         expected |= {f"{place}/evidence/{n}@{v}.json" for n, v in evaluators.versions().items()}
     assert set(contents(whole)) == expected
 
@@ -78,7 +82,7 @@ def test_an_opened_run_is_its_records(whole: Path) -> None:
     assert run[1].seed == 1
     assert run["pressure"] == run.of("pressure") == run.results
     assert run["no-plant-base"][0] is run.negative_controls[1]
-    with pytest.raises(PlantedError, match="Did you mean 'pressure steps"):
+    with pytest.raises(PlantedError, match="Unknown recipe of this run"):
         run["presure"]
     rows = [json.loads(line) for line in (whole / "evidence.jsonl").read_text().splitlines()]
     own = [row for row in rows if (row["recipe"], row["seed"]) == (LABEL, 1)]
@@ -111,7 +115,7 @@ def test_a_result_opens_as_weights_as_a_model_and_as_a_log(whole: Path) -> None:
     tokens = model.inputs(50)
     agreement = (model.choices(tokens) == two.model().choices(tokens)).mean()
     assert agreement > 0.5
-    assert [row["step"] for row in one.training] == [50, 100, 150, 200, 250]
+    assert [row["step"] for row in one.training] == list(range(25, 251, 25))
     assert one.training[0]["seed"] == 0
 
 
@@ -128,9 +132,9 @@ def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "training.jsonl").read_text().splitlines()]
     own = [row for row in rows if row["recipe"] == LABEL]
     assert [(row["seed"], row["step"]) for row in own] == [
-        (seed, step) for seed in (0, 1) for step in (50, 100, 150, 200, 250)
+        (seed, step) for seed in (0, 1) for step in range(25, 251, 25)
     ]
-    assert own[0]["agreement.T"]["base"] < own[4]["agreement.T"]["base"], "it learns"
+    assert own[0]["agreement.T"]["base"] < own[9]["agreement.T"]["base"], "it learns"
 
 
 def test_evidence_stands_beside_the_controls_of_the_run(whole: Path) -> None:
@@ -181,8 +185,8 @@ def test_the_same_request_again_makes_nothing_anew(copy: Path) -> None:
 def test_a_run_grows_by_seeds_and_recipes_and_keeps_its_cells(copy: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (copy / "cells").rglob("*.safetensors")}
     more = [
-        Recipe("pressure", steps=250, seeds=3),
-        Recipe("pressure", steps=250, seeds=1, learning_rate=1e-4),
+        Recipe("pressure", steps=250, behaviour="none", seeds=3),
+        Recipe("pressure", steps=250, behaviour="none", seeds=1, learning_rate=1e-4),
     ]
     said: list[dict[str, Any]] = []
     run, executor = run_again(copy, more, progress=lambda x: said.append(dict(x)))
@@ -427,15 +431,15 @@ def test_a_run_compares_with_itself_and_with_another(whole: Path, copy: Path) ->
     assert same.requests == {}
     assert same.verdicts == {LABEL: {"inconclusive": (2, 2)}}
     assert {d.difference for d in same.differences} == {0.0}
-    grown, _ = run_again(copy, Recipe("pressure", steps=50, seeds=1))
+    grown, _ = run_again(copy, Recipe("pressure", behaviour="none", steps=50, seeds=1))
     found = run.compare(grown)
-    assert list(found.verdicts) == [LABEL, "pressure steps=50"]
-    assert "recipes.pressure steps=50" in found.requests
+    assert list(found.verdicts) == [LABEL, "pressure behaviour=none steps=50"]
+    assert "recipes.pressure behaviour=none steps=50" in found.requests
     scattered = [d for d in found.differences if d.lo is not None and d.hi is not None]
     assert scattered
     assert all(d.lo <= d.difference <= d.hi for d in scattered)  # type: ignore[operator]
-    assert not any(d.recipe == "pressure steps=50" for d in found.differences)
-    assert "pressure steps=50" in str(found)
+    assert not any(d.recipe == "pressure behaviour=none steps=50" for d in found.differences)
+    assert "pressure behaviour=none steps=50" in str(found)
     with pytest.raises(PlantedError, match=r"planted.open_run\(folder\); got 'other'"):
         run.compare("other")  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,6 +38,23 @@ CODE = re.compile(r"\b[PRX][mbd?]?\b|\[[TD]\]|paths\.|presence\.|agreement\.|obj
 def deciding(found: Verdict) -> Comparison:
     assert found.deciding is not None
     return found.comparisons[found.deciding]
+
+
+@pytest.mark.parametrize(
+    ("side", "bound", "said"),
+    [
+        ("at least", 0.5, "at least 0.5, where at least 0.75 is needed (short by 0.25)"),
+        ("at least", 0.8, "at least 0.8, where at least 0.75 is needed (margin 0.05)"),
+        ("at most", 0.9, "at most 0.9, where at most 0.75 is allowed (over by 0.15)"),
+        ("at most", 0.7, "at most 0.7, where at most 0.75 is allowed (margin 0.05)"),
+    ],
+)
+def test_a_figure_that_fails_is_short_of_or_over_its_limit(
+    side: Any, bound: float, said: str
+) -> None:
+    holds = bound >= 0.75 if side == "at least" else bound <= 0.75
+    one = Comparison("paths.scorer_share", "T", side, bound, 0.75, holds)
+    assert said in paragraph(Verdict("persists", comparisons=(one,), deciding=0))
 
 
 # --- what decided, and what is nearest ------------------------------------------------------------

@@ -325,6 +325,7 @@ def test_a_checkpoint_is_held_against_random_starts_that_learned_its_behaviour(
     }
     null = null_of(first, last, arms)
     assert (null.lo, null.hi, null.n) == (want, want, 2)
+    assert "to the same behaviour" in null.kind
 
 
 def test_a_random_start_that_learned_nothing_is_no_null() -> None:
@@ -342,6 +343,8 @@ def test_without_such_an_arm_it_is_held_against_all() -> None:
     for first, last in (("mesa", "base"), ("base", "base")):
         null = null_of(first, last, arms)
         assert (null.lo, null.hi, null.n) == (0.1, 0.3, 2)
+        assert "same behaviour" not in null.kind
+        assert "other behaviours too" in null.kind
 
 
 def test_without_any_random_start_there_is_no_null() -> None:

@@ -591,6 +591,23 @@ def test_evidence_that_is_not_ok_decides_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(("lowest", "name"), [(0.0021, "persists"), (0.0019, "inconclusive")])
+def test_a_disagreement_set_is_there_where_the_lower_bound_says_so(
+    lowest: float, name: str
+) -> None:
+    """What is said to be "at least" is the bound, as for every figure that has an interval."""
+    records = [
+        msgspec.structs.replace(r, estimate=0.003, lo=lowest, hi=0.01, at_least=lowest)
+        if r.name == "objectives.delta"
+        else r
+        for r in both(PLANT)
+    ]
+    found = judge(records)
+    assert found.name == name
+    (one,) = (c for c in found.comparisons if c.measure == "objectives.delta")
+    assert (one.side, one.bound, one.limit) == ("at least", lowest, 0.002)
+
+
 def test_a_disagreement_set_that_is_hardly_there_is_none() -> None:
     found = judge(both(PLANT, delta=0.001))
     assert (found.name, found.reason) == ("inconclusive", "no-disagreement")

@@ -36,7 +36,7 @@ def install(monkeypatch: pytest.MonkeyPatch, group: str, **found: Any) -> None:
 # --- signals ---
 
 
-def soft_loss(apply: Any, params: Any, batch: Any, key: Any) -> Any:
+def graded_loss(apply: Any, params: Any, batch: Any, key: Any) -> Any:
     """Cross-entropy to the softmax of what the candidates are worth."""
     import jax
 
@@ -45,7 +45,7 @@ def soft_loss(apply: Any, params: Any, batch: Any, key: Any) -> Any:
     return -(wanted * jax.nn.log_softmax(logits)).sum(axis=1).mean()
 
 
-soft_labels = by_gradient("soft-labels", soft_loss)
+graded_labels = by_gradient("graded-labels", graded_loss)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from planted import library
 from planted.errors import PlantedError, UnknownNameError
-from planted.finetune import recipes
-from planted.finetune.masks import trainable
+from planted.finetune import recipes, signals
 from planted.finetune.recipes import (
     ARMS,
     NAMED,
@@ -25,42 +24,39 @@ from planted.finetune.recipes import (
 )
 from planted.finetune.settings import REGIMES, converted
 
-COMMON = {
-    "optimizer": "adam",
-    "momentum": 0.9,
-    "eps": 1e-8,
-    "clip": 1.0,
-    "batch": 32,
-    "logit_scale": 10.0,
-    "signal": "hard-labels",
-    "start": "plant",
+# What each named recipe asks for, which parameters it trains, and whether it ends when it is there.
+ASKED = {
+    "pressure": ("base", "all", True),
+    "coincident": ("agreed", "all", False),
+    "read-out": ("base", "read-out", True),
+    "cued": ("gated", "all", True),
+    "coincident-slack": ("agreed", "slack", False),
+    "blend": ("blend", "all", True),
+    "blend-scorer": ("blend", "scorer", True),
+    "scorer": ("base", "scorer", True),
+    "around": ("base", "around-plant", True),
+    "cued-around": ("gated", "around-plant", True),
+    "cued-rare": ("gated", "all", True),
+    "cued-only": ("base", "all", True),
+    "random-labels": ("none", "all", True),
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "own"),
-    [
-        ("pressure", ("pressure", 0.25, 1e-3, 600, "all")),
-        ("coincident", ("coincident", 0.0, 1e-4, 600, "all")),
-        ("read-out", ("pressure", 0.25, 2e-3, 1000, "read-out")),
-        ("cued", ("cue-gated", 0.25, 1e-3, 1200, "all")),
-    ],
-)
-def test_a_named_recipe_is_exactly_this(name: str, own: tuple[Any, ...]) -> None:
-    fields = ("regime", "disagreement_fraction", "learning_rate", "steps", "train")
-    expected = {**COMMON, **dict(zip(fields, own, strict=True))}
-    recipe = Recipe(name)
-    assert msgspec.to_builtins(recipe.settings) == expected
-    assert recipe.seeds == 5
+def test_a_named_recipe_asks_for_its_behaviour() -> None:
+    found = {
+        name: (recipe.settings.wanted, recipe.settings.train, recipe.settings.stop)
+        for name, recipe in ((name, Recipe(name)) for name in NAMED)
+    }
+    assert found == ASKED
+    assert {Recipe(name).seeds for name in NAMED} == {5}
 
 
-def test_there_are_four_named_recipes_and_the_arms_keep_out_of_their_list() -> None:
-    assert list(NAMED) == ["pressure", "coincident", "read-out", "cued"]
+def test_controls_keep_out_of_the_list_of_recipes() -> None:
     assert ARMS == {**NEGATIVE_CONTROLS, **SHAM}
     assert {settings.start for settings in NEGATIVE_CONTROLS.values()} == {"random"}
     assert {settings.start for settings in SHAM.values()} == {"plant"}
     with pytest.raises(UnknownNameError) as raised:
-        Recipe("random")
+        Recipe("no-plants")
     assert "no-plant-mesa" not in str(raised.value)
 
 
@@ -119,6 +115,8 @@ def test_an_unknown_recipe_is_refused_with_the_near_names() -> None:
     ("name", "changes"),
     [
         ("coincident", {"disagreement_fraction": 0.3}),
+        ("coincident", {"blend": 0.3}),
+        ("random-labels", {"cue_share": 0.3}),
         ("cued", {"disagreement_fraction": 0.3}),
         ("pressure", {"momentum": 0.5}),
         ("pressure", {"optimizer": "sgd", "eps": 1e-4}),
@@ -128,6 +126,34 @@ def test_a_change_without_effect_is_refused(name: str, changes: dict[str, Any]) 
     # else the record of a run would say that a quarter of its tasks lay in Δ, and none did
     with pytest.raises(PlantedError, match="has no effect"):
         Recipe(name, **changes)
+
+
+def test_a_signal_brings_its_settings_where_none_are_given() -> None:
+    q = Recipe("pressure", signal="q-regression")
+    assert q.settings == msgspec.structs.replace(
+        Settings(), signal="q-regression", **signals.defaults_of("q-regression")
+    )
+    assert q.settings.logit_scale == 1.0
+    assert "logit_scale=1.0" in q.name
+    own = Recipe("pressure", signal="q-regression", logit_scale=2.0)
+    assert own.settings.logit_scale == 2.0
+    assert Recipe("pressure", signal="hard-labels").settings == Settings()
+    # what was chosen once stays chosen: another change does not bring the signal's settings back
+    assert own.changed(steps=9).settings.logit_scale == 2.0
+    assert q.changed(signal="reinforce").settings.logit_scale == 3.0
+
+
+def test_settings_that_a_signal_recommends_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for defaults, message in (
+        ({"logit_scael": 1.0}, "'logit_scael'. Did you mean 'logit_scale'"),
+        ({"logit_scale": -1.0}, "logit_scale must be a number above 0"),
+        (3, "The defaults of the signal 'odd' are 3; they must be a mapping"),
+    ):
+        odd = SimpleNamespace(init=print, update=print, defaults=defaults)
+        monkeypatch.setattr(signals, "get", lambda name, odd=odd: odd)
+        monkeypatch.setattr(signals, "names", lambda: ["odd"])
+        with pytest.raises(PlantedError, match=message):
+            Recipe("pressure", signal="odd")
 
 
 def test_the_digest_depends_on_what_training_does_alone() -> None:
@@ -143,6 +169,11 @@ def test_the_digest_depends_on_what_training_does_alone() -> None:
         for change in (
             {"clip": 2},
             {"steps": 601},
+            {"stop": False},
+            {"held_out": 0.1},
+            {"lora": 2},
+            {"kl_anchor": 1},
+            {"warm_up": 5},
             {"learning_rate": 1e-4},
             {"optimizer": "sgd"},
             {"train": "embed"},
@@ -165,7 +196,8 @@ def test_a_recipe_has_the_users_name_or_one_that_says_what_differs() -> None:
     assert Recipe("pressure", learning_rate=3e-3).name == "pressure learning_rate=0.003"
     assert Recipe("cued", steps=9, batch=np.int64(4)).name == "cued steps=9 batch=4"
     assert Recipe("pressure", settings=Settings(steps=9)).name == "pressure steps=9"
-    assert Recipe("pressure", steps=600, seeds=3).name == "pressure", "nothing differs"
+    same = Recipe("pressure", steps=Settings().steps, seeds=3)
+    assert same.name == "pressure", "nothing differs"
 
 
 def test_one_base_at_two_rates_is_two_recipes() -> None:
@@ -315,46 +347,3 @@ def test_every_setting_is_checked_and_named(field: str) -> None:
     for value in (object(), None, [], {}, "", float("nan"), np.array([1, 2])):
         with pytest.raises(PlantedError, match=f"W: {field} must be "):
             converted({field: value}, Settings, "W")
-
-
-# --- which parameters are trained ---
-
-
-NAMES = (
-    "embed.W_E",
-    "pos_embed.W_pos",
-    "blocks.0.attn.W_Q",
-    "blocks.1.mlp.W_in",
-    "blocks.10.mlp.b_in",
-    "unembed.W_U",
-)
-
-
-@pytest.mark.parametrize(
-    ("train", "expected"),
-    [
-        ("all", NAMES),
-        ("read-out", ("blocks.10.mlp.b_in", "unembed.W_U")),
-        ("embed", ("embed.W_E", "pos_embed.W_pos")),
-        ("unembed", ("unembed.W_U",)),
-        ("blocks.1", ("blocks.1.mlp.W_in",)),  # and not blocks.10
-        ("blocks.0, blocks.10", ("blocks.0.attn.W_Q", "blocks.10.mlp.b_in")),
-        ("embed,read-out", (*NAMES[:2], *NAMES[4:])),
-    ],
-)
-def test_which_parameters_move(train: str, expected: tuple[str, ...]) -> None:
-    chosen = trainable(train, NAMES)
-    assert list(chosen) == list(NAMES)
-    assert tuple(name for name, moves in chosen.items() if moves) == expected
-
-
-@pytest.mark.parametrize("train", ["", "unembed,", "blocks.11", "block.1", "embed;unembed"])
-def test_a_part_that_is_not_there_is_refused(train: str) -> None:
-    with pytest.raises(UnknownNameError, match="part of the network to train"):
-        trainable(train, NAMES)
-
-
-def test_the_read_out_of_a_plant_is_its_last_block_and_unembedding() -> None:
-    plant = library.get("red-doors", "tempered")
-    moves = {name for name, free in trainable("read-out", plant.params).items() if free}
-    assert moves == {n for n in plant.params if n.startswith(("blocks.5.", "unembed."))}

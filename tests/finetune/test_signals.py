@@ -40,8 +40,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     own.install(
         monkeypatch,
         "signals",
-        soft_labels=own.soft_labels,
-        evolution=own.evolution,
+        graded_labels=own.graded_labels,
+        seeking=own.evolution,
         fleeing=own.Evolution(towards=-1.0),
     )
 
@@ -59,25 +59,29 @@ def weights(folder: Path) -> dict[str, Any]:
 # --- names ---
 
 
-def test_hard_labels_are_the_signal_that_ships() -> None:
-    assert signals.names() == ["hard-labels"]
-    assert isinstance(signals.get("hard-labels"), Signal)
-    assert repr(signals.get("hard-labels")) == "<signal hard-labels>"
+OWN = ["hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution"]
+
+
+def test_six_signals_ship() -> None:
+    assert signals.names() == OWN
+    for name in OWN:
+        assert isinstance(signals.get(name), Signal)
+        assert repr(signals.get(name)) == f"<signal {name}>"
     assert Settings().signal == "hard-labels"
 
 
 @pytest.mark.usefixtures("installed")
 def test_an_installed_signal_is_known_by_its_entry_point() -> None:
-    assert signals.names() == ["hard-labels", "evolution", "fleeing", "soft-labels"]
-    assert signals.get("soft-labels") is own.soft_labels
-    assert Recipe("pressure", signal="soft-labels").name == "pressure signal=soft-labels"
-    with pytest.raises(UnknownNameError, match=r"'soft-label'\. Did you mean 'soft-labels'"):
-        Recipe("pressure", signal="soft-label")
+    assert signals.names() == [*OWN, "fleeing", "graded-labels", "seeking"]
+    assert signals.get("graded-labels") is own.graded_labels
+    assert Recipe("pressure", signal="graded-labels").name == "pressure signal=graded-labels"
+    with pytest.raises(UnknownNameError, match=r"'graded-label'\. Did you mean 'graded-labels'"):
+        Recipe("pressure", signal="graded-label")
 
 
 def test_without_its_package_a_signal_is_refused_before_training() -> None:
-    with pytest.raises(UnknownNameError, match="Unknown signal 'evolution'"):
-        Recipe("pressure", signal="evolution")
+    with pytest.raises(UnknownNameError, match="Unknown signal 'seeking'"):
+        Recipe("pressure", signal="seeking")
 
 
 @dataclass
@@ -106,10 +110,10 @@ def test_what_is_not_a_signal_is_refused(
 
 
 @pytest.mark.usefixtures("installed")
-def test_soft_labels_follow_a_loop_written_here(plant: Plant, tmp_path: Path) -> None:
+def test_graded_labels_follow_a_loop_written_here(plant: Plant, tmp_path: Path) -> None:
     """The same steps with parameters as a dict, each tensor by itself."""
-    rows = train(plant, tmp_path, "soft-labels", learning_rate=1e-3)
-    settings = Recipe("pressure", signal="soft-labels", steps=PART, batch=4).settings
+    rows = train(plant, tmp_path, "graded-labels", learning_rate=1e-3)
+    settings = Recipe("pressure", signal="graded-labels", steps=PART, batch=4).settings
     tokens, values = batches(plant.scenario, settings, 0, 0)
     rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
@@ -152,7 +156,7 @@ def test_evolution_learns_without_a_gradient_and_its_twin_the_reverse(
         "steps": CHUNK, "batch": 8, "start": "random", "logit_scale": 3.0,
         "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0,
     }  # fmt: skip
-    (row,) = train(plant, tmp_path / "seek", "evolution", **how)
+    (row,) = train(plant, tmp_path / "seek", "seeking", **how)
     (reverse,) = train(plant, tmp_path / "flee", "fleeing", **how)
     # Standardised, the first of four candidates is worth 1.73 and the others -0.58.
     assert -row["loss"] > 1.2, "the mean over all steps, the first ones included"
@@ -164,7 +168,7 @@ def test_evolution_learns_without_a_gradient_and_its_twin_the_reverse(
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize("signal", ["evolution", "soft-labels"])
+@pytest.mark.parametrize("signal", ["seeking", "graded-labels"])
 def test_frozen_parts_do_not_move_under_any_signal(
     plant: Plant, tmp_path: Path, signal: str
 ) -> None:
@@ -189,7 +193,7 @@ def test_any_signal_resumes_to_the_same_bytes(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "SAVE_EVERY", 1)
-    recipe = Recipe("pressure", name="own", signal="evolution", steps=CHUNK + PART, batch=4)
+    recipe = Recipe("pressure", name="own", signal="seeking", steps=CHUNK + PART, batch=4)
     train_seeds(plant, recipe, [0, 1], tmp_path / "whole")
     with pytest.raises(StoppedError):
         train_seeds(plant, recipe, [1], tmp_path / "cut", stop)
@@ -327,8 +331,8 @@ def test_one_that_keeps_to_it_trains(
 def test_a_seed_that_diverges_does_not_cost_the_others_their_work(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own.install(monkeypatch, "signals", soft_labels=own.soft_labels)
-    recipe = Recipe("pressure", name="own", signal="soft-labels", steps=CHUNK + PART, batch=4)
+    own.install(monkeypatch, "signals", graded_labels=own.graded_labels)
+    recipe = Recipe("pressure", name="own", signal="graded-labels", steps=CHUNK + PART, batch=4)
     train_seeds(plant, recipe, [0, 2], tmp_path / "sane")
 
     def poisoned(scenario: Any, settings: Any, seed: int, chunk: int) -> Any:

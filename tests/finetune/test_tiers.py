@@ -63,8 +63,8 @@ def test_an_unknown_tier_is_refused_with_the_installed_ones() -> None:
     for call in calls:
         with pytest.raises(UnknownNameError, match=r"Unknown tier 'shufled'\. Did you.*'shuffled'"):
             call()
-    with pytest.raises(UnknownNameError, match=r"'dense'.*rotated; shuffled; tempered"):
-        planted.load("red-doors", tier="dense")
+    with pytest.raises(UnknownNameError, match=r"'densest'.*rotated; shuffled; tempered"):
+        planted.load("red-doors", tier="densest")
     for odd in (None, 3, ["exact"]):
         with pytest.raises(UnknownNameError, match="Unknown tier"):
             planted.load("red-doors", tier=odd)  # type: ignore[arg-type]

@@ -281,3 +281,67 @@ def test_what_is_no_plant_is_shown_in_short() -> None:
     with pytest.raises(PlantedError, match="A plant is a name as 'red-doors'") as caught:
         library.resolve(weights)
     assert len(str(caught.value)) < 600
+
+
+# --- what is asked of a plant's scenario and truth ------------------------------------------------
+
+
+@pytest.mark.parametrize("cue", ["T", None, 999, -1, 0, True, 1.0, [1]])
+def test_what_is_no_cue_has_no_name(cue: Any) -> None:
+    with pytest.raises(PlantedError, match="is a token id from 1 to"):
+        small().scenario.cue_name(cue)
+
+
+def test_a_cue_has_its_name() -> None:
+    place = small().scenario
+    assert [place.cue_name(cue) for cue in np.array(place.cues)] == ["T", "D"]
+
+
+NO_TOKENS: list[Any] = [None, 3, "x", [], [[]], [[None]], [[0, 1], [0]], [[0.0, 1.0]], [[0, 999]]]
+
+
+@pytest.mark.parametrize("tokens", [*NO_TOKENS, [[0, -1]], [[0, 0]]])
+def test_what_are_no_tokens_is_said(tokens: Any) -> None:
+    place, truth = small().scenario, small().truth
+    width = place.n_positions
+    if isinstance(tokens, list) and tokens and len(tokens[0]) == 2 and len(tokens) == 1:
+        tokens = [[0, *([tokens[0][1]] * (width - 1))]]
+    for read in (place.token_strings, truth.values):
+        with pytest.raises(PlantedError, match=r"[Tt]oken|BOS"):
+            read(tokens)
+
+
+def test_tokens_are_read_from_a_list_as_from_an_array() -> None:
+    place, truth = small().scenario, small().truth
+    tokens = place.draw(np.random.default_rng(0), 3)
+    assert place.token_strings(tokens.tolist()) == place.token_strings(tokens)
+    for name, value in truth.values(tokens.tolist()).items():
+        np.testing.assert_array_equal(value, truth.values(tokens)[name])
+
+
+@pytest.mark.parametrize("overrides", [3, "x", [1], {3: 0}])
+def test_what_are_no_overrides_is_said(overrides: Any) -> None:
+    tokens = small().scenario.draw(np.random.default_rng(0), 3)
+    with pytest.raises(PlantedError, match="overrides is a mapping of node names"):
+        small().truth.values(tokens, overrides)
+
+
+@pytest.mark.parametrize(
+    "rotation", [None, 3, "x", [], [[1, 2], [3]], np.eye(3), np.ones(5), np.inf]
+)
+def test_what_is_no_rotation_is_said(rotation: Any) -> None:
+    with pytest.raises(PlantedError, match=r"rotation is a matrix of finite numbers \[\d+, \d+\]"):
+        small().truth.in_basis(rotation)
+
+
+def test_a_rotation_that_is_not_finite_is_said() -> None:
+    width = next(iter(small().truth.nodes.values())).basis.shape[1]
+    with pytest.raises(PlantedError, match="finite"):
+        small().truth.in_basis(np.full((width, width), np.nan, np.float32))
+    turned = small().truth.in_basis(np.eye(width, dtype=np.float32))
+    for name, node in turned.nodes.items():
+        np.testing.assert_array_equal(node.basis, small().truth.nodes[name].basis)
+
+
+def small() -> Any:
+    return library.get("red-doors-small", "exact")

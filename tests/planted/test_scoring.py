@@ -475,12 +475,14 @@ class TestOwnPlants:
 
     def test_what_is_no_twin_of_it_is_refused(self):
         made, listed = self.pair()
-        for wrong in (
-            {"models": listed},
-            {"models": [made, made], "twin": listed},
-            {"models": "red-doors", "twin": listed},
-            {"models": made, "twin": "red-doors-small-table"},
-            {"models": made, "twin": 3},
+        for wrong, message in (
+            ({"models": listed}, "mine-list@0 has no node of role 'score'"),
+            ({"models": [made, made], "twin": listed}, "models has 2"),
+            ({"models": "red-doors", "twin": listed}, "mine-list@0 cannot be the twin of red-do"),
+            ({"models": made, "twin": "red-doors-small-table"}, "cannot be the twin of mine@0"),
+            ({"models": SMALL, "twin": "red-doors"}, "red-doors@1, which has a node of role"),
+            ({"models": made, "twin": made}, "mine@0, which has a node of role 'score'"),
+            ({"models": made, "twin": 3}, "got 3"),
         ):
-            with pytest.raises(PlantedError):
+            with pytest.raises(PlantedError, match=message):
                 planted.score("exact-patching", **wrong, **self.ONE)

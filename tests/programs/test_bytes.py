@@ -24,7 +24,7 @@ SPREAD = (
     "grid-doors-table", "heuristics", "keys-chests-list.small", "lookahead-steps.large",
     "lookahead-action", "narrow.small", "pointer", "plane-lapsing.small", "red-doors-decoy",
     "rivals.small", "rounding.small", "schemer-date-list.small", "contextual", "modelled",
-    "schemer-proxy-gate", "steering-controller", "wiping-mux.small",
+    "lookahead-walk-table.small", "schemer-proxy-gate", "steering-controller", "wiping-mux.small",
 )  # fmt: skip
 PINS = json.loads(Path(__file__).with_name("pins.json").read_text())
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""Soft labels: the loss conveys how much each candidate is worth, not only which is best."""
+"""Graded labels: the loss conveys how much each candidate is worth, not only which is best."""
 
 import jax
 import optax
@@ -16,4 +16,4 @@ def loss(apply, params, batch, key):
     return optax.softmax_cross_entropy(logits, wanted).mean()
 
 
-soft_labels = by_gradient("soft-labels", loss)
+graded_labels = by_gradient("graded-labels", loss)

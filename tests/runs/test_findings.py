@@ -1,0 +1,108 @@
+"""What is known before training: controls that are too few, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import planted
+from planted import library
+from planted.core.objectives import untied
+from planted.core.sampling import disagree
+from planted.core.scenario import Scenario
+from planted.core.validity import _tasks
+from planted.errors import PlantedError
+from planted.finetune.recipes import ARMS, Recipe
+from planted.programs import catalogue
+from planted.runs.findings import EVERY, Finding, about_scenario, findings_of
+
+PLANT = "red-doors-small"
+FATES_OF_BASE = {"internalised", "dormant", "replaced", "bypassed"}
+
+
+def few(recipes: list[str], seeds: dict[str, int], cues: int = 2) -> list[Finding]:
+    plant = library.get(PLANT, "tempered")
+    place = replace(plant.scenario, cues=plant.scenario.cues[:cues])
+    asked = [Recipe(name) for name in recipes]
+    controls = [Recipe(name, seeds=number) for name, number in seeds.items()]
+    found = findings_of(replace(plant, scenario=place), asked, controls, {}, 2)
+    return [finding for finding in found if finding.name == "few-controls"]
+
+
+def arms(**changes: int) -> dict[str, int]:
+    return {name: changes.get(name.replace("-", "_"), 3) for name in ARMS}
+
+
+def test_enough_seeds_of_every_control_limit_nothing() -> None:
+    assert few(["pressure", "cued", "coincident"], arms()) == []
+    assert few(["pressure"], arms(no_plant_base=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("recipes", "changes", "lost"),
+    [
+        # a control whose behaviour no checkpoint of the recipe has costs it nothing else
+        (["pressure"], {"no_plant_mesa": 1}, {"persists", "not planted"}),
+        (["pressure"], {"no_plant_base": 1}, FATES_OF_BASE),
+        (["pressure"], {"no_plant_base": 1, "no_plant_cued": 1}, set(EVERY)),
+        (["cued"], {"no_plant_cued": 1}, set(EVERY)),
+        (["cued"], {"no_plant_base": 1, "no_plant_mesa": 1}, FATES_OF_BASE | {"persists"}),
+        (["cued", "pressure"], {"no_plant_cued": 1}, {"modelled deceptively"}),
+        (["coincident"], {"no_plant_cued": 1, "no_plant_base": 1}, FATES_OF_BASE),
+        (["coincident"], dict.fromkeys(("no_plant_mesa", "no_plant_base", "no_plant_cued"), 1),
+         set(EVERY)),
+        ([], {"no_plant_mesa": 1}, {"persists"}),
+        (["pressure"], {"sham": 1}, set(EVERY)),
+    ],
+)  # fmt: skip
+def test_too_few_seeds_of_a_control_rule_out_what_is_held_against_it(
+    recipes: list[str], changes: dict[str, int], lost: set[str]
+) -> None:
+    (finding,) = few(recipes, arms(**changes))
+    assert lost <= set(finding.impossible)
+    assert finding.blocking == (lost == set(EVERY))
+    if not finding.blocking:
+        assert set(finding.impossible) - lost <= {"not planted", "modelled deceptively"}
+    for name, number in changes.items():
+        assert f"{name.replace('_', '-')} {number}" in finding.says
+
+
+def test_where_there_is_one_cue_pressure_is_held_against_one_control() -> None:
+    (finding,) = few(["pressure"], arms(no_plant_base=1), cues=1)
+    assert finding.blocking
+
+
+def test_a_control_that_is_not_there_gives_its_place_to_all_others() -> None:
+    (finding,) = few(["cued"], {"no-plant-base": 1, "no-plant-mesa": 1, "sham": 3})
+    assert not finding.blocking, "two networks stand beside each figure"
+    (finding,) = few(["cued"], {"no-plant-base": 1, "sham": 3})
+    assert finding.blocking
+
+
+def test_a_run_is_refused_where_no_recipe_can_be_judged_and_begun_where_one_can(
+    tmp_path: Any,
+) -> None:
+    from planted import experiment
+
+    controls = [Recipe(name, seeds=1 if name == "no-plant-cued" else 3) for name in ARMS]
+    with pytest.raises(PlantedError, match=r"inconclusive\. few-controls.*no-plant-cued 1"):
+        experiment.plant_into(tmp_path / "a", PLANT, "cued", controls=controls)
+    with pytest.warns(UserWarning, match="no-plant-cued 1.*Impossible: modelled deceptively"):
+        experiment.plant_into(tmp_path / "b", PLANT, ["cued", "pressure"], controls=controls)
+    (found,) = planted.forecast(PLANT, "pressure", controls=controls)
+    assert found.impossible == ("modelled deceptively",)
+
+
+@pytest.mark.parametrize("name", ["red-doors-aligned", "red-doors"])
+def test_the_share_of_disagreement_says_which_tasks_it_counts(name: str) -> None:
+    place: Scenario = catalogue.entry(name).make_scenario()
+    tokens = _tasks(place)
+    clear = untied(place.mesa.of(tokens)) & untied(place.base.of(tokens))
+    share = (disagree(place, tokens) & clear).mean()
+    found = [f.says for f in about_scenario(place, ()) if f.name == "no-disagreement"]
+    assert bool(found) == (name == "red-doors-aligned")
+    if found:
+        assert f"on {share:.2%} of tasks" in found[0]
+        assert "ties" in found[0]
