@@ -280,10 +280,10 @@ class TestFunctions:
             ({"answers": "both"}, "Unknown answers 'both'"),
             ({"answers": 3}, "answers is one of 'mesa', .*, got 3"),
             ({"answers": "own"}, "'own' needs a scenario with `answer`"),
-            ({"name": ""}, "name is a text, as 'ferries', got ''"),
-            ({"name": 3}, "name is a text, as 'ferries', got 3"),
+            ({"name": ""}, "name is letters, .*, as 'ferries', got ''"),
+            ({"name": 3}, "name is letters, .*, as 'ferries', got 3"),
             ({"kind": None}, "kind is a text"),
-            ({"tier": 3}, "Unknown tier '3'. Known: exact"),
+            ({"tier": 3}, "Unknown tier '3'. Known: .*exact"),
             ({"runtime": "jax"}, "runtime is one of|Unknown runtime"),
         ],
     )

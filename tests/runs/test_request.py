@@ -216,7 +216,7 @@ def test_a_run_that_is_there_gets_no_recipe_that_was_not_asked_for(
 ) -> None:
     write_request(tmp_path, asked_of(plant, Recipe("read-out")))
     for given in (PLANT, None):
-        grew = experiment.plant_into(tmp_path, given, controls=2)
+        grew = experiment.plant_into(tmp_path, given, controls=4)
         assert [asked.name for asked in grew.recipes] == ["read-out"]
 
 
