@@ -230,30 +230,31 @@ def _advance(eye: watch.Watch, job: loop.Job, group: Sequence[_State], chunk: in
     )
     for i, state in enumerate(group):
         state.diverged = _diverged_at(after, i, done)
-        if state.diverged:
-            state.finished = True
-            continue
-        earlier = job.network(state.start, state.found)
-        state.found = loop.unflat(after.vectors[i], job.free)
-        network = job.network(state.start, state.found)
-        gradient = None
-        if after.gradients is not None and not settings.lora:
-            gradient = loop.unflat(after.gradients[i], job.layout)
-        state.memory = after.states[i]
-        state.chunk = chunk + 1
-        state.rows.append(
-            {
-                **{name: watch.figure(value[i]) for name, value in after.log.items()},
-                "seed": state.seed,
-                "step": done + n_steps,
-                **eye.row(network),
-                **watch.gradient_row(plant, gradient, job.trained),
-                "update": watch.node_norms(
-                    plant, {name: network[name] - earlier[name] for name in network}
-                ),
-            }
-        )
-        state.finished = _is_over(settings, state)
+        if not state.diverged:
+            _take(eye, job, state, after, i)
+            state.chunk = chunk + 1
+            state.rows[-1]["step"] = done + n_steps
+        state.finished = bool(state.diverged) or _is_over(settings, state)
+
+
+def _take(eye: watch.Watch, job: loop.Job, state: _State, after: loop.Outcome, i: int) -> None:
+    """Takes over what a chunk made of the i-th seed of its group, with a row of the log."""
+    earlier = job.network(state.start, state.found)
+    state.found = loop.unflat(after.vectors[i], job.free)
+    state.memory = after.states[i]
+    network, gradient = job.network(state.start, state.found), None
+    if after.gradients is not None and not job.settings.lora:
+        gradient = loop.unflat(after.gradients[i], job.layout)
+    moved = {name: network[name] - earlier[name] for name in network}
+    state.rows.append(
+        {
+            **{name: watch.figure(value[i]) for name, value in after.log.items()},
+            "seed": state.seed,
+            **eye.row(network),
+            **watch.gradient_row(eye.plant, gradient, job.trained),
+            "update": watch.node_norms(eye.plant, moved),
+        }
+    )
 
 
 def _is_over(settings: Settings, state: _State) -> bool:
