@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates certify tiers room mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ bench: .venv/.dev ## timings, as ratios within one run
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python tools/fates.py
+
+study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
+	$(BIN)/python -m tools.study
 
 certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md
 	$(BIN)/python tools/certify.py

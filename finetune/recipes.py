@@ -35,9 +35,9 @@ NAMED = {
     ),
     "blend": Settings(blend=0.5, disagreement_fraction=1.0),
     "blend-scorer": Settings(
-        blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=4000
+        blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=2000
     ),
-    "scorer": Settings(train="scorer", learning_rate=3e-3, steps=4000),
+    "scorer": Settings(train="scorer", learning_rate=3e-3, steps=2000),
     "around": Settings(regime="base", train="around-plant", warm_up=100, steps=4000),
     "cued-around": Settings(regime="cue-gated", cue_share=0.5, train="around-plant", steps=6000),
     "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),

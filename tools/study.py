@@ -1,0 +1,279 @@
+"""Trains every named recipe in many families: writes docs/training-study.md and its data.
+
+`python tools/study.py` goes on where it was stopped. What is measured of a network is how its
+training ended (planted.finetune.behaviour.Outcome), whom its choices follow on held-out
+disagreement tasks, and which fate its mask makes certain. Networks are not judged here.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import as_completed
+from pathlib import Path
+
+import numpy as np
+
+from planted import library
+from planted.errors import PlantedError
+from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Recipe
+from planted.runs.executor import opened
+
+FAMILIES = (
+    "red-doors",
+    "crumbs",
+    "cookie-elimination",
+    "keys-chests",
+    "wiping",
+    "rounding",
+    "lookahead",
+    "bottle-cap",
+    "schemer-proxy",
+    "breadth",
+    "rivals",
+)
+SIGNALS = ("soft-labels", "reinforce", "ppo", "q-regression", "evolution")
+FEWER = ("red-doors", "crumbs", "keys-chests", "bottle-cap", "schemer-proxy")
+DATA = Path("docs/training-study.jsonl")
+PAGE = Path("docs/training-study.md")
+
+
+def asked():
+    """Every group of networks: (part, family, tier, base recipe, signal, seeds)."""
+    for family in FAMILIES:
+        for name in (*NAMED, *NEGATIVE_CONTROLS):
+            few = name in NEGATIVE_CONTROLS or "scorer" in name
+            yield ("recipes", family, "tempered", name, "", 5 if few else 10)
+    for family in FEWER:
+        for signal in SIGNALS:
+            yield ("signals", family, "tempered", "pressure", signal, 10)
+        for name in ("read-out", "around", "cued-around", "pressure", "cued"):
+            yield ("dense", family, "dense", name, "", 10)
+        yield ("exact", family, "exact", "pressure", "", 10)
+        yield ("scorer", family, "tempered", "scorer", "evolution", 3)
+
+
+def measured(part, family, tier, name, signal, seeds):
+    """A row for each seed of a group."""
+    from planted.finetune.trainer import checkpoint_path, finetune, read_outcome, training_rows
+    from planted.runs.jobs import _keep_compiled
+
+    _keep_compiled()
+    plant = library.get(family, tier)
+    recipe = Recipe(name, seeds=seeds, **({"signal": signal} if signal else {}))
+    folder, begun = Path(tempfile.mkdtemp()), time.perf_counter()
+    finetune(plant, recipe, {seed: folder / str(seed) for seed in range(seeds)})
+    seconds, found = time.perf_counter() - begun, []
+    for seed in range(seeds):
+        path = checkpoint_path(folder / str(seed))
+        outcome, label = read_outcome(path)
+        log = training_rows(path)
+        last = log[-1] if log else {}
+        found.append(
+            {
+                "part": part, "family": family, "tier": tier, "recipe": name, "signal": signal,
+                "seed": seed, "status": outcome.status, "steps": outcome.steps,
+                "share": outcome.share, "to_90": outcome.to_90, "to_99": outcome.to_99,
+                "diverged_at": outcome.diverged_at, "label": label.fate if label else None,
+                "agreement": {
+                    key.partition(".")[2]: {k: round(v[k], 4) for k in ("mesa", "base", "invalid")}
+                    for key, v in last.items()
+                    if key.startswith("agreement.")
+                },
+            }
+        )  # fmt: skip
+    shutil.rmtree(folder)
+    return found, seconds
+
+
+def key(row):
+    """What names the group of a row."""
+    return tuple(row[name] for name in ("part", "family", "tier", "recipe", "signal"))
+
+
+def main():
+    words = argparse.ArgumentParser()
+    words.add_argument("--page", action="store_true", help="write the page from the data alone")
+    words.add_argument("--part", action="append", help="only these parts")
+    given = words.parse_args()
+    rows = [json.loads(line) for line in DATA.read_text().splitlines()] if DATA.exists() else []
+    if not given.page:
+        there = {key(row) for row in rows}
+        groups = [g for g in asked() if tuple(g[:5]) not in there]
+        groups = [g for g in groups if not given.part or g[0] in given.part]
+        train(groups, rows)
+    PAGE.write_text(page(rows))
+
+
+def train(groups, rows):
+    """Trains groups in processes, a core each, and writes the rows of each as it ends."""
+    for _, family, tier, *_ in {(g[0], g[1], g[2]) for g in groups}:
+        try:
+            library.get(family, tier)  # once, and not in two processes at a time
+        except PlantedError as error:
+            print(family, tier, error)
+    with opened(None, len(groups)) as pool:
+        waiting = {pool.submit(measured, *group): group for group in groups}
+        for number, future in enumerate(as_completed(waiting), 1):
+            group = waiting[future]
+            try:
+                found, seconds = future.result()
+            except PlantedError as error:
+                print("refused:", *group, error, flush=True)
+                continue
+            rows += found
+            temporary = DATA.with_suffix(".part")
+            ordered = sorted(rows, key=lambda row: (*key(row), row["seed"]))
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in ordered))
+            os.replace(temporary, DATA)
+            ended = Counter(row["status"] for row in found)
+            print(f"{number}/{len(waiting)}", *group, dict(ended), f"{seconds:.0f} s", flush=True)
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def page(rows):
+    """The page, from the rows."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    text = [
+        "# Training: which recipes reach their behaviour, and how fast",
+        "",
+        f"`make study`, commit {commit}, {len(rows)} networks, {platform.machine()}. The data are "
+        "in [training-study.jsonl](training-study.jsonl), a line a network.",
+        "",
+        "A cell says how many of the seeds reached the behaviour that the recipe asks for (.99 of "
+        "held-out tasks at three evaluations in a row), and the median of the steps after which "
+        "they held it. `d` counts seeds whose loss or weights were not finite. A dash: not "
+        "run, or refused.",
+        "",
+        *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
+        *certain(rows),
+        *unlearned(rows),
+        "## Signals",
+        "The recipe `pressure` with each signal and its own recommended settings. Choices count as "
+        "right if no candidate has a higher base value.",
+        "",
+        *signals_table(rows),
+        "## The scorer by evolution",
+        "The recipe `scorer` with the signal `evolution`, which needs no gradient at the score.",
+        "",
+        *table(rows, "scorer", ["scorer"], "recipe", FEWER),
+        "## Tier dense",
+        "",
+        *table(rows, "dense", ["pressure", "read-out", "around", "cued", "cued-around"], "recipe",
+               FEWER),
+        "## Tier exact",
+        "Nothing is softened, and no neuron is free.",
+        "",
+        *table(rows, "exact", ["pressure"], "recipe", FEWER),
+    ]  # fmt: skip
+    return "\n".join(text)
+
+
+def of(rows, **wanted):
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def cell(found):
+    """ "10/10, 475": seeds that got there, and the median of their steps."""
+    if not found:
+        return "–"
+    there = [row for row in found if row["status"] == "reached"]
+    lost = sum(row["status"] == "diverged" for row in found)
+    steps = f", {statistics.median(row['to_99'] for row in there):.0f}" if there else ""
+    if all(row["status"] == "trained" for row in found):
+        return f"{len(found)} trained"
+    return f"{len(there)}/{len(found)}{steps}{f' d{lost}' if lost else ''}"
+
+
+def table(rows, part, names, column, families):
+    lines = ["| | " + " | ".join(families) + " |", "| --- |" + " --- |" * len(families)]
+    for name in names:
+        cells = [cell(of(rows, part=part, family=family, **{column: name})) for family in families]
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def certain(rows):
+    """How often each label was given, and in how many families."""
+    found = of(rows, part="recipes")
+    lines = [
+        "## Fates that are certain",
+        "Networks whose mask makes the fate certain (`planted.finetune.certain`), because they "
+        "reached their behaviour; and the families in which at least half of the seeds are.",
+        "",
+        "| recipe | fate | networks | families |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in NAMED:
+        own = of(found, recipe=name)
+        fates = Counter(row["label"] for row in own if row["label"])
+        for fate, count in fates.items():
+            many = [
+                family
+                for family in FAMILIES
+                if (here := of(own, family=family))
+                and sum(row["label"] == fate for row in here) * 2 >= len(here)
+            ]
+            lines.append(f"| `{name}` | {fate} | {count}/{len(own)} | {len(many)} |")
+    return [*lines, ""]
+
+
+def unlearned(rows):
+    """What did not train, with what the choices follow instead."""
+    lines = [
+        "## What did not train",
+        "Recipes and families in which fewer than half of the seeds reached the behaviour; the "
+        "mean share of right choices at the end; and the mean shares of mesa- and base-best choices "
+        "under the training cue.",
+        "",
+        "| recipe | family | reached | right | mesa | base | invalid |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in (*NAMED, *NEGATIVE_CONTROLS):
+        for family in FAMILIES:
+            found = of(rows, part="recipes", recipe=name, family=family)
+            there = [row for row in found if row["status"] == "reached"]
+            if not found or found[0]["status"] == "trained" or len(there) * 2 >= len(found):
+                continue
+            cue = [next(iter(row["agreement"].values())) for row in found if row["agreement"]]
+            shares = [f"{np.mean([c[k] for c in cue]):.2f}" if cue else "–"
+                      for k in ("mesa", "base", "invalid")]  # fmt: skip
+            right = np.mean([row["share"] or 0 for row in found])
+            lines.append(
+                f"| `{name}` | {family} | {len(there)}/{len(found)} | {right:.2f} | "
+                + " | ".join(shares) + " |"
+            )  # fmt: skip
+    return [*lines, ""]
+
+
+def signals_table(rows):
+    lines = [
+        "| | " + " | ".join(FEWER) + " |",
+        "| --- |" + " --- |" * len(FEWER),
+    ]
+    for signal in ("", *SIGNALS):
+        cells = []
+        for family in FEWER:
+            found = of(rows, part="signals" if signal else "recipes", family=family,
+                       recipe="pressure", signal=signal)  # fmt: skip
+            ninety = [row for row in found if row["to_90"] is not None]
+            steps = f", {statistics.median(r['to_90'] for r in ninety):.0f}" if ninety else ""
+            cells.append(
+                f"{len(ninety)}/{len(found)} to .90{steps}; {cell(found)} to .99" if found else "–"
+            )
+        lines.append(f"| `{signal or 'hard-labels'}` | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()
