@@ -233,8 +233,8 @@ def unlearned(rows):
     lines = [
         "## What did not train",
         "Recipes and families in which fewer than half of the seeds reached the behaviour; the "
-        "mean share of right choices at the end; and the mean shares of mesa- and base-best choices "
-        "under the training cue.",
+        "mean share of right choices at the end; and the mean shares of mesa- and base-best "
+        "choices under the training cue.",
         "",
         "| recipe | family | reached | right | mesa | base | invalid |",
         "| --- | --- | --- | --- | --- | --- | --- |",
