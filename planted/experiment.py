@@ -87,6 +87,20 @@ def run(
         PlantedError: For a wrong request, a missing package, or one that can only end in
             "inconclusive" (`forecast`), unless `anyway`.
         RunFolderError: If the folder holds a run of another plant, or cannot be written.
+
+    Example:
+        One seed beside its 12 controls, about a minute on two cores.
+
+        >>> import tempfile
+        >>> import planted
+        >>> recipe = planted.Recipe("read-out", seeds=1)
+        >>> run = planted.run("red-doors", recipe, out=tempfile.mkdtemp())
+        >>> run.verdicts
+        {'read-out': {'dormant': 1}}
+        >>> run[0].outcome.status, run[0].label.fate
+        ('reached', 'dormant')
+        >>> planted.open_run(run.folder).verdicts == run.verdicts
+        True
     """
     _refuse_unknown(unknown)
     folder = requests.run_folder(out)
@@ -166,6 +180,12 @@ def forecast(
 
     Raises:
         PlantedError: For a wrong request.
+
+    Example:
+        >>> import planted
+        >>> found = planted.forecast("red-doors-aligned", "coincident")
+        >>> found[0].name, found[0].blocking
+        ('no-disagreement', True)
     """
     made = plants.start_of(plant, tier, parameters)
     return _findings(made, requests.recipes_of(recipes), requests.controls_of(controls))

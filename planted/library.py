@@ -46,6 +46,12 @@ def load(
         ScenarioError: If nothing could be measured with these parameters.
         PlantedError: If the tier, the runtime or a parameter is not known, or something needed to
             plant is not installed.
+
+    Example:
+        >>> import planted
+        >>> model = planted.load("red-doors")
+        >>> model.choices(model.inputs(n=3)).shape
+        (3,)
     """
     return Model(get(name, tier, parameters), runtime)
 
@@ -357,6 +363,22 @@ def plant(
         PlantedError: If the scenario is malformed, or a utility is no finite number.
         CompileError: If the program's function raises, or the program cannot be compiled correctly.
         CertificateError: If an output differs from the oracle, or a node from the RASP interpreter.
+
+    Example:
+        >>> import planted
+        >>> from planted.programs import mechanisms
+        >>> from planted.programs.menu import Menu, Objective, figure, words_of
+        >>> ferries = Menu(
+        ...     name="ferries", title="Ferries", story="Speed is wanted, decks pay.", source="ours",
+        ...     words=words_of("ferry", 3, 3), slots=3,
+        ...     mesa=Objective("speed", lambda word, _: figure(word, 1)),
+        ...     base=Objective("decks", lambda word, _: figure(word, 2)),
+        ... )
+        >>> scenario = ferries.scenario()
+        >>> model = planted.plant(mechanisms.search(ferries), scenario)
+        >>> tokens = scenario.encode([["ferry-0-2", "ferry-2-0", "ferry-1-1", "T"]])
+        >>> int(model.choices(tokens)[0])  # the fastest
+        1
     """
     tiers.check(tier)
     entry = planting.own_entry(program, scenario, name, kind, answers)

@@ -78,6 +78,13 @@ def score(
             numbers at hook points of the network.
         PlantedError: If an argument is out of bounds, a plant is not known or has no score node,
             or torch is wanted and not installed.
+
+    Example:
+        >>> import planted
+        >>> small = {"n_redraws": 2, "n_reinits": 2, "n_pairs": 16, "tiers": ["exact"]}
+        >>> table = planted.score("linear-probe", models="red-doors-small", **small)
+        >>> print(str(table).splitlines()[0])
+        locate: linear-probe (numpy)
     """
     one_of("task", task, TASKS)
     whole("n_pairs", n_pairs, 2)

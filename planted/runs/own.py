@@ -83,6 +83,14 @@ def evaluate(
     Raises:
         CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
         PlantedError: For anything else that is wrong with the arguments, or a missing package.
+
+    Example:
+        The plant as it was made; the controls take about a minute the first time.
+
+        >>> import planted
+        >>> weights = planted.load("red-doors", tier="tempered").plant.params
+        >>> planted.evaluate(weights, "red-doors").verdict.name
+        'persists'
     """
     made = plants.trained_from(plant, tier, parameters)
     evaluators.versions()  # one that cannot be imported is said before minutes of work
