@@ -43,7 +43,7 @@ proofs: .venv/.dev ## the longest tests: whole runs, their fates, trust earned o
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof
 
 ship: .venv/.demo ## plants every shipped model anew, into planted/models
-	$(BIN)/python -c "from planted.library import ship; ship()"
+	$(BIN)/python -m tools.ship
 
 bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python -m tools.bench

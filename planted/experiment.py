@@ -21,7 +21,6 @@ from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.errors import unknown as unknown_name
 from planted.eval import measures
-from planted.eval.evaluate import cues_of
 from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
@@ -31,14 +30,13 @@ from planted.runs import plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
 from planted.runs.findings import Finding, about_scenario, findings_of
-from planted.runs.folder import logs_of
 from planted.runs.folder import open_run as open_run
 from planted.runs.folder import settle as settle
 from planted.runs.own import evaluate as evaluate
+from planted.runs.page import report as report
 from planted.runs.progress import Progress
 from planted.runs.request import LEAST_CONTROLS, Request
 from planted.runs.request import run_folder as run_folder
-from planted.runs.results import CheckpointResult
 from planted.runs.results import Run as Run
 from planted.runs.work import PHASES, require, work
 
@@ -367,52 +365,3 @@ def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) 
     if not 0 <= seed < seeds[name]:
         known = ", ".join(map(str, range(seeds[name])))
         raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")
-
-
-def report(folder: Path, plant: Any = None) -> Path:
-    """Writes `report.html`, a pure function of the records in the folder.
-
-    Args:
-        folder: The run folder.
-        plant: The plant, where it was given as a Python object, as for `open_run`.
-
-    Raises:
-        PlantedError: If jinja2 is missing.
-        ArtefactError: If a file is missing or damaged.
-    """
-    require("report")
-    from planted.eval.report.page import RunData, render
-
-    opened = open_run(folder, plant)
-    training, diagnostics = logs_of(opened)
-    page = render(
-        RunData(
-            plant=opened.plant,
-            request={**opened.request, "nulls": opened.request["controls"]},
-            cues=cues_of(opened.plant.scenario),
-            verdicts=_verdict_rows(opened.results),
-            evidence=_records(opened.results),
-            nulls=_records(opened.negative_controls),
-            null_verdicts=_verdict_rows(opened.negative_controls),
-            training=training,
-            diagnostics=diagnostics,
-        )
-    )
-    path = folder / "report.html"
-    files.write_bytes(path, page.encode())
-    return path
-
-
-def _records(results: Iterable[CheckpointResult]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for result in results:
-        found.setdefault(result.recipe, {})[result.seed] = result.records
-    return found
-
-
-def _verdict_rows(results: Iterable[CheckpointResult]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
-        row = {"seed": result.seed, **msgspec.to_builtins(result.verdict)}
-        found.setdefault(result.recipe, []).append(row)
-    return found

@@ -388,19 +388,6 @@ def plant(
     return Model(_linked(made), runtime)
 
 
-def ship(folder: Path | None = None) -> list[Path]:
-    """Plants what the wheel carries, every shipped entry in every shipped tier, and writes it."""
-    written = []
-    target = folder or shipped_folder()
-    for entry in catalogue.ENTRIES.values():
-        if entry.shipped:
-            for tier, made in build(entry.name).items():
-                stem = f"{entry.name}@{entry.version}-{tier}"
-                artefact.save_plant(target, made, stem)
-                written += [target / f"{stem}.safetensors", target / f"{stem}.json"]
-    return written
-
-
 def relative_error(got: Any, want: Any) -> float:
     """Largest |got - want| / max(1, |want|): how runtimes are compared."""
     got, want = np.asarray(got), np.asarray(want)
