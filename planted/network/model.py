@@ -235,7 +235,15 @@ class Model:
 
         Raises:
             CertificateError: If the network does not answer as the program says it must.
+            PlantedError: In tier "compressed", where weights touch the directions of nodes that
+                they do not read.
         """
+        if self.tier == "compressed":
+            raise PlantedError(
+                f"{self.plant.name} is in superposition (tier 'compressed'): weights there touch the "
+                "directions of nodes that they do not read, so edges cannot be found in them. Take "
+                "tier 'exact' or 'tempered'."
+            )
         n, seed = arguments.whole("n", n, 1), arguments.whole("seed", seed)
         nodes, edges = effects(self.plant, n, seed)
         return {effect.name: effect for effect in (*nodes, *edges)}

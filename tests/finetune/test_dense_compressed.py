@@ -151,6 +151,12 @@ def test_it_is_narrower_than_the_program_and_says_what_was_tried(narrow: dict[st
     assert any("failed" in plant.settings["widths"][-1] for plant in narrow.values())
 
 
+def test_edges_are_not_sought_in_superposition(narrow: dict[str, Plant]) -> None:
+    plant = next(iter(narrow.values()))
+    with pytest.raises(PlantedError, match="is in superposition"):
+        Model(plant).effects(n=8)
+
+
 def test_at_the_next_width_other_tasks_show_what_was_lost() -> None:
     wide = bare("crumbs.small")
     held, read = compressed.moments(wide)
