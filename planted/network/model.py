@@ -240,7 +240,7 @@ class Model:
         """
         if self.tier == "compressed":
             raise PlantedError(
-                f"{self.plant.name} is in superposition (tier 'compressed'): weights there touch the "
+                f"{self.plant.name} is in superposition (tier 'compressed'): weights touch the "
                 "directions of nodes that they do not read, so edges cannot be found in them. Take "
                 "tier 'exact' or 'tempered'."
             )

@@ -13,7 +13,7 @@ from planted.compiler.certify import certify, inputs_of
 from planted.core import artefact
 from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.spec import n_layers
-from planted.errors import CertificateError
+from planted.errors import CertificateError, PlantedError
 from planted.finetune.tiers import TierContext, compressed, dense, tempered
 from planted.network import surgery
 from planted.network.forward import choices_of, forward, logits_of
