@@ -348,18 +348,18 @@ class Truth:
         return given.astype(np.int64)
 
     def in_basis(self, rotation: Matrix) -> Truth:
-        """The same truth after the residual stream was multiplied by `rotation` [d, d].
+        """The same truth after the residual stream was multiplied by `rotation` [d, new d].
 
         Raises:
-            PlantedError: If it is no matrix of finite numbers of that shape.
+            PlantedError: If it is no matrix of finite numbers with d rows.
         """
         d_model = next(iter(self.nodes.values())).basis.shape[1]
-        wanted = f"rotation is a matrix of finite numbers [{d_model}, {d_model}]"
+        wanted = f"rotation is a matrix of finite numbers [{d_model}, new d]"
         try:
             given = np.asarray(rotation, dtype=np.float64)
         except (TypeError, ValueError):
             raise PlantedError(f"{wanted}, got {rotation!r}.") from None
-        if given.shape != (d_model, d_model) or not np.isfinite(given).all():
+        if given.ndim != 2 or len(given) != d_model or not np.isfinite(given).all():
             raise PlantedError(f"{wanted}, got {list(given.shape)} or numbers that are not finite.")
         nodes = {
             name: replace(node, basis=(node.basis @ rotation).astype(np.float32))

@@ -22,7 +22,7 @@ from planted.finetune.masks import trainable
 from planted.finetune.optimisers import optimiser
 from planted.finetune.recipes import Recipe, Settings
 from planted.finetune.signals import Batch, Signal
-from planted.finetune.trainer import training_rows
+from planted.finetune.trainer import read_outcome, training_rows
 from planted.network.forward import forward
 from tests.finetune import own
 from tests.helpers import checkpoint_of, seed_folder, train_seeds
@@ -118,7 +118,7 @@ def test_graded_labels_follow_a_loop_written_here(plant: Plant, tmp_path: Path) 
     rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
 
     def loss_of(params: Any, task: Any, worth: Any) -> Any:
-        logits = 10 * forward(params, task, plant.spec, xp=jnp)[0][:, :4]
+        logits = 3 * forward(params, task, plant.spec, xp=jnp)[0][:, :4]
         wanted = jax.nn.softmax(worth)
         return optax.softmax_cross_entropy(logits, wanted).mean()
 
@@ -173,10 +173,10 @@ def test_frozen_parts_do_not_move_under_any_signal(
     plant: Plant, tmp_path: Path, signal: str
 ) -> None:
     train(plant, tmp_path, signal, train="read-out", batch=4)
-    after, free = weights(tmp_path), trainable("read-out", plant.params)
+    after, free = weights(tmp_path), trainable("read-out", plant)
     moved = {name for name in after if not np.array_equal(after[name], plant.params[name])}
     assert moved
-    assert all(free[name] for name in moved)
+    assert all(free[name].all() for name in moved)
 
 
 class StoppedError(Exception):
@@ -228,7 +228,9 @@ def test_each_step_of_each_seed_has_a_key_of_its_own(
         for chunk in range(2):
             tokens, values = batches(plant.scenario, job.settings, seed, chunk)
             batch = Batch(tokens[None].astype(np.int32), values[None])
-            (state,) = loop.advance(job, start[None], [state], batch, [seed], chunk * CHUNK).states
+            done = chunk * CHUNK
+            after = loop.advance(job, start[None], start[None], [state], batch, [seed], done)
+            (state,) = after.states
         draws = state["drawn"][-2 * CHUNK :].tolist()
         for step in (1, CHUNK, CHUNK + 1, 2 * CHUNK):
             key = jax.random.fold_in(jax.random.key(seed), step)
@@ -269,6 +271,8 @@ def test_another_rate_or_mask_does_not_compile_again(plant: Plant, tmp_path: Pat
     train(plant, tmp_path / "b", "hard-labels", learning_rate=1e-5, train="unembed")
     assert loop._program.cache_info().misses == before
     train(plant, tmp_path / "c", "hard-labels", clip=0.5)
+    assert loop._program.cache_info().misses == before
+    train(plant, tmp_path / "d", "hard-labels", optimizer="sgd")
     assert loop._program.cache_info().misses == before + 1
 
 
@@ -342,16 +346,12 @@ def test_a_seed_that_diverges_does_not_cost_the_others_their_work(
         return tokens, values
 
     monkeypatch.setattr(trainer, "batches", poisoned)
-    with pytest.raises(PlantedError) as raised:
-        train_seeds(plant, recipe, [0, 1, 2], tmp_path / "wild")
-    message = str(raised.value)
-    assert "seed 1 at step 57 " in message
-    assert "Seeds 0, 2 are finished and saved" in message
-    assert "learning rate (0.001)" in message
+    train_seeds(plant, recipe, [0, 1, 2], tmp_path / "wild")
+    ended, _ = read_outcome(checkpoint_of(tmp_path / "wild", recipe, 1))
+    assert (ended.status, ended.steps, ended.diverged_at) == ("diverged", CHUNK, CHUNK + 7)
     for seed in (0, 2):
         ours, theirs = (checkpoint_of(tmp_path / at, recipe, seed) for at in ("wild", "sane"))
         assert ours.read_bytes() == theirs.read_bytes()
-    assert not checkpoint_of(tmp_path / "wild", recipe, 1).exists()
 
 
 def test_a_state_of_another_signal_is_refused(

@@ -330,7 +330,7 @@ def test_what_are_no_overrides_is_said(overrides: Any) -> None:
     "rotation", [None, 3, "x", [], [[1, 2], [3]], np.eye(3), np.ones(5), np.inf]
 )
 def test_what_is_no_rotation_is_said(rotation: Any) -> None:
-    with pytest.raises(PlantedError, match=r"rotation is a matrix of finite numbers \[\d+, \d+\]"):
+    with pytest.raises(PlantedError, match=r"rotation is a matrix of finite numbers \[\d+, "):
         small().truth.in_basis(rotation)
 
 

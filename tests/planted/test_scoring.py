@@ -326,7 +326,9 @@ class TestMethods:
         name, make = scoring.method_of("my_methods:Best.locate")
         assert name == "my_methods:Best.locate"
         assert make(get(SMALL).scenario)(None, None, None) == {"blocks.0.hook_mlp_out": 1}
-        with pytest.raises(MethodError, match="raised ZeroDivisionError: division by zero"):
+        with pytest.raises(
+            MethodError, match="raised ZeroDivisionError at my_broken.py:1: division by zero"
+        ):
             scoring.method_of("my_broken:locate")
         with pytest.raises(MethodError, match=r"raised AttributeError: .*'locate'"):
             scoring.method_of("my_methods:locate")
@@ -344,7 +346,7 @@ class TestMethods:
             ({"models": "red-door"}, UnknownNameError, "Did you mean"),
             ({"models": [TWIN]}, PlantedError, "has no node of role 'score'"),
             ({"models": []}, PlantedError, "at least one model"),
-            ({"tiers": ["dense"]}, PlantedError, "Unknown tier 'dense'"),
+            ({"tiers": ["soft"]}, PlantedError, "Unknown tier 'soft'"),
             ({"runtime": "jax"}, PlantedError, "Unknown runtime 'jax'. Known: numpy; torch"),
             ({"n_pairs": 1}, PlantedError, "n_pairs must be a whole number, at least 2, got 1"),
             ({"n_redraws": 1.5}, PlantedError, "n_redraws must be"),
