@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,23 +75,27 @@ class Group:
         )
         self.vectors, self.states = after.vectors, after.states
 
-    def memory(self) -> tuple[int, int]:
-        """Bytes of the compiled chunk: arguments and results, and what it needs in between."""
-        job, settings = self.job, self.job.settings
-        constants: Any = loop._compiled_in(settings)
-        signal: Any = job.signal
-        run: Any = loop._program(job.layout, job.free, job.spec, constants, signal)
+    def memory(self) -> int:
+        """Bytes of the compiled chunk: its arguments, its results, and what is between them."""
+        settings = self.job.settings
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *self.states)
         numbers = np.arange(len(self.starts), dtype=np.uint32)
         rate = loop.rates(settings, 0, CHUNK)
         scalars = {name: np.float32(getattr(settings, name)) for name in loop.TRACED}
-        lowered = run.lower(
-            self.starts, self.vectors, stacked, self.batches, numbers, np.uint32(0), job.mask,
+        lowered = program(self.job).lower(
+            self.starts, self.vectors, stacked, self.batches, numbers, np.uint32(0), self.job.mask,
             rate, scalars,
         )  # fmt: skip
         found = lowered.compile().memory_analysis()
-        outside = found.argument_size_in_bytes + found.output_size_in_bytes
-        return outside, found.temp_size_in_bytes
+        return int(
+            found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+        )
+
+
+def program(job: loop.Job) -> Any:
+    """The jitted chunk of a job."""
+    signal: Any = job.signal
+    return loop._program(job.layout, job.free, job.spec, loop._compiled_in(job.settings), signal)
 
 
 def planted_rate(group: Group) -> float:
@@ -163,77 +167,74 @@ def rate_rows(n_seeds: Sequence[int], batch: int) -> list[Row]:
     return rows
 
 
-def memory_rows(n_seeds: Sequence[int], batch: int) -> list[Row]:
-    """Memory of a compiled chunk: by seed, and what all seeds share."""
+def memory_row(n_seeds: Sequence[int], batch: int) -> Row:
+    """Memory of a compiled chunk: what each more seed takes, beside the size of a network."""
     few, many = min(n_seeds), max(n_seeds)
     network = 4 * sum(int(value.size) for value in PLANT.params.values())
-    (least, between), (most, at_most) = (Group.of(n, batch).memory() for n in (few, many))
-    rows = [
-        (
-            f"memory that training shares between seeds, batch {batch}, against a network",
-            f"{at_most / network:.0f} ×",
-            f"{at_most / 1e6:.1f} MB with {_seeds(many)}, {between / 1e6:.1f} MB with "
-            f"{_seeds(few)}; a network {network / 1e6:.2f} MB",
-        )
-    ]
-    if few != many:
-        each = (most - least) / (many - few)
-        rows.append(
-            (
-                f"memory a seed in training, batch {batch}, against a network",
-                f"{each / network:.0f} ×",
-                f"{each / 1e6:.1f} MB: arguments and results of a chunk, its tasks among them",
-            )
-        )
-    return rows
+    least, most = (Group.of(n, batch).memory() for n in (few, many))
+    each = (most - least) / (many - few)
+    return (
+        f"memory of each more seed in training, batch {batch}, against a network's weights",
+        f"{each / network:.1f} ×",
+        f"{each / 1e6:.2f} of {network / 1e6:.2f} MB; {_seeds(few)} {least / 1e6:.1f} MB, "
+        f"{_seeds(many)} {most / 1e6:.1f} MB",
+    )
 
 
 def compilation_row() -> Row:
-    """How often XLA compiles: in the first training, and then in others of the same shape."""
-    count = 0
+    """How often the chunk is compiled: in the first training, then in others of its shape.
 
-    def heard(event: str, _: float, **__: Any) -> None:
-        nonlocal count
-        count += event == COMPILED
+    Long because it is one sequence of trainings, each counted. What XLA compiles beside the chunk,
+    single operations outside it, is counted too. Another optimiser is another program: it shows
+    that one more would be noticed.
+    """
+    heard: list[tuple[str, float]] = []  # function, seconds
 
-    def during(work: Callable[[], Any]) -> int:
-        before = count
-        work()
-        return count - before
+    def hear(event: str, duration: float, **about: Any) -> None:
+        if event == COMPILED:
+            heard.append((about["fun_name"], duration))
 
     jax.clear_caches()
     loop._program.cache_clear()
-    jax.monitoring.register_event_duration_secs_listener(heard)
+    jax.monitoring.register_event_duration_secs_listener(hear)
     with tempfile.TemporaryDirectory() as folder:
 
-        def train(base: str = "pressure", steps: int = CHUNK, **changes: Any) -> None:
-            recipe = Recipe(base, steps=steps, stop=False, batch=8, **changes)
-            trainer.finetune(PLANT, recipe, {0: Path(folder) / recipe.digest})
+        def train(*bases: str, steps: int = CHUNK, **changes: Any) -> tuple[int, int, float]:
+            heard.clear()
+            for base in bases:
+                recipe = Recipe(base, steps=steps, stop=False, batch=8, **changes)
+                trainer.finetune(PLANT, recipe, {0: Path(folder) / recipe.digest})
+            chunks = sum(name == "jit(run)" for name, _ in heard)
+            return chunks, len(heard) - chunks, sum(spent for _, spent in heard)
 
-        first = during(train)
+        first, operations, spent = train("pressure")
         saved = (trainer.SAVE_EVERY + 2) * CHUNK  # with snapshots and a state on the way
         later = {
-            "more steps and checkpoints": during(lambda: train(steps=saved)),
-            "masks": during(
-                lambda: [train(train=part) for part in ("read-out", "scorer", "all-but-scorer")]
-            ),
-            "recipes": during(lambda: [train(base) for base in ("coincident", "cued", "sham")]),
-            "settings": during(
-                lambda: train(learning_rate=3e-3, clip=2.0, eps=1e-6, logit_scale=5.0, warm_up=9)
-            ),
+            "more steps and checkpoints": train("pressure", steps=saved),
+            "mask scorer": train("pressure", train="scorer"),
+            "mask read-out": train("pressure", train="read-out"),
+            "five recipes": train("coincident", "blend", "cued", "sham", "random-labels"),
+            "settings": train("pressure", learning_rate=3e-3, clip=2.0, eps=1e-6, logit_scale=5.0),
+            "warm-up": train("pressure", warm_up=9),
+            "cosine": train("pressure", schedule="cosine"),
         }
-    jax.monitoring.unregister_event_duration_listener(heard)
+        other, _, _ = train("pressure", optimizer="sgd")
+    jax.monitoring.unregister_event_duration_listener(hear)
+    beside = ", ".join(f"{name} {n}" for name, (_, n, _) in later.items() if n)
     return (
-        "compilations in later trainings of the same shape, against the first",
-        f"{sum(later.values())} of {first}",
-        ", ".join(f"{name} {n}" for name, n in later.items()),
+        "compilations of the chunk in later trainings of its shape, against the first",
+        f"{sum(n for n, _, _ in later.values())} of {first}",
+        f"{', '.join(f'{name} {n}' for name, (n, _, _) in later.items())}; another optimiser "
+        f"{other}. Single operations beside it: first {operations}, {beside or 'later none'}. "
+        f"Seconds: {spent:.2f}, later {sum(t for _, _, t in later.values()):.2f}",
     )
 
 
 def training_rows(n_seeds: Sequence[int] = SEEDS, sizes: Sequence[int] = BATCHES) -> list[Row]:
     """All rows about training."""
     rows = [row for batch in sizes for row in rate_rows(n_seeds, batch)]
-    rows += [row for batch in sizes for row in memory_rows(n_seeds, batch)]
+    if min(n_seeds) < max(n_seeds):
+        rows += [memory_row(n_seeds, batch) for batch in sizes]
     return [*rows, compilation_row()]
 
 
