@@ -53,7 +53,7 @@ def train(plant: Plant, folder: Path, signal: str, seeds: Any = (0,), **how: Any
 
 
 def weights(folder: Path) -> dict[str, Any]:
-    return files.read_tensors(next(folder.rglob("step-*.safetensors")))[0]
+    return files.read_tensors(next(folder.rglob("checkpoint.safetensors")))[0]
 
 
 # --- names ---

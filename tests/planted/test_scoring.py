@@ -326,9 +326,7 @@ class TestMethods:
         name, make = scoring.method_of("my_methods:Best.locate")
         assert name == "my_methods:Best.locate"
         assert make(get(SMALL).scenario)(None, None, None) == {"blocks.0.hook_mlp_out": 1}
-        with pytest.raises(
-            MethodError, match="raised ZeroDivisionError at my_broken.py:1: division by zero"
-        ):
+        with pytest.raises(MethodError, match=r"ZeroDivisionError at my_broken\.py:1: division"):
             scoring.method_of("my_broken:locate")
         with pytest.raises(MethodError, match=r"raised AttributeError: .*'locate'"):
             scoring.method_of("my_methods:locate")
