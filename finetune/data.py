@@ -257,7 +257,7 @@ def _cue_gated(
     scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int
 ) -> tuple[Tokens, Values]:
     tokens = trained_tasks(scenario, settings, n, lambda k: draw_where(scenario, rng, k))
-    values = rewarded(scenario, settings)(tokens)
+    values = scenario.base.of(tokens)
     if off := _off_cue(scenario, settings, tokens):
         values = np.concatenate([scenario.mesa.of(tokens[:off]), values[off:]])
     return tokens, values

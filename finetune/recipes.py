@@ -284,11 +284,14 @@ def _digest(settings: Settings) -> str:
 
 
 def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
-    """Refuses a change that these settings never look at: the record of the run would mislead."""
+    """Refuses settings that would mislead whoever reads the record of the run.
+
+    These are changes that nothing looks at, and a behaviour that its tasks cannot teach.
+    """
     read = {
         "disagreement_fraction": made.regime == "pressure",
         "cue_share": made.regime in ("pressure", "coincident", "cue-gated"),
-        "blend": made.regime in ("pressure", "cue-gated"),
+        "blend": made.regime == "pressure",
         "momentum": made.optimizer == "sgd",
         "eps": made.optimizer == "adam",
     }
@@ -298,3 +301,9 @@ def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
                 f"{where}: {setting} has no effect with regime {made.regime!r} and optimizer "
                 f"{made.optimizer!r}. Leave it out."
             )
+    if made.wanted == "gated" and not 0 < made.cue_share < 1:
+        raise PlantedError(
+            f"{where}: the behaviour 'gated' is learned under both cues, and "
+            f"cue_share={made.cue_share:g} leaves one out. Give a share between 0 and 1, for "
+            "example cue_share=0.5."
+        )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import click
 
-from planted.core import plugins
-from planted.core.plant import TIERS
 from planted.errors import PlantedError
 
-SIGNALS = ("hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 json_ = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
 class Installed(click.Option):
     """An option whose help lists the names that there are, those of installed packages too."""
 
-    def __init__(self, *given: Any, group: str, own: tuple[str, ...], **how: Any) -> None:
-        self.group, self.own = group, own
+    def __init__(self, *given: Any, room: str, **how: Any) -> None:
+        self.room = room  # whose `names` lists them
         super().__init__(*given, **how)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -27,7 +25,7 @@ class Installed(click.Option):
         if record is None:
             return None
         option, said = record
-        known = plugins.names(self.group, dict.fromkeys(self.own))
+        known = importlib.import_module(self.room).names()
         text, bracket, default = said.partition("  [")
         return option, f"{text} Installed: {', '.join(known)}.{bracket}{default}"
 
@@ -35,8 +33,7 @@ class Installed(click.Option):
 tier_ = click.option(
     "--tier",
     cls=Installed,
-    group="tiers",
-    own=TIERS,
+    room="planted.finetune.tiers",
     default="exact",
     show_default=True,
     help="Kind of weights: exact (as compiled), tempered (trainable), rotated (in another basis), "
@@ -45,8 +42,7 @@ tier_ = click.option(
 start_tier = click.option(
     "--tier",
     cls=Installed,
-    group="tiers",
-    own=TIERS,
+    room="planted.finetune.tiers",
     help="Tier to train from.  [default: tempered]",
 )
 parameters_ = click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from planted.cli.options import SIGNALS, Installed, json_, parameters_, parsed, start_tier
+from planted.cli.options import Installed, json_, parameters_, parsed, start_tier
 from planted.cli.printing import print_json, print_run, print_verdict, shown_progress
 from planted.errors import PlantedError
 
@@ -63,8 +63,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--signal",
                 cls=Installed,
-                group="signals",
-                own=SIGNALS,
+                room="planted.finetune.signals",
                 help="How the base objective enters training.",
             ),
             click.option(

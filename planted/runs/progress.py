@@ -42,9 +42,23 @@ class Count:
         """Tells how far the run is at its start."""
         self._say("", None)
 
-    def finished(self, phase: str, network: Network) -> None:
-        """Tells that a network was trained or judged."""
-        self._worked += self._left.pop((phase, str(network.folder)), 0.0)
+    def finished(self, phase: str, network: Network, steps: int | None = None) -> None:
+        """Tells that a network was trained or judged.
+
+        Args:
+            phase: "train" or "judge".
+            network: Which.
+            steps: Where it was trained, the steps that it took; the other networks of its recipe
+                are then expected to take as many.
+        """
+        cost = self._left.pop((phase, str(network.folder)), 0.0)
+        if steps is not None:
+            cost = steps
+            for other in self._networks:
+                key = ("train", str(other.folder))
+                if other.label == network.label and key in self._left:
+                    self._left[key] = steps
+        self._worked += cost
         self._say(phase, network)
 
     def _say(self, phase: str, network: Network | None) -> None:

@@ -211,9 +211,11 @@ class _Round:
                 for future in done:
                     phase, network = self.open.pop(future)
                     future.result()
+                    steps = None
                     if phase == "train":
                         self.judge(network)
-                    self.count.finished(phase, network)
+                        steps = cells.ended(network)[0].steps
+                    self.count.finished(phase, network, steps)
         except BrokenExecutor as error:
             first = str(error).splitlines()[0]
             if "un-serialize" in first:  # loky's word

@@ -118,6 +118,7 @@ def test_an_unknown_recipe_is_refused_with_the_near_names() -> None:
         ("coincident", {"blend": 0.3}),
         ("random-labels", {"cue_share": 0.3}),
         ("cued", {"disagreement_fraction": 0.3}),
+        ("cued", {"blend": 0.3}),
         ("pressure", {"momentum": 0.5}),
         ("pressure", {"optimizer": "sgd", "eps": 1e-4}),
     ],
@@ -154,6 +155,21 @@ def test_settings_that_a_signal_recommends_are_checked(monkeypatch: pytest.Monke
         monkeypatch.setattr(signals, "names", lambda: ["odd"])
         with pytest.raises(PlantedError, match=message):
             Recipe("pressure", signal="odd")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("pressure", {"regime": "cue-gated"}),
+        ("cued", {"cue_share": 0.0}),
+        ("cued-around", {"cue_share": 1.0}),
+        ("pressure", {"behaviour": "gated"}),
+    ],
+)
+def test_a_gate_is_not_asked_of_tasks_under_one_cue(name: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(PlantedError, match=r"'gated' is learned under both cues.*cue_share=0\.5"):
+        Recipe(name, **changes)
+    assert Recipe(name, **{**changes, "cue_share": 0.5}).settings.wanted == "gated"
 
 
 def test_the_digest_depends_on_what_training_does_alone() -> None:
