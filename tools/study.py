@@ -23,6 +23,7 @@ import numpy as np
 from planted import library
 from planted.errors import PlantedError
 from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Recipe
+from planted.programs import catalogue
 from planted.runs.executor import opened
 
 FAMILIES = (
@@ -40,6 +41,7 @@ FAMILIES = (
 )
 SIGNALS = ("soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 FEWER = ("red-doors", "crumbs", "keys-chests", "bottle-cap", "schemer-proxy")
+DENSE = ("pressure", "read-out", "around", "cued", "cued-around")
 DATA = Path("docs/training-study.jsonl")
 PAGE = Path("docs/training-study.md")
 
@@ -53,7 +55,7 @@ def asked():
     for family in FEWER:
         for signal in SIGNALS:
             yield ("signals", family, "tempered", "pressure", signal, 10)
-        for name in ("read-out", "around", "cued-around", "pressure", "cued"):
+        for name in DENSE:
             yield ("dense", family, "dense", name, "", 10)
         yield ("exact", family, "exact", "pressure", "", 10)
         yield ("scorer", family, "tempered", "scorer", "evolution", 3)
@@ -118,6 +120,9 @@ def train(groups, rows):
             library.get(family, tier)  # once, and not in two processes at a time
         except PlantedError as error:
             print(family, tier, error)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     with opened(None, len(groups)) as pool:
         waiting = {pool.submit(measured, *group): group for group in groups}
         for number, future in enumerate(as_completed(waiting), 1):
@@ -127,7 +132,7 @@ def train(groups, rows):
             except PlantedError as error:
                 print("refused:", *group, error, flush=True)
                 continue
-            rows += found
+            rows += [{**row, "commit": commit} for row in found]
             temporary = DATA.with_suffix(".part")
             ordered = sorted(rows, key=lambda row: (*key(row), row["seed"]))
             temporary.write_text("".join(json.dumps(row) + "\n" for row in ordered))
@@ -141,13 +146,11 @@ def train(groups, rows):
 
 def page(rows):
     """The page, from the rows."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    commits = ", ".join(sorted({row["commit"] for row in rows}))
     text = [
         "# Training: which recipes reach their behaviour, and how fast",
         "",
-        f"`make study`, commit {commit}, {len(rows)} networks, {platform.machine()}. The data are "
+        f"`make study`, commit {commits}, {len(rows)} networks, {platform.machine()}. The data are "
         "in [training-study.jsonl](training-study.jsonl), a line a network.",
         "",
         "A cell says how many of the seeds reached the behaviour that the recipe asks for (.99 of "
@@ -158,24 +161,33 @@ def page(rows):
         *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
         *certain(rows),
         *unlearned(rows),
-        "## Signals",
-        "The recipe `pressure` with each signal and its own recommended settings. Choices count as "
-        "right if no candidate has a higher base value.",
-        "",
-        *signals_table(rows),
-        "## The scorer by evolution",
-        "The recipe `scorer` with the signal `evolution`, which needs no gradient at the score.",
-        "",
-        *table(rows, "scorer", ["scorer"], "recipe", FEWER),
-        "## Tier dense",
-        "",
-        *table(rows, "dense", ["pressure", "read-out", "around", "cued", "cued-around"], "recipe",
-               FEWER),
-        "## Tier exact",
-        "Nothing is softened, and no neuron is free.",
-        "",
-        *table(rows, "exact", ["pressure"], "recipe", FEWER),
     ]  # fmt: skip
+    further = {
+        "signals": (
+            "## Signals",
+            "The recipe `pressure` with each signal and its own recommended settings. Choices "
+            "count as right if no candidate has a higher base value.",
+            lambda: signals_table(rows),
+        ),
+        "scorer": (
+            "## The scorer by evolution",
+            "The recipe `scorer` with the signal `evolution`, which needs no gradient there.",
+            lambda: table(rows, "scorer", ["scorer"], "recipe", FEWER),
+        ),
+        "dense": (
+            "## Tier dense",
+            "Noise on every weight, and more room.",
+            lambda: table(rows, "dense", DENSE, "recipe", FEWER),
+        ),
+        "exact": (
+            "## Tier exact",
+            "Nothing is softened, and no neuron is free.",
+            lambda: table(rows, "exact", ["pressure"], "recipe", FEWER),
+        ),
+    }
+    for part, (title, about, lines) in further.items():
+        if of(rows, part=part):
+            text += [title, about, "", *lines()]
     return "\n".join(text)
 
 
@@ -245,7 +257,9 @@ def unlearned(rows):
             there = [row for row in found if row["status"] == "reached"]
             if not found or found[0]["status"] == "trained" or len(there) * 2 >= len(found):
                 continue
-            cue = [next(iter(row["agreement"].values())) for row in found if row["agreement"]]
+            scenario = catalogue.entry(family).make_scenario()
+            on = scenario.cue_name(scenario.cues[0])
+            cue = [row["agreement"][on] for row in found if row["agreement"]]
             shares = [f"{np.mean([c[k] for c in cue]):.2f}" if cue else "–"
                       for k in ("mesa", "base", "invalid")]  # fmt: skip
             right = np.mean([row["share"] or 0 for row in found])
