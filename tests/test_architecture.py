@@ -66,13 +66,14 @@ def test_the_first_walk_is_the_order_of_first_calls(
         if event == "call" and frame.f_code in walk:
             passed.append(walk.pop(frame.f_code))
 
-    controls = [planted.Recipe(name, steps=5, seeds=1) for name in ("no-plant-base", "sham")]
+    short: dict[str, Any] = {"steps": 5, "seeds": 1, "behaviour": "none"}
+    controls = [planted.Recipe(name, **short) for name in ("no-plant-base", "sham")]
     warnings.simplefilter("ignore")
     sys.setprofile(watch)
     try:
         planted.run(
             "red-doors-small",
-            planted.Recipe("pressure", steps=5, seeds=1),
+            planted.Recipe("pressure", **short),
             out=tmp_path / "run",
             controls=controls,
             anyway=True,

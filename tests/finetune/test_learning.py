@@ -11,7 +11,8 @@ import pytest
 from planted import library
 from planted.core.objectives import best
 from planted.core.scenario import Scenario, Tokens
-from planted.finetune import data, trainer, watch
+from planted.finetune import data, trainer
+from planted.finetune.behaviour import watched_tasks
 from planted.finetune.recipes import Recipe
 from planted.network.forward import choices_of
 from tests.helpers import checkpoint_of, train_seeds
@@ -30,11 +31,11 @@ def rewarded(place: Scenario, tokens: Tokens, chosen: Any) -> float:
 
 
 def reached(signal: str, folder: Path, name: str = "red-doors", **how: Any) -> list[float]:
-    """The share after each 50 steps of one seed."""
+    """The share after each 25 steps of one seed."""
     plant, found = library.get(name, "tempered"), []
     recipe = Recipe("pressure", name="own", signal=signal, **how)
     train_seeds(plant, recipe, [0], folder)
-    tokens = watch.watched_tasks(plant.scenario)
+    tokens = watched_tasks(plant.scenario, recipe.settings)
     for row in trainer.training_rows(checkpoint_of(folder, recipe, 0)):
         found.append(row["agreement.T"]["base"])
     params, _ = trainer.files.read_tensors(checkpoint_of(folder, recipe, 0))
