@@ -36,7 +36,10 @@ class Ppo:
     epochs: int = 4
     clip: float = 0.2
     entropy: float = 0.1
-    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0, "learning_rate": 3e-4}
+    # without a warm-up the policy of the walk of two moves becomes deterministic at once
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "logit_scale": 3.0, "learning_rate": 3e-4, "warm_up": 200,
+    }  # fmt: skip
 
     def __repr__(self) -> str:
         return "<signal ppo>"
