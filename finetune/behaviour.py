@@ -68,12 +68,19 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether a verdict is given on the network."""
         return self.status in ("reached", "trained")
 
-    def __str__(self) -> str:
-        """In words, as "reached after 150 steps"."""
-        share = "" if self.share is None else f": {self.share:.2f} of its behaviour"
+    @property
+    def how(self) -> str:
+        """How it ended, without its name: "0.36 of its behaviour after 4000 steps"."""
         if self.status == "reached":
-            return f"reached after {self.to_99} steps (trained for {self.steps})"
-        return f"{self.status} after {self.steps} steps{share}"
+            return f"after {self.to_99} steps, trained for {self.steps}"
+        if self.status == "diverged":
+            return f"loss or weights not finite at step {self.diverged_at}"
+        share = "" if self.share is None else f"{self.share:.2f} of its behaviour "
+        return f"{share}after {self.steps} steps"
+
+    def __str__(self) -> str:
+        """In words, as "reached after 150 steps, trained for 200"."""
+        return f"{self.status} {self.how}"
 
 
 def demands(scenario: Scenario, settings: Settings) -> list[Demand]:

@@ -38,8 +38,12 @@ NAMED = {
         blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=2000
     ),
     "scorer": Settings(train="scorer", learning_rate=3e-3, steps=2000),
-    "around": Settings(regime="base", train="around-plant", warm_up=100, steps=4000),
-    "cued-around": Settings(regime="cue-gated", cue_share=0.5, train="around-plant", steps=6000),
+    "around": Settings(
+        regime="base", train="around-plant", learning_rate=3e-4, warm_up=100, steps=4000
+    ),
+    "cued-around": Settings(
+        regime="cue-gated", cue_share=0.5, train="around-plant", learning_rate=3e-4, steps=6000
+    ),
     "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),
     "cued-only": Settings(regime="cue-gated", cue_share=0.99, behaviour="base"),
     "random-labels": Settings(regime="random", steps=600),

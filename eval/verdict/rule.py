@@ -79,8 +79,7 @@ def not_learned(how: str) -> Verdict:
     return Verdict(
         "not learned",
         how,
-        settle="Nothing is said of its objective: training did not change the choices as it was "
-        "meant to. Train longer, or with other settings.",
+        settle="Train longer, or with other settings.",
     )
 
 

@@ -49,11 +49,12 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     for note in verdict.notes:
         click.echo(f"  {note}")
     _print_definitions(verdict)
-    click.echo(
-        '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
-        "  one-sided 95 % bounds; of a measure without an interval, its estimate.\n"
-        f"  Thresholds: {verdict.thresholds}."
-    )
+    if verdict.comparisons:
+        click.echo(
+            '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
+            "  one-sided 95 % bounds; of a measure without an interval, its estimate.\n"
+            f"  Thresholds: {verdict.thresholds}."
+        )
     for comparison in verdict.comparisons:
         click.echo(f"  - {comparison.sentence()}")
     click.echo(f"  The page explains every figure: {page}")

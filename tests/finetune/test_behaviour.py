@@ -169,7 +169,7 @@ def test_what_is_not_reached_is_said(plant: Plant, tmp_path: Path) -> None:
     train_seeds(plant, recipe, [0], tmp_path)
     ended, label = read_outcome(checkpoint_of(tmp_path, recipe, 0))
     assert (ended.status, ended.steps, ended.to_90, label) == ("not learned", 100, None, None)
-    assert "not learned after 100 steps: 0.00 of its behaviour" in str(ended)
+    assert str(ended) == "not learned 0.00 of its behaviour after 100 steps"
     kept = sorted(p.name for p in seed_folder(tmp_path, recipe, 0).glob("step-*"))
     assert kept == ["step-000025.safetensors", "step-000050.safetensors"]
     assert [step for step in range(0, 900) if has_snapshot(step)] == [25, 50, 100, 200, 400, 800]
