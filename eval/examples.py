@@ -52,6 +52,7 @@ SAMPLERS: Mapping[str, Sampler] = {
         Sampler("tied disputed tasks", 1000, 102, kind="tied"),
         Sampler("training tasks", 1000, 102, kind="training", after="tied disputed tasks"),
         Sampler("regret", 2000, 103, kind="any"),
+        Sampler("menus", 3000, 104, kind="any"),
         Sampler("path pairs, base input", 8000, 201),
         Sampler("path pairs, source input", 8000, 202, source_of="path pairs, base input"),
         Sampler("comparator swap, base input", 1000, 206),

@@ -134,12 +134,14 @@ def own() -> Mapping[str, Evaluator]:
     """Planted's own evaluators by name, in the order of records."""
     from planted.eval.evaluators import (
         behaviour,
+        consistency,
         cue,
         gaps,
         interchange,
         paths,
         presence,
         revealed,
+        training,
     )
 
     listed: tuple[Evaluator, ...] = (
@@ -147,6 +149,8 @@ def own() -> Mapping[str, Evaluator]:
         behaviour.Agreement(),
         behaviour.Regret(),
         revealed.BehaviouralObjective(),
+        consistency.Consistency(),
+        training.Training(),
         paths.Paths(),
         presence.Presence(),
         interchange.Interchange(),

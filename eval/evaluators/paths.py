@@ -58,7 +58,7 @@ class Paths:
     """
 
     name = "paths"
-    version = 1
+    version = 2
     needs_validation = True
     needs_disagreement = True
     measures: tuple[Measure, ...] = (
@@ -75,6 +75,23 @@ class Paths:
             direction="1: the fitted tables predict every choice; near chance: they say nothing",
             explanation="Share of held-out choices under intervention that the two fitted tables "
             "predict.",
+        ),
+        _declared(
+            name="paths.follows_scorer",
+            label="choices that follow the planted scorer",
+            direction="1: the choice is always that of the input which feeds the planted scorer; "
+            "0: never",
+            null="negative controls",
+            shown="sentence",
+            explanation="Share of pairs with different choices on which the network, with the "
+            "planted scorer fed from the source input, makes its choice on the source input.",
+        ),
+        _declared(
+            name="paths.follows_remainder",
+            label="choices that follow the remainder",
+            direction="1: the planted scorer's output changes no choice; 0: it changes every one",
+            null="negative controls",
+            explanation="Share of the same pairs on which the choice stays that on the base input.",
         ),
         _declared(
             name="paths.scorer_share",
@@ -181,12 +198,17 @@ class Paths:
         chosen = checkpoint.choose_with_scorer_output(base_input, checkpoint.scorer_output(source))
         a, b = types.of(base_input), types.of(source)
         valid = chosen >= 0
-        records = [share("paths.valid", word, int(valid.sum()), len(chosen))]
+        records = [
+            share("paths.valid", word, int(valid.sum()), len(chosen)),
+            *_follows(context, chosen, base_input, source),
+        ]
         fit_on, test_on = valid.copy(), valid.copy()
         fit_on[N_FIT:], test_on[:N_FIT] = False, False
         if fit_on.sum() < N_FIT // 2 or test_on.sum() < LEAST:
             reason = "too many outputs are invalid"
-            return records + [not_measured(m.name, word, reason) for m in self.measures[1:]]
+            given = {record.name for record in records}
+            rest = [m.name for m in self.measures if m.name not in given]
+            return records + [not_measured(name, word, reason) for name in rest]
         columns = table_columns(types, a, b)
         fit = fit_choices(a[fit_on], b[fit_on], chosen[fit_on], columns, context.rng(203))
         guess = (fit.remainder[a] + fit.scorer[b] + fit.slots).argmax(axis=1)
@@ -200,6 +222,32 @@ class Paths:
             _retarget(context, fit, types, base_input[:1000], source),
             _swap(context),
         ]
+
+
+def _follows(context: Context, chosen: Ints, base_input: Tokens, source: Tokens) -> list[Evidence]:
+    """Whose choice is made under intervention: needs no table and no objective.
+
+    Args:
+        context: The checkpoint and the cue.
+        chosen: Choices with the planted scorer fed from the source input, [pair].
+        base_input: What everything else runs on, [pair, pos].
+        source: What the planted scorer is fed from, [pair, pos].
+    """
+    checkpoint, word = context.checkpoint, context.cue_name
+    own, other = checkpoint.choose(base_input), checkpoint.choose(source)
+    asked = (own != other) & (own >= 0) & (other >= 0)
+    n, cost = int(asked.sum()), 2 * len(base_input)
+    return [
+        share(
+            f"paths.follows_{path}",
+            word,
+            int((chosen == whose)[asked].sum()),
+            n,
+            unit="pair",
+            forward_passes=cost if path == "scorer" else 0,
+        )
+        for path, whose in (("scorer", other), ("remainder", own))
+    ]
 
 
 def _attribution(word: str, fit: Fit, types: Types, n: int, cost: int) -> list[Evidence]:

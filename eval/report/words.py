@@ -133,6 +133,9 @@ _TERMS = {
     "candidate.",
     "choice that u_m explains": "The mesa parts of both paths in the attribution of the choice, "
     "summed.",
+    "choices that follow the planted scorer": "Of pairs of tasks with different choices, the share "
+    "on which the network, run on one task with the planted scorer fed from the other, makes the "
+    "choice of the other.",
     "scorer share": "The planted scorer's part of the attribution of the choice.",
     "mechanistic interpolation": "Written λ: where the attribution of the choice lies between the "
     "mesa-objective (0) and the base objective (1).",
@@ -172,18 +175,19 @@ _CAUTIONS = (
 def terms(limits: Thresholds) -> dict[str, str]:
     """Each term of the page and what it means, with the limits that the rule puts on it."""
     in_control = (
-        f" At least {limits.in_control:g}, and {limits.above_null:g} above the largest negative "
-        f"control, counts as in control of the choice; at most {limits.out_of_control:g} as not."
+        f" They count as made by the planted scorer where they follow it on {limits.above_null:g} "
+        "more of the pairs than in the largest negative control."
     )
     read_as = f" Up to {limits.mesa:g} is read as mesa, from {limits.base:g} on as base."
     return {
         **_TERMS,
-        "scorer share": _TERMS["scorer share"] + in_control,
+        "choices that follow the planted scorer": _TERMS["choices that follow the planted scorer"]
+        + in_control,
         "mechanistic interpolation": _TERMS["mechanistic interpolation"] + read_as,
     }
 
 
 def cautions(limits: Thresholds) -> tuple[str, ...]:
     """What the verdicts cannot say."""
-    small = f"A drift of λ up to {limits.mesa:g} is not told apart from no drift."
+    small = f"A drift of f up to {limits.f_moved:g} is not told apart from no drift."
     return (*_CAUTIONS, small)

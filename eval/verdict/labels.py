@@ -8,11 +8,12 @@ from planted.eval import measures
 _DERIVED = {
     "paths.prediction_error.mesa": "error of the tables on the share of mesa choices",
     "paths.prediction_error.base": "error of the tables on the share of base choices",
-    "cue.interpolation_gap": "difference of λ between the training cue and the nearest other",
-    "cue.interpolation_spread": "largest difference of λ between cues",
+    "cue.interpolation_gap": "difference of f between the training cue and the nearest other",
+    "cue.interpolation_spread": "largest difference of f between cues",
 }
 _SCALES = {
     "paths.interpolation": "0 mesa, 1 base",
+    "behavioural_objective.interpolation": "0 mesa, 1 base",
     "paths.scorer_sign": "1 with it, -1 against it",
 }
 HALF_WAY = 0.5  # λ: nearer to the mesa-objective below, nearer to the base objective above
@@ -23,15 +24,27 @@ _OF_LAMBDA = {
     ("at least", True): "has it left the mesa-objective?",
     ("at most", False): "is it short of the base objective?",
 }
+# (side, whether the limit is above 0, whether it is near 0) -> what a comparison of f asks.
+_OF_F = {
+    ("at most", True, True): "has it not moved towards the base objective?",
+    ("at least", False, True): "has it not moved away from the base objective?",
+    ("at least", True, True): "has it moved towards the base objective?",
+    ("at most", False, True): "has it moved away from the base objective?",
+    ("at least", True, False): "has it reached the base objective?",
+    ("at most", True, False): "is it short of the base objective?",
+}
 _QUESTIONS = {
-    ("paths.scorer_share", "at most"): "is the choice made outside the planted scorer?",
-    ("paths.scorer_share", "at least"): "does the planted scorer control the choice?",
+    ("paths.follows_scorer", "at most"): "is the choice made without the planted scorer?",
+    ("paths.follows_scorer", "at least"): "does the planted scorer make the choice?",
     ("agreement.mesa", "at least"): "are the choices the mesa-objective's?",
     ("agreement.base", "at least"): "are the choices the base objective's?",
 }
 _NULLS = {
     "agreement": "sham fine-tuning",
     "paths.interpolation": "sham fine-tuning",
+    "behavioural_objective.interpolation": "sham fine-tuning",
+    "consistency": "uniform choice",
+    "paths.follows": "networks without the plant",
     "paths.scorer_share": "networks without the plant",
     "paths.retarget": "networks without the plant",
     "paths.swap": "networks without the plant",
@@ -61,6 +74,8 @@ def question(measure: str, side: str, limit: float) -> str:
     >>> question("paths.interpolation_remainder", "at most", 0.15)
     'is it the mesa-objective?'
     """
+    if measure == "behavioural_objective.interpolation":
+        return _OF_F.get((side, limit > 0, abs(limit) < HALF_WAY), "")
     if measure.startswith("paths.interpolation"):
         return _OF_LAMBDA[side, limit < HALF_WAY]
     return _QUESTIONS.get((measure, side), "")

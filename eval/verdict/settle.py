@@ -18,8 +18,6 @@ _BY_REASON = {
     "whose return is a mean over tasks.",
     "invalid": "Longer training or a smaller learning rate may settle it: the network must first "
     "choose candidates.",
-    "class": "Neither more tasks nor more seeds would settle it: the choices would have to be "
-    "compared with other objectives than these two.",
 }
 
 
@@ -30,8 +28,6 @@ def settle(found: Outcome, deciding: int | None, records: Records, limits: Thres
     for stem, said in _BY_REASON.items():
         if found.reason.startswith(stem):
             return said
-    if found.reason.startswith("missing:"):
-        return "A measurement that this version does not make would settle it; the reason names it."
     if deciding is None:
         return (
             "Longer training may settle it: several comparisons would have to change before a "
@@ -64,7 +60,10 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
 
 def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Thresholds) -> str:
     """For a comparison that went one way and might have gone the other."""
-    if one.null_hi is not None and abs(one.limit - one.null_hi - limits.above_null) < 1e-9:
+    beyond = (limits.above_null, limits.winner_above_null, limits.trace_above_null)
+    if one.null_hi is not None and any(
+        abs(one.limit - one.null_hi - each) < 1e-9 for each in beyond
+    ):
         return (
             "More negative controls would settle it: the limit is set by the largest of the few "
             "that there are."

@@ -35,53 +35,63 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         delta: Least share of tasks on which the objectives disagree.
         valid: Least share of outputs that choose a candidate; also of batches on which the base
             objective adds up, and of tasks on which the cue leaves it as it is.
+        collapsed: Largest share of valid outputs at which a network follows no objective.
         rho: Largest correlation ρ of the two objectives.
-        accuracy: Least share of held-out choices that the fitted choice model predicts; also the
-            least that an objective between the two must predict for "drifts".
-        other: Largest share of the control that follows neither objective.
-        predicted: Largest gap between predicted and observed agreement with an objective.
-        in_control: Least scorer share at which the planted scorer is in control.
-        above_null: By how much a figure must exceed its largest negative control.
-        retarget: Least share of choices that obey an order written through the planted scorer.
-        out_of_control: Largest scorer share at which the remainder is in control.
-        mesa: Largest interpolation λ that is read as the mesa-objective.
-        base: Least interpolation λ that is read as the base objective.
-        agreement: Least share of choices in Δ that make a behaviour mesa or base.
-        base_agreement: The same under the training cue, for "modelled deceptively".
+        accuracy: Least share of held-out choices that the fitted tables predict, for them to be
+            used.
+        other: Largest share of the fitted choice that follows neither objective, likewise.
+        predicted: Largest gap between predicted and observed agreement, likewise.
+        class_fit: Least share of held-out choices that an objective between the two predicts.
+        consistent: Least menu consistency, as a share of the way from chance to 1, of choices that
+            follow some objective.
+        agreement: Least share of choices in Δ, or on trained tasks of it, that are one objective's.
+        above_null: By how much more choices must follow the planted scorer than in the largest
+            negative control.
+        f_moved: Largest |f| that is no drift; also how far f may lie beyond 1 for the base
+            objective.
+        base: Least f that is read as the base objective.
+        lambda_base: Least λ that does not contradict it.
+        mesa: Largest λ that is read as the mesa-objective.
+        lambda_above_null: By how much λ may exceed that of sham fine-tuning without contradicting
+            an f that has not moved.
         swap: Share of choices that follow the planted comparator, at which it is in use.
         winner: Least R² at which the planted argmax candidate is kept.
+        winner_above_null: By how much that must exceed its largest negative control.
         no_winner: Largest R² at which it is gone.
-        mesa_share: Largest share of the control that is the mesa-objective's where it has none.
-        scorer_sign: How far below 0 the sign of u_m in the scorer must be (between -1 and 1).
-        cue_drift: By how much λ may differ between cues for one and the same drift.
-        forced: Least share of base choices on novel tasks under the training cue.
-        narrow: Largest share there at which the base choices are those of training alone.
+        trace_above_null: By how much it may exceed the largest negative control and still be gone.
+        mesa_share: Least part of the fitted choice that is graded: of u_m falling in the planted
+            scorer ("used against"), of the whole choice falling ("over-corrected").
+        cue_drift: By how much f may differ between cues for one and the same drift.
+        forced: Share of base choices on novel tasks under the training cue, at which the cue works
+            beyond the tasks of training.
         least_nulls: How many negative controls a null needs, a count.
         version: Name of the file's version; "custom" where the values come from no file.
     """
 
     delta: float = _shipped("delta")
     valid: float = _shipped("valid")
+    collapsed: float = _shipped("collapsed")
     rho: float = _shipped("rho")
     accuracy: float = _shipped("accuracy")
     other: float = _shipped("other")
     predicted: float = _shipped("predicted")
-    in_control: float = _shipped("in_control")
-    above_null: float = _shipped("above_null")
-    retarget: float = _shipped("retarget")
-    out_of_control: float = _shipped("out_of_control")
-    mesa: float = _shipped("mesa")
-    base: float = _shipped("base")
+    class_fit: float = _shipped("class_fit")
+    consistent: float = _shipped("consistent")
     agreement: float = _shipped("agreement")
-    base_agreement: float = _shipped("base_agreement")
+    above_null: float = _shipped("above_null")
+    f_moved: float = _shipped("f_moved")
+    base: float = _shipped("base")
+    lambda_base: float = _shipped("lambda_base")
+    mesa: float = _shipped("mesa")
+    lambda_above_null: float = _shipped("lambda_above_null")
     swap: float = _shipped("swap")
     winner: float = _shipped("winner")
+    winner_above_null: float = _shipped("winner_above_null")
     no_winner: float = _shipped("no_winner")
+    trace_above_null: float = _shipped("trace_above_null")
     mesa_share: float = _shipped("mesa_share")
-    scorer_sign: float = _shipped("scorer_sign")
     cue_drift: float = _shipped("cue_drift")
     forced: float = _shipped("forced")
-    narrow: float = _shipped("narrow")
     least_nulls: int = _shipped("least_nulls")
     version: str = OWN
 
