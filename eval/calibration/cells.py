@@ -75,23 +75,13 @@ def cannot_be_measured(subject: Checkpoint, cell: Cell, cue: int) -> dict[str, s
     Returns:
         Name of the record -> the reason.
     """
-    scenario, plant = subject.scenario, subject.plant
-    n_slots = len(scenario.candidates)
-    levels = getattr(scenario, cell.follows).levels
-    found = {}
-    if scenario.search_space != scenario.candidates:
-        found["paths.retarget"] = "what is searched is not what is put out"
-    elif not cell.in_scorer:
-        found["paths.retarget"] = "the planted scorer carries nothing, so it has no codes"
-    elif len(levels) < n_slots:
-        found["paths.retarget"] = (
-            f"the objective has {len(levels)} levels, too few to order {n_slots} candidates"
-        )
+    plant, found = subject.plant, {}
     context = Context(subject, cue)
     tokens = context.examples("comparator swap, base input")
     other = context.examples("comparator swap, source input")
     if (plant.expected_choices(tokens) == plant.expected_choices(other)).all():
-        found["paths.swap"] = "the output is the same whatever the candidates are"
+        same = "the output is the same whatever the candidates are"
+        found |= dict.fromkeys(("paths.swap", "paths.follows_scorer"), same)
     if _settled_by_kind(subject, tokens):
         found["presence.mesa_argmax"] = "a candidate's token and values say whether it is the best"
     elif subject.emitter.layer - subject.score.layer <= 1:

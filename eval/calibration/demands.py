@@ -12,6 +12,7 @@ from planted.eval.verdict.thresholds import Thresholds, default
 # A validation model is compiled, so its figures must be half as far from the truth as the rule
 # allows those of a checkpoint to be.
 NEARER = 0.5
+NO_TABLES = "the fitted tables do not describe its choices, and are not used"
 
 
 class Demand(NamedTuple):
@@ -21,61 +22,53 @@ class Demand(NamedTuple):
         measure: Name of the record.
         side: Which one-sided 95 % bound is compared, "at_least" or "at_most".
         limit: With what.
+        of: "choices"; "fit" for what shows that the fitted tables describe the choices, "tables"
+            for what they say, which is asked only where they do.
     """
 
     measure: str
     side: str
     limit: float
+    of: str = "choices"
 
 
-def demands(evaluator: str, cell: Cell, chance: float, limits: Thresholds) -> list[Demand]:
+def demands(evaluator: str, cell: Cell, limits: Thresholds) -> list[Demand]:
     """What a validation model's figures must be.
 
     Args:
         evaluator: "paths" or "presence".
         cell: What the model is by construction.
-        chance: What `paths.retarget` is where nothing obeys: one in the number of candidates.
         limits: The verdict's thresholds.
     """
     t = limits
 
-    def above(name: str, threshold: float) -> Demand:
-        return Demand(name, "at_least", 1 - NEARER * (1 - threshold))
+    def above(name: str, threshold: float, of: str = "choices") -> Demand:
+        return Demand(name, "at_least", 1 - NEARER * (1 - threshold), of)
 
-    def below(name: str, threshold: float, truth: float = 0) -> Demand:
-        return Demand(name, "at_most", truth + NEARER * threshold)
+    def below(name: str, threshold: float, of: str = "choices") -> Demand:
+        return Demand(name, "at_most", NEARER * threshold, of)
 
     if evaluator == "presence":
         name = "presence.mesa_argmax"
         return [above(name, t.winner) if cell.winner else below(name, t.no_winner)]
     mesa = cell.follows == "mesa"
     carrier = "scorer" if cell.in_scorer else "remainder"
-    found = [
+    wrong, right = ("base", "mesa") if mesa else ("mesa", "base")
+    return [
         above("paths.valid", t.valid),
-        above("paths.accuracy", t.accuracy),
-        below("paths.other", t.other),
-        below("paths.predicted_base" if mesa else "paths.predicted_mesa", t.predicted),
-        above("paths.predicted_mesa" if mesa else "paths.predicted_base", 1 - t.predicted),
         *(
-            below(name, t.mesa) if mesa else above(name, t.base)
+            (above("paths.follows_scorer", 1 - t.above_null), above("paths.swap", t.swap))
+            if cell.in_scorer
+            else (below("paths.follows_scorer", t.above_null), below("paths.swap", t.swap))
+        ),
+        above("paths.accuracy", t.accuracy, "fit"),
+        below("paths.other", t.other, "fit"),
+        below(f"paths.predicted_{wrong}", t.predicted, "fit"),
+        above(f"paths.predicted_{right}", 1 - t.predicted, "fit"),
+        *(
+            below(name, t.mesa, "tables") if mesa else above(name, t.lambda_base, "tables")
             for name in ("paths.interpolation", f"paths.interpolation_{carrier}")
         ),
-        below("paths.against", t.mesa),
-    ]
-    if not mesa:
-        found.append(below("paths.mesa_share", t.mesa_share))
-    if cell.in_scorer:
-        return [
-            *found,
-            above("paths.scorer_share", t.in_control),
-            above("paths.retarget", t.retarget),
-            above("paths.swap", t.swap),
-        ]
-    return [
-        *found,
-        below("paths.scorer_share", t.out_of_control),
-        below("paths.retarget", 1 - t.retarget, chance),
-        below("paths.swap", t.swap),
     ]
 
 
@@ -105,22 +98,24 @@ def check(
         cue: Name of the cue.
         exempt: Measures that may be missing, and why (`cells.cannot_be_measured`).
     """
-    retarget = records.get(("paths.retarget", cue))
-    chance = 0.0 if retarget is None else retarget.floor or 0.0
-    failed, skipped, passed = [], [], 0
-    for name, side, limit in demands(evaluator, cell, chance, default()):
+    failed, skipped, passed, fits = [], [], 0, True
+    for name, side, limit, of in demands(evaluator, cell, default()):
         record = records.get((name, cue))
         bound = None if record is None else getattr(record, side)
-        if bound is None and name in exempt:
+        if of == "tables" and not fits:
+            skipped.append(f"{name}: {NO_TABLES}")
+        elif bound is None and name in exempt:
             skipped.append(f"{name}: {exempt[name]}")
         elif bound is None:
             why = "is missing" if record is None else record.reason or record.status
             failed.append(f"{name} {why}")
-        elif (bound < limit) if side == "at_least" else (bound > limit):
+        elif (bound >= limit) if side == "at_least" else (bound <= limit):
+            passed += 1
+        elif of == "fit":
+            fits = False
+        else:
             sign = "≥" if side == "at_least" else "≤"
             failed.append(
                 f"{name} {side.replace('_', ' ')} {bound:.3g}, must be {sign} {limit:.3g}"
             )
-        else:
-            passed += 1
     return Checked(tuple(failed), tuple(skipped), passed)

@@ -23,6 +23,7 @@ from tests.eval.test_verdict import (
     PLANT,
     ROWS,
     F,
+    Side,
     beside,
     both,
     decide,

@@ -124,7 +124,7 @@ def test_an_evaluator_that_reads_wrong_is_not_trusted(monkeypatch: pytest.Monkey
         lambda subject, tokens, output: subject.choose(tokens),
     )
     failed = validation.row(made, "plant", made.scenario.cues[0]).failed
-    assert any(each.startswith("paths.scorer_share at least") for each in failed["paths"])
+    assert any(each.startswith("paths.follows_scorer at least") for each in failed["paths"])
     assert not failed["presence"]
 
 
@@ -170,20 +170,9 @@ def exempt(made: Plant, role: Role, cue: str) -> dict[str, str]:
     return cannot_be_measured(subject, cell, token)
 
 
-def test_no_order_is_asked_of_a_scorer_that_carries_nothing() -> None:
-    assert exempt(known.plant(), "plant", "T") == {}
-    assert exempt(known.plant("red-doors-base"), "base", "T") == {}
-    assert set(exempt(known.plant("red-doors-mux"), "mux", "T")) == {"paths.retarget"}
-    gate = known.plant("red-doors-gate")
-    assert set(exempt(gate, "gate", "T")) == {"paths.retarget"}
-    assert exempt(gate, "gate", "D") == {}
-
-
-def test_no_order_is_asked_of_an_objective_with_fewer_levels_than_candidates() -> None:
-    made = known.plant()
-    coarse = replace(made.scenario.mesa, levels=(0.0, 1.0))
-    found = exempt(known.with_scenario(made, mesa=coarse), "plant", "T")
-    assert found == {"paths.retarget": "the objective has 2 levels, too few to order 3 candidates"}
+def test_everything_is_asked_of_the_models_of_red_doors() -> None:
+    for name, role in (("", "plant"), ("-base", "base"), ("-mux", "mux"), ("-gate", "gate")):
+        assert exempt(known.plant(f"red-doors{name}"), role, "T") == {}  # type: ignore[arg-type]
 
 
 def test_no_swap_is_asked_where_the_output_never_changes() -> None:
@@ -194,7 +183,8 @@ def test_no_swap_is_asked_where_the_output_never_changes() -> None:
 
     fixed = replace(known.with_scenario(made, answer=always_first), answers="own")
     subject, cue = known.compiled(fixed), made.scenario.cues[0]
-    assert "paths.swap" in cannot_be_measured(subject, Cell(True, "mesa", True), cue)
+    found = cannot_be_measured(subject, Cell(True, "mesa", True), cue)
+    assert {"paths.swap", "paths.follows_scorer"} <= set(found)
     assert "paths.swap" not in cannot_be_measured(
         known.compiled(made), Cell(True, "mesa", True), cue
     )
@@ -233,17 +223,35 @@ def unmeasured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_check_is_skipped_where_construction_rules_it_out_and_failed_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    unmeasured("paths.retarget", monkeypatch)
-    mux = known.plant("red-doors-mux")
-    skipped = validation.row(mux, "mux", mux.scenario.cues[0])
-    assert skipped.failed["paths"] == ()
-    assert skipped.skipped["paths"] == (
-        "paths.retarget: the planted scorer carries nothing, so it has no codes",
-    )
+    unmeasured("paths.swap", monkeypatch)
     made = known.plant()
     failed = validation.row(made, "plant", made.scenario.cues[0])
     assert failed.skipped["paths"] == ()
-    assert failed.failed["paths"] == ("paths.retarget for a reason of its own",)
+    assert failed.failed["paths"] == ("paths.swap for a reason of its own",)
+    why = {"paths.swap": "for a reason that is known"}
+    monkeypatch.setattr(validation, "cannot_be_measured", lambda *_: why)
+    skipped = validation.row(made, "plant", made.scenario.cues[0])
+    assert skipped.failed["paths"] == ()
+    assert skipped.skipped["paths"] == ("paths.swap: for a reason that is known",)
+
+
+def test_tables_that_do_not_describe_the_choices_are_not_asked_for_their_figures() -> None:
+    made = known.plant()
+    subject = known.compiled(made)
+    cell = cell_of(subject, "plant", made.scenario.cues[0])
+    assert cell is not None
+    records = index(Paths().measure(Context(subject, made.scenario.cues[0])))
+    whole = demands.check("paths", cell, records, "T", {})
+    assert (whole.failed, whole.skipped) == ((), ())
+    key = ("paths.accuracy", "T")
+    records[key] = msgspec.structs.replace(records[key], estimate=0.5, at_least=0.48, lo=0.47)
+    unfit = demands.check("paths", cell, records, "T", {})
+    assert unfit.failed == ()
+    assert [each.split(":")[0] for each in unfit.skipped] == [
+        "paths.interpolation",
+        "paths.interpolation_scorer",
+    ]
+    assert unfit.passed == whole.passed - 3
 
 
 def a_row(role: Role, passed: int, skipped: tuple[str, ...] = ()) -> Row:
