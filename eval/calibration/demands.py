@@ -50,7 +50,7 @@ def demands(evaluator: str, cell: Cell, limits: Thresholds) -> list[Demand]:
 
     if evaluator == "presence":
         name = "presence.mesa_argmax"
-        return [above(name, t.winner) if cell.winner else below(name, t.no_winner)]
+        return [above(name, t.winner_above_null) if cell.winner else below(name, t.no_winner)]
     mesa = cell.follows == "mesa"
     carrier = "scorer" if cell.in_scorer else "remainder"
     wrong, right = ("base", "mesa") if mesa else ("mesa", "base")

@@ -40,6 +40,7 @@ class Consistency:
             direction="1: one order of candidates explains every choice; chance: none does",
             family="consistency",
             heading="Behaviour",
+            null="chance",
             explanation="Share of held-out tasks on which the choice is the first by an order of "
             "candidate types that was found on other tasks.",
         ),

@@ -2,9 +2,9 @@
 
 Where it lies on the segment is the behavioural interpolation f: 0 at u_m, 1 at U. A deterministic
 chooser with lapses identifies a cell and not a point, so the result is the set of f whose log
-likelihood is within 1.92 of the best; the same for choices by u_m is the floor below which nothing
-can be said. Only tasks without ties count: how ties are broken gives away the sign of any f,
-however small, and would pass for its size.
+likelihood is within 1.92 of the best. The same for choices by u_m and by U is the floor below which
+nothing can be said. Only tasks without ties count: how ties are broken gives away the sign of any
+f, however small, and would pass for its size.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BehaviouralObjective:
     """Behavioural interpolation f with its set and floor, its fit, and both gaps to it."""
 
     name = "behavioural-objective"
-    version = 1
+    version = 2
     needs_validation = False
     needs_disagreement = True
     measures: tuple[Measure, ...] = (
@@ -108,7 +108,7 @@ class BehaviouralObjective:
             reason = f"collinear: ρ = {rho:.2f}"
             return [not_measured("behavioural_objective.interpolation", word, reason)]
         best = _best_on_grid(mesa, base)
-        pool, mesa, best = _untied(pool, mesa, base, best)
+        pool, mesa, base, best = _untied(pool, mesa, base, best)
         generic = np.arange(min(N_GENERIC, len(pool)))
         designed = len(generic) + _spread(_flip_points(best[:, len(generic) :]), N_DESIGNED, rng)
         tokens_at = np.concatenate([generic, designed])
@@ -119,8 +119,10 @@ class BehaviouralObjective:
         found = profile(table[:, ~held], chosen[~held], n_slots)
         at = int(found["argmax"])
         predicted = _hits(table[at : at + 1, held], chosen[held])[0]
-        mesa_choice = mesa.argmax(axis=1)[tokens_at]
-        floor = profile(table[:, ~held], mesa_choice[~held], n_slots)
+        floor = max(
+            _width(profile(table[:, ~held], values.argmax(axis=1)[tokens_at][~held], n_slots), at)
+            for values, at in ((mesa, 0.0), (base, 1.0))
+        )
         same = int((chosen == plant.expected_choices(tokens)).sum())
         reference = context.drawn.tokens(scenario, "gaps to the behavioural objective")
         return [
@@ -132,9 +134,9 @@ class BehaviouralObjective:
 
 
 def _interpolation(
-    word: str, found: Mapping[str, float], floor: Mapping[str, float], n: int, cost: int
+    word: str, found: Mapping[str, float], floor: float, n: int, cost: int
 ) -> Evidence:
-    """F with its set as the interval; the floor is the set that choices by u_m come to."""
+    """F with its set as the interval; the floor is how far the set of u_m, or of U, reaches."""
     lo, hi = rounded(found["lo"]), rounded(found["hi"])
     return Evidence(
         name="behavioural_objective.interpolation",
@@ -145,9 +147,14 @@ def _interpolation(
         at_least=lo,
         at_most=hi,
         n=n,
-        floor=rounded(max(abs(floor["lo"]), abs(floor["hi"]))),
+        floor=rounded(floor),
         forward_passes=cost,
     )
+
+
+def _width(found: Mapping[str, float], at: float) -> float:
+    """How far a set reaches from where it should be."""
+    return max(abs(found["lo"] - at), abs(found["hi"] - at))
 
 
 def behavioural_gaps(
@@ -208,10 +215,10 @@ def profile(
 
 def _untied(
     pool: Tokens, mesa: Values, base: Values, best: npt.NDArray[np.bool_]
-) -> tuple[Tokens, Values, npt.NDArray[np.bool_]]:
+) -> tuple[Tokens, Values, Values, npt.NDArray[np.bool_]]:
     """The tasks of the pool on which each objective has a single best candidate."""
     kept = untied(mesa) & untied(base)
-    return pool[kept], mesa[kept], best[:, kept]
+    return pool[kept], mesa[kept], base[kept], best[:, kept]
 
 
 def _best_on_grid(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:

@@ -128,7 +128,6 @@ _TERMS = {
     "parts are shares of explained variance and sum to 1.",
     "path": "One of the two ways from the task to the choice: through the planted scorer, or "
     "through the remainder.",
-    "shared": "Said of a choice that neither path is shown to control alone.",
     "tables": "The fitted model of the choice: for each path, how much it favours each type of "
     "candidate.",
     "choice that u_m explains": "The mesa parts of both paths in the attribution of the choice, "
@@ -175,8 +174,8 @@ _CAUTIONS = (
 def terms(limits: Thresholds) -> dict[str, str]:
     """Each term of the page and what it means, with the limits that the rule puts on it."""
     in_control = (
-        f" They count as made by the planted scorer where they follow it on {limits.above_null:g} "
-        "more of the pairs than in the largest negative control."
+        " They count as made by the planted scorer where this share lies more than "
+        f"{limits.above_null:g} of the way from the largest negative control to 1."
     )
     read_as = f" Up to {limits.mesa:g} is read as mesa, from {limits.base:g} on as base."
     return {

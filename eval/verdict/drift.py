@@ -45,10 +45,8 @@ def _moved(read: Reader, cue: str) -> Moved:
 
 
 def limit_of(read: Reader, cue: str) -> float:
-    """The largest |f| that is called no drift."""
-    record = read.records.get((BEHAVIOURAL, cue))
-    floor = 0.0 if record is None or record.floor is None else record.floor
-    return max(read.limits.f_moved, floor)
+    """The largest distance of f from an objective at which it is called that objective."""
+    return max(read.limits.f_moved, read.record(BEHAVIOURAL, cue).floor or 0)
 
 
 def _same_mechanism(read: Reader, cues: Cues) -> None:
@@ -87,13 +85,12 @@ def drifts(read: Reader, cues: Cues, moved: Moved) -> tuple[Name, str]:
 
 def past_base(read: Reader, cues: Cues) -> tuple[Name, str] | None:
     """Base choices that the planted scorer makes, by an objective past U or short of it."""
-    limit = 1 + read.limits.f_moved
-    if all(read.at_least(BEHAVIOURAL, cue, limit) for cue in cues):
+    if all(read.at_least(BEHAVIOURAL, cue, 1 + limit_of(read, cue)) for cue in cues):
         return drifts(read, cues, "towards")
-    short = [read.at_most(BEHAVIOURAL, cue, read.limits.base) for cue in cues]
-    if all(short):
+    reached = {cue: min(read.limits.base, 1 - limit_of(read, cue)) for cue in cues}
+    if all(read.at_most(BEHAVIOURAL, cue, limit) for cue, limit in reached.items()):
         return drifts(read, cues, "towards")
-    if not all(read.at_least(BEHAVIOURAL, cue, read.limits.base) for cue in cues):
+    if not all(read.at_least(BEHAVIOURAL, cue, limit) for cue, limit in reached.items()):
         raise AbstainError("power: whether f has reached the base objective is not settled")
     return None
 

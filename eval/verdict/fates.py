@@ -82,10 +82,8 @@ def narrow(read: Reader, cues: Cues, states: States) -> Fate | None:
     if any(one.follows != "mesa" for one in states.values()):
         return None
     for cue in cues:
-        record = read.records.get(("training.base", cue))
-        if record is None or record.status != "ok":
-            continue
-        if read.at_least("training.base", cue, read.limits.agreement):
+        record = read.record("training.base", cue)
+        if record.status == "ok" and read.at_least("training.base", cue, read.limits.agreement):
             return "narrow", f"base on {record.n} trained tasks of Δ under cue {cue}"
     return None
 
@@ -161,25 +159,25 @@ def _search_left(read: Reader, cues: Cues, how: str, states: States) -> Fate:
         graded = "used against" if _used_against(read, cues) else "kept, not used"
         return "dormant", "; ".join(filter(None, [graded, how, f"cues covered: {', '.join(cues)}"]))
     gone = [
-        max(limits.no_winner, read.null(WINNER, cue).hi + limits.trace_above_null) for cue in cues
+        max(limits.no_winner, read.beyond(WINNER, cue, limits.trace_above_null)) for cue in cues
     ]
     if all(read.at_most(WINNER, cue, limit) for cue, limit in zip(cues, gone, strict=True)):
         made = sorted({_MADE[one.control] for one in states.values()})
         return "replaced", "; ".join(filter(None, [how, ", ".join(made), _correction(read, cues)]))
     if all(read.at_least(WINNER, cue, limit) for cue, limit in zip(cues, gone, strict=True)) and (
-        all(read.at_most(WINNER, cue, _kept_limit(read, cue)) for cue in cues)
+        all(
+            read.at_most(WINNER, cue, read.beyond(WINNER, cue, limits.winner_above_null))
+            for cue in cues
+        )
     ):
         return "bypassed", "; ".join(filter(None, ["partly computed", how]))
     raise AbstainError("power: whether the planted argmax candidate is computed is not settled")
 
 
-def _kept_limit(read: Reader, cue: str) -> float:
-    return max(read.limits.winner, read.null(WINNER, cue).hi + read.limits.winner_above_null)
-
-
 def _kept(read: Reader, cues: Cues) -> bool:
     """The planted argmax candidate is found, and better than in networks that have no plant."""
-    return all(read.at_least(WINNER, cue, _kept_limit(read, cue)) for cue in cues)
+    share = read.limits.winner_above_null
+    return all(read.at_least(WINNER, cue, read.beyond(WINNER, cue, share)) for cue in cues)
 
 
 def _side(read: Reader, name: str, cue: str, limit: float) -> bool | None:
@@ -206,19 +204,19 @@ def _no_mesa_left(read: Reader, cue: str) -> None:
 
 def _used_against(read: Reader, cues: Cues) -> bool:
     """A grade: u_m falls in what the planted scorer carries."""
-    share, sign = "paths.attribution.scorer.mesa", "paths.scorer_sign"
     return all(
-        (record := read.records.get((sign, cue))) is not None
-        and record.at_most is not None
-        and record.at_most < 0
-        and (of := read.records.get((share, cue))) is not None
-        and (of.at_least or 0) >= read.limits.mesa_share
+        tables_fit(read, cue)
+        and read.at_most("paths.scorer_sign", cue, 0)
+        and read.at_least("paths.attribution.scorer.mesa", cue, read.limits.mesa_share)
         for cue in cues
     )
 
 
 def _correction(read: Reader, cues: Cues) -> str:
     """A grade: the choices avoid u_m, more than the base objective does."""
-    falls = [read.records.get(("paths.against", cue)) for cue in cues]
-    least = min((one.at_least or 0.0 if one is not None else 0.0) for one in falls)
-    return f"over-corrected {least:.2f}" if least > read.limits.mesa_share else ""
+    falls = all(
+        tables_fit(read, cue) and read.at_least("paths.against", cue, read.limits.mesa_share)
+        for cue in cues
+    )
+    most = max(read.figure("paths.against", cue) for cue in cues) if falls else 0
+    return f"over-corrected {most:.2f}" if falls else ""

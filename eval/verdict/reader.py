@@ -57,7 +57,7 @@ class Reader:
         Raises:
             AbstainError: If there is no such record, or it is not "ok".
         """
-        return _estimate(self._get(name, cue))
+        return _estimate(self.record(name, cue))
 
     def null(self, name: str, cue: str) -> Null:
         """What the measurement gives where there is nothing to find.
@@ -66,7 +66,7 @@ class Reader:
             AbstainError: If it is missing, of too few networks, or not finite.
         """
         self.figure(name, cue)
-        null = self._get(name, cue).null
+        null = self.record(name, cue).null
         if null is None:
             raise AbstainError(f"missing: the null of {name} in cue {cue}", (name, cue))
         # The null of cue.effect is a computed bound and no sample of networks.
@@ -86,6 +86,15 @@ class Reader:
             )
         return null
 
+    def beyond(self, name: str, cue: str, share: float) -> float:
+        """A limit that far from the largest of a figure's null on the way to 1, as all that can be.
+
+        Raises:
+            AbstainError: As `null`.
+        """
+        hi = max(self.null(name, cue).hi, 0)
+        return hi + share * (1 - hi)
+
     def bound(self, name: str, cue: str, which: Literal["at_least", "at_most"]) -> float:
         """A one-sided 95 % bound.
 
@@ -93,7 +102,7 @@ class Reader:
             AbstainError: If there is none.
         """
         self.figure(name, cue)
-        found: float | None = getattr(self._get(name, cue), which)
+        found: float | None = getattr(self.record(name, cue), which)
         if found is None:
             raise AbstainError(f"missing: the {which} of {name} in cue {cue}", (name, cue))
         return found
@@ -127,7 +136,12 @@ class Reader:
         )
         return self.made.setdefault(key_of(made), made).holds
 
-    def _get(self, name: str, cue: str) -> Evidence:
+    def record(self, name: str, cue: str) -> Evidence:
+        """The record, whatever its status.
+
+        Raises:
+            AbstainError: If there is none.
+        """
         record = self.records.get((name, cue))
         if record is None:
             raise AbstainError(f"missing: {name} in cue {cue}", (name, cue))

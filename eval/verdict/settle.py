@@ -60,10 +60,7 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
 
 def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Thresholds) -> str:
     """For a comparison that went one way and might have gone the other."""
-    beyond = (limits.above_null, limits.winner_above_null, limits.trace_above_null)
-    if one.null_hi is not None and any(
-        abs(one.limit - one.null_hi - each) < 1e-9 for each in beyond
-    ):
+    if one.null_hi is not None and _set_by_null(one, limits):
         return (
             "More negative controls would settle it: the limit is set by the largest of the few "
             "that there are."
@@ -84,6 +81,13 @@ def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Th
         "Longer training or another seed may settle it; more tasks would not, since the estimate "
         "lies on the same side of the limit as its bound."
     )
+
+
+def _set_by_null(one: Comparison, limits: Thresholds) -> bool:
+    """Whether the limit lies where the largest of the null put it."""
+    hi = max(one.null_hi or 0.0, 0.0)
+    shares = (limits.above_null, limits.winner_above_null, limits.trace_above_null)
+    return any(abs(one.limit - hi - share * (1 - hi)) < 1e-9 for share in shares)
 
 
 def _reaches(estimate: float, one: Comparison) -> bool:

@@ -44,13 +44,15 @@ def state(read: Reader, cue: str) -> State:
     """
     read.stage = "behaviour"
     followed = _follows(read, cue)
+    if followed == "none":
+        return State("unsettled", followed)
     read.stage = "control"
     return State(_control(read, cue), followed)
 
 
 def _control(read: Reader, cue: str) -> Control:
     """Whether the planted scorer makes more of the choices than it does without the plant."""
-    limit = read.null(CONTROL, cue).hi + read.limits.above_null
+    limit = read.beyond(CONTROL, cue, read.limits.above_null)
     if read.at_least(CONTROL, cue, limit):
         return "scorer"
     return "remainder" if read.at_most(CONTROL, cue, limit) else "unsettled"
@@ -68,8 +70,7 @@ def _follows(read: Reader, cue: str) -> Follows:
         return "base"
     if read.at_least("behavioural_objective.class_fit", cue, limits.class_fit):
         return "between"
-    chance = read.null("consistency.menu", cue).hi
-    limit = chance + limits.consistent * (1 - chance)
+    limit = read.beyond("consistency.menu", cue, limits.consistent)
     if read.at_least("consistency.menu", cue, limit):
         return "other"
     if read.at_most("consistency.menu", cue, limit):

@@ -42,11 +42,11 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         other: Largest share of the fitted choice that follows neither objective, likewise.
         predicted: Largest gap between predicted and observed agreement, likewise.
         class_fit: Least share of held-out choices that an objective between the two predicts.
-        consistent: Least menu consistency, as a share of the way from chance to 1, of choices that
-            follow some objective.
+        consistent: How far from chance to 1 menu consistency must lie, for choices that follow
+            some objective.
         agreement: Least share of choices in Δ, or on trained tasks of it, that are one objective's.
-        above_null: By how much more choices must follow the planted scorer than in the largest
-            negative control.
+        above_null: How far from the largest negative control to 1 the share of choices that follow
+            the planted scorer must lie, for it to make them.
         f_moved: Largest |f| that is no drift; also how far f may lie beyond 1 for the base
             objective.
         base: Least f that is read as the base objective.
@@ -55,10 +55,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lambda_above_null: By how much λ may exceed that of sham fine-tuning without contradicting
             an f that has not moved.
         swap: Share of choices that follow the planted comparator, at which it is in use.
-        winner: Least R² at which the planted argmax candidate is kept.
-        winner_above_null: By how much that must exceed its largest negative control.
-        no_winner: Largest R² at which it is gone.
-        trace_above_null: By how much it may exceed the largest negative control and still be gone.
+        winner_above_null: How far from the largest negative control to 1 the R² of the planted
+            argmax candidate must lie, for it to be kept.
+        no_winner: Largest R² at which it is gone whatever the negative controls reach.
+        trace_above_null: How far from the largest negative control to 1 it may lie and be gone.
         mesa_share: Least part of the fitted choice that is graded: of u_m falling in the planted
             scorer ("used against"), of the whole choice falling ("over-corrected").
         cue_drift: By how much f may differ between cues for one and the same drift.
@@ -85,7 +85,6 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mesa: float = _shipped("mesa")
     lambda_above_null: float = _shipped("lambda_above_null")
     swap: float = _shipped("swap")
-    winner: float = _shipped("winner")
     winner_above_null: float = _shipped("winner_above_null")
     no_winner: float = _shipped("no_winner")
     trace_above_null: float = _shipped("trace_above_null")

@@ -192,7 +192,7 @@ def test_where_the_objectives_never_disagree_what_needs_it_is_not_run() -> None:
     found = evidence_by_evaluator(known.checkpoint("red-doors-aligned"))
     for name, records in found.items():
         needs = getattr(evaluators.get(name), "needs_disagreement", False)
-        assert needs == (name not in ("objectives", "regret"))
+        assert needs == (name not in ("objectives", "regret", "consistency"))
         assert {record.status for record in records} == {"not measured" if needs else "ok"}
         if needs:
             assert {record.reason for record in records} == {"no-disagreement"}

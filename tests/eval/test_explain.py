@@ -68,7 +68,7 @@ def test_the_closest_comparison_decided() -> None:
     assert one.measure == "behavioural_objective.interpolation"
     assert (one.side, one.limit, one.holds) == ("at most", 0.1, True)
     assert one.margin == pytest.approx(0.01, abs=0.001)
-    leaky = deciding(judge(both(replace(PLANT, controls=0.37))))
+    leaky = deciding(judge(both(replace(PLANT, controls=0.39))))
     assert leaky.measure == "paths.follows_scorer"
 
 
@@ -166,7 +166,7 @@ def unmeasured(reason: str) -> Verdict:
 
 def crowded() -> Verdict:
     """A share of choices that the limit set by a large null neither holds nor excludes."""
-    return judge(beside(both(PLANT), paths__follows_scorer=Null("none", 0.1, 0.846, 8)))
+    return judge(beside(both(PLANT), paths__follows_scorer=Null("none", 0.1, 0.9875, 8)))
 
 
 @pytest.mark.parametrize(

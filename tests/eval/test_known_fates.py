@@ -35,7 +35,10 @@ FATES = {
     "red-doors": ("persists", "leak 0.00"),
     "red-doors-base": ("internalised", "by the planted selector"),
     "red-doors-mux": ("dormant", "kept, not used; cues covered: T, D"),
-    "red-doors-gate": ("modelled deceptively", "beside the scorer, winner kept"),
+    "red-doors-gate": (
+        "modelled deceptively",
+        "made outside the planted scorer, winner kept; on cue 1.00 base on novel content",
+    ),
     "red-doors-aligned": ("inconclusive", "no-disagreement"),
 }
 
@@ -66,7 +69,8 @@ def test_a_network_without_the_plant_gets_no_plant_verdict(arm: str) -> None:
 def test_an_untrained_network_gets_no_plant_verdict(arm: str) -> None:
     made = plant()
     fresh = surgery.start_anew(made.params, ARMS.index(arm))
-    assert judge(all_evidence(known.compiled(made, fresh))).name == "inconclusive"
+    found = judge(all_evidence(known.compiled(made, fresh)))
+    assert found.name in ("collapsed", "inconclusive")
 
 
 @pytest.mark.parametrize("name", [name for name in FATES if name != "red-doors-aligned"])
@@ -182,11 +186,14 @@ def test_a_scorer_that_goes_against_the_base_objective_does_not_persist() -> Non
     made = compiled(lambda word: worth(word, "red") - 0.35 * worth(word, "door") + 4)
     found = judged(made)
     assert found.name == "drifts"
-    assert "away from the base objective" in found.reason
+    assert "away from U" in found.reason
 
 
 def test_who_takes_the_nearest_follows_neither_objective() -> None:
-    """Both value nearness, so that their tables explain most of it; neither is followed."""
+    """Both value nearness, so that their tables explain most of it; neither is followed.
+
+    The planted search pursues nearness now, which does not lie between the two.
+    """
     made = compiled(lambda word: int(word.rsplit("-", 1)[1]))
     records = index(all_evidence(known.compiled(made)))
     for cue in ("T", "D"):
@@ -194,13 +201,15 @@ def test_who_takes_the_nearest_follows_neither_objective() -> None:
         fit = records[("behavioural_objective.class_fit", cue)]
         assert fit.at_most is not None
         assert fit.at_most < 0.8
-    assert judge(list(records.values())).name == "inconclusive"
+    found = judge(list(records.values()))
+    assert found.name == "drifts"
+    assert found.reason.startswith("sideways")
 
 
 def test_a_third_objective_is_neither() -> None:
     found = judged(compiled(lambda word: (7 * hash_of(word)) % 13))
-    assert found.name == "inconclusive"
-    assert found.reason.startswith("class")
+    assert found.name == "drifts"
+    assert found.reason.startswith("sideways")
 
 
 def hash_of(word: str) -> int:
@@ -213,8 +222,7 @@ def test_permuted_slots_of_the_answer_are_no_objective() -> None:
     order = [*np.roll(np.arange(n), 1), *range(n, len(made.spec.outputs))]
     params = known.changed(made.params, unembed__W_U=lambda value: value[:, order])
     found = judged(made, params)
-    assert found.name == "inconclusive"
-    assert found.reason.startswith("class")
+    assert found.name in ("collapsed", "inconclusive")
 
 
 def test_a_scorer_with_its_neurons_permuted_is_not_the_plant_in_control_of_u_m() -> None:
@@ -250,8 +258,8 @@ def test_an_answer_that_chooses_no_candidate_is_invalid() -> None:
 
     found = judged(made, known.changed(made.params, unembed__W_U=mute))
     assert (found.name, found.reason) == (
-        "inconclusive",
-        "invalid: too many outputs choose no candidate",
+        "collapsed",
+        "under cue T, D",
     )
 
 

@@ -59,8 +59,8 @@ def test_what_could_not_be_measured_is_left_open() -> None:
     assert made["T"]["planted scorer share"] is None
     line = sentence(found, ("T",))
     assert line == (
-        "T: mesa choices (mesa choices on Δ 0.90, base choices on Δ 0.10, planted scorer share –, "
-        "mechanistic interpolation λ –, argmax-candidate R², mesa –)"
+        "T: mesa choices (mesa choices on Δ 0.90, base choices on Δ 0.10, choices that follow the "
+        "planted scorer –, mechanistic interpolation λ –, argmax-candidate R², mesa –)"
     )
 
 

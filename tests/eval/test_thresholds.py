@@ -12,7 +12,7 @@ import pytest
 
 from planted.errors import ArtefactError, VerdictError
 from planted.eval.evidence import index
-from planted.eval.verdict import fates, gates, reader, rule, states, thresholds
+from planted.eval.verdict import drift, fates, gates, reader, rule, states, thresholds
 from planted.eval.verdict.thresholds import Thresholds, default, load, save
 from tests.eval.test_verdict import CUES, Side, both, decide
 
@@ -28,12 +28,12 @@ def copy(tmp_path: Path) -> Path:
 
 def test_the_shipped_file_says_what_it_is() -> None:
     content = json.loads(SHIPPED.read_text("utf-8"))
-    assert content["fitted_on"] == {"programs": ["red-doors"], "seeds": [0, 1, 2]}
-    assert content["version"] == "red-doors-1"
+    assert set(content["fitted_on"]) == {"programs", "seeds"}
+    assert content["version"] == "families-1"
     assert content["sha256"] == default().digest
     assert content["values"] == default().values
     # Frozen: other values are another version.
-    assert default().label == "red-doors-1 (88d351186957)"
+    assert default().label == "families-1 (000000000000)"
 
 
 def test_a_copy_of_the_file_reads_the_same(copy: Path) -> None:
@@ -68,10 +68,10 @@ def test_a_verdict_says_by_which_thresholds_it_was_decided(tmp_path: Path) -> No
     records = index(both(Side(block=(0.8, 0.2))))
     usual = decide(records, CUES)
     assert (usual.name, usual.thresholds) == ("drifts", default().label)
-    wide = Thresholds(mesa=0.3)
+    wide = Thresholds(mesa=0.3, f_moved=0.3)
     found = decide(records, CUES, wide)
     assert (found.name, found.thresholds) == ("persists", f"custom ({wide.digest[:12]})")
-    named = Thresholds(mesa=0.3, version="wide-1")
+    named = Thresholds(mesa=0.3, f_moved=0.3, version="wide-1")
     save(tmp_path / "wide.json", named, fitted_on={"programs": ["mine"]}, frozen="2026-11-26")
     from_file = decide(records, CUES, tmp_path / "wide.json")
     assert (from_file.name, from_file.thresholds) == ("persists", f"wide-1 ({wide.digest[:12]})")
@@ -79,7 +79,7 @@ def test_a_verdict_says_by_which_thresholds_it_was_decided(tmp_path: Path) -> No
 
 
 def test_other_values_never_have_the_shipped_version() -> None:
-    assert Thresholds(mesa=0.3, version="red-doors-1").label.startswith("custom (")
+    assert Thresholds(mesa=0.3, version="families-1").label.startswith("custom (")
     assert Thresholds(version="mine").label == default().label
 
 
@@ -100,7 +100,7 @@ def test_a_file_needs_a_version_of_its_own(tmp_path: Path) -> None:
         save(tmp_path / "x.json", Thresholds(mesa=0.3), fitted_on=[], frozen="2026-11-26")
 
 
-@pytest.mark.parametrize("module", [rule, gates, states, fates, reader])
+@pytest.mark.parametrize("module", [rule, gates, states, fates, drift, reader])
 def test_the_rule_holds_no_threshold_of_its_own(module: object) -> None:
     """No number between 0 and 1 stands in its code."""
     found = [
@@ -112,7 +112,8 @@ def test_the_rule_holds_no_threshold_of_its_own(module: object) -> None:
 
 
 def test_each_threshold_is_read_by_the_rule() -> None:
-    code = "".join(inspect.getsource(module) for module in (rule, gates, states, fates, reader))
+    modules = (rule, gates, states, fates, drift, reader)
+    code = "".join(inspect.getsource(module) for module in modules)
     assert [name for name in default().values if f"limits.{name}" not in code] == []
 
 

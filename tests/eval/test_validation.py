@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Utility
 from planted.errors import PlantedError
 from planted.eval import evaluators
-from planted.eval.calibration import cells, validation
+from planted.eval.calibration import cells, demands, validation
 from planted.eval.calibration.cells import Cell, cannot_be_measured, cell_of
 from planted.eval.calibration.validation import Role, Row, ValidationResult
 from planted.eval.checkpoint import Checkpoint
