@@ -258,10 +258,22 @@ def report(folder: Path, plant: str | None, as_json: bool) -> None:
 @click.option(
     "--all", "whole", is_flag=True, help="Also print every figure, with interval and null."
 )
+@click.option(
+    "--steps",
+    "over_steps",
+    is_flag=True,
+    help="Instead, the verdict at every saved step of training; some seconds a step.",
+)
 @_given
 @json_
 def explain(
-    folder: Path, recipe: str | None, seed: int, whole: bool, plant: str | None, as_json: bool
+    folder: Path,
+    recipe: str | None,
+    seed: int,
+    whole: bool,
+    over_steps: bool,
+    plant: str | None,
+    as_json: bool,
 ) -> None:
     """Explains a verdict in words.
 
@@ -276,6 +288,14 @@ def explain(
     opened = experiment.open_run(folder, plant)
     of_recipe = opened.of(opened[0].recipe if recipe is None else recipe)
     one = next(result for result in of_recipe if result.seed == seed)
+    if over_steps:
+        found = opened.over_training(one.recipe, seed)
+        if as_json:
+            print_json([{"step": s, "verdict": str(v), "reading": line} for s, v, line in found])
+        else:
+            for step, verdict, line in found:
+                click.echo(f"{step:6d}  {verdict}\n        {line}")
+        return
     if as_json:
         print_json(
             {

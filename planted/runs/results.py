@@ -28,6 +28,7 @@ from planted.runs.findings import Finding
 
 if TYPE_CHECKING:
     from planted.runs.compare import Comparison
+    from planted.runs.over_training import StepVerdict
 
 
 class _Named(dict[str, Evidence]):
@@ -205,6 +206,26 @@ class Run:
         from planted.runs.compare import compare
 
         return compare(self, other)
+
+    def over_training(self, recipe: str, seed: int = 0) -> list[StepVerdict]:
+        """The verdict on a network at every saved step (25, 50, 100, ...) and at its end.
+
+        Takes some seconds a step the first time.
+
+        Args:
+            recipe: The recipe's name in the run.
+            seed: Which of its seeds.
+
+        Returns:
+            `planted.runs.over_training.StepVerdict`: step, verdict, reading; the earliest first.
+
+        Raises:
+            UnknownNameError: If the run has no such recipe.
+            PlantedError: If it has no such seed.
+        """
+        from planted.runs.over_training import over_training
+
+        return over_training(self, recipe, seed)
 
     def __repr__(self) -> str:
         """The run on less than a screen: verdicts by recipe, controls, findings, folder."""

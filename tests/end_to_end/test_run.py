@@ -128,6 +128,20 @@ def test_a_result_opens_as_a_torch_module(whole: Path) -> None:
         np.testing.assert_array_equal(np.asarray(value), one.params[name])
 
 
+@pytest.mark.proof
+def test_the_verdict_is_given_at_every_saved_step(copy: Path) -> None:
+    opened = planted.open_run(copy)
+    steps = opened.over_training("pressure", 1)
+    assert [each.step for each in steps] == [25, 50, 100, 200, 250]
+    assert steps[-1].verdict == opened.of("pressure")[1].verdict
+    assert steps[0].sentence != steps[-1].sentence
+    again = opened.over_training("pressure", 1)
+    assert again == steps
+    for wrong, says in ((("presure", 0), "pressure"), (("pressure", 7), "No seed 7")):
+        with pytest.raises(PlantedError, match=says):
+            opened.over_training(*wrong)
+
+
 def test_the_training_log_is_the_checkpoints(whole: Path) -> None:
     rows = [json.loads(line) for line in (whole / "training.jsonl").read_text().splitlines()]
     own = [row for row in rows if row["recipe"] == LABEL]
