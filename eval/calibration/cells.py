@@ -75,7 +75,8 @@ def cannot_be_measured(subject: Checkpoint, cell: Cell, cue: int) -> dict[str, s
     Returns:
         Name of the record -> the reason.
     """
-    plant, found = subject.plant, {}
+    plant = subject.plant
+    found: dict[str, str] = {}
     context = Context(subject, cue)
     tokens = context.examples("comparator swap, base input")
     other = context.examples("comparator swap, source input")

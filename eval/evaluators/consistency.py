@@ -7,6 +7,9 @@ apart, and asks for no objective.
 
 from __future__ import annotations
 
+import heapq
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -91,18 +94,16 @@ def order(kinds: Ints, chosen: Ints, n_types: int) -> Ints:
     return _topological(graph, share_won)
 
 
-def _topological(graph: object, worth: npt.NDArray[np.float64]) -> Ints:
+def _topological(graph: Any, worth: npt.NDArray[np.float64]) -> Ints:
     """Place of each vertex: before all that it points to, the worthier first where both may be."""
-    import heapq
-
-    waiting = list(graph.indegree())  # type: ignore[attr-defined]
+    waiting = list(graph.indegree())
     ready = [(-worth[v], v) for v, n in enumerate(waiting) if n == 0]
     heapq.heapify(ready)
     place = np.zeros(len(waiting), dtype=np.int64)
     for at in range(len(waiting)):
         _, vertex = heapq.heappop(ready)
         place[vertex] = at
-        for after in graph.successors(vertex):  # type: ignore[attr-defined]
+        for after in graph.successors(vertex):
             waiting[after] -= 1
             if waiting[after] == 0:
                 heapq.heappush(ready, (-worth[after], after))

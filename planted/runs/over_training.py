@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,9 @@ from planted.runs.cell import Network
 from planted.runs.jobs import seen_tasks
 from planted.runs.request import read_request
 
+if TYPE_CHECKING:
+    from planted.runs.results import Run
+
 
 class StepVerdict(NamedTuple):
     """What is said of a network at one step of its training.
@@ -39,7 +42,7 @@ class StepVerdict(NamedTuple):
     sentence: str
 
 
-def over_training(run: folders.Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
+def over_training(run: Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
     """The verdict at every step that training saved (25, 50, 100, ...) and at its end.
 
     Each step takes as long as judging a checkpoint, some seconds; what was measured is kept in the

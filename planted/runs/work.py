@@ -29,8 +29,8 @@ def require(*extras: str) -> None:
         PlantedError: If a package is not installed.
     """
     wanted = {
-        "train": (("jax", "optax", "scipy", "loky"), "fine-tune and evaluate"),
-        "judge": (("scipy", "loky"), "evaluate"),
+        "train": (("jax", "optax", "scipy", "igraph", "loky"), "fine-tune and evaluate"),
+        "judge": (("scipy", "igraph", "loky"), "evaluate"),
         "report": (("jinja2",), "write the report"),
     }
     for extra in extras:
