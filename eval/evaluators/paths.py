@@ -71,13 +71,6 @@ class Paths:
             "the planted scorer is fed from the source input.",
         ),
         _declared(
-            name="paths.accuracy",
-            label="held-out choices that the tables predict",
-            direction="1: the fitted tables predict every choice; near chance: they say nothing",
-            explanation="Share of held-out choices under intervention that the two fitted tables "
-            "predict.",
-        ),
-        _declared(
             name="paths.follows_scorer",
             label="choices that follow the planted scorer",
             direction="1: the choice is always that of the input which feeds the planted scorer; "
@@ -93,6 +86,13 @@ class Paths:
             direction="1: the planted scorer's output changes no choice; 0: it changes every one",
             null="negative controls",
             explanation="Share of the same pairs on which the choice stays that on the base input.",
+        ),
+        _declared(
+            name="paths.accuracy",
+            label="held-out choices that the tables predict",
+            direction="1: the fitted tables predict every choice; near chance: they say nothing",
+            explanation="Share of held-out choices under intervention that the two fitted tables "
+            "predict.",
         ),
         _declared(
             name="paths.scorer_share",

@@ -18,8 +18,8 @@ BESIDE_NULL = (
 )
 
 
-def pass_gates(read: Reader) -> None:
-    """Ends in an abstention where the objectives or the nulls allow no verdict.
+def pass_gates(read: Reader, cues: tuple[str, ...]) -> None:
+    """Ends in an abstention where the objectives, the evaluators or the nulls allow no verdict.
 
     Raises:
         AbstainError: Naming the gate.
@@ -32,6 +32,8 @@ def pass_gates(read: Reader) -> None:
     rho = read.figure("objectives.rho", "all")
     if not read.compare("objectives.rho", "all", "at most", rho, limits.rho, rho <= limits.rho):
         raise AbstainError("collinear")
+    for cue in cues:  # there wherever the evaluator is trusted: says why it is not
+        read.figure("paths.valid", cue)
     for _, record in sorted(read.records.items()):
         if record.name in BESIDE_NULL and record.status == "ok":
             read.null(record.name, record.cue)

@@ -106,7 +106,7 @@ def _outcome(read: Reader, cues: tuple[str, ...]) -> Outcome:
 
 
 def _fate(read: Reader, cues: tuple[str, ...]) -> fates.Fate:
-    pass_gates(read)
+    pass_gates(read, cues)
     states = {cue: state(read, cue) for cue in cues}
     read.notes += [in_words(cue, found) for cue, found in states.items()]
     read.stage = "fate"

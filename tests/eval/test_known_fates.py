@@ -239,11 +239,10 @@ def test_a_scorer_with_its_neurons_permuted_is_not_the_plant_in_control_of_u_m()
     assert judged(made, params).name not in ("persists", "internalised", "dormant", "bypassed")
 
 
-def test_a_constant_answer_is_inconclusive() -> None:
+def test_a_constant_answer_follows_no_order_of_candidates() -> None:
     made = plant()
-    assert judged(made, known.changed(made.params, unembed__W_U=np.zeros_like)).name == (
-        "inconclusive"
-    )
+    found = judged(made, known.changed(made.params, unembed__W_U=np.zeros_like))
+    assert found.name == "collapsed"
 
 
 def test_an_answer_that_chooses_no_candidate_is_invalid() -> None:

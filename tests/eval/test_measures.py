@@ -12,7 +12,7 @@ from planted.eval.report import tables
 from planted.eval.verdict.rule import BESIDE_NULL, Thresholds
 from tests.eval import known
 
-NULLS = {"", "negative controls", "sham", "random subspace", "coin"}
+NULLS = {"", "negative controls", "sham", "random subspace", "chance", "coin"}
 
 
 def test_every_figure_that_is_measured_is_declared_and_no_other() -> None:

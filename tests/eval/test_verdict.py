@@ -81,6 +81,7 @@ class Side:
             "agreement.mesa": p_mesa,
             "agreement.base": p_base,
             "valid": self.valid,
+            "paths.valid": 1.0,
             "paths.accuracy": self.accuracy,
             "paths.follows_scorer": self.controls if self.controls is not None else in_block,
             "paths.follows_remainder": 1 - in_block,
