@@ -101,12 +101,12 @@ def usual(plant: Plant, trust: Mapping[str, str]) -> tuple[tuple[Asked, ...], Ta
     for arm, settings in ARMS.items():
         why = missing if table is None else shipped.mismatch(table, plant, arm, settings, trust)
         if table is None or why:
-            found.append(Asked(arm, Recipe(arm, seeds=CONTROL_SEEDS), why=why))
+            found.append(Asked(arm, Recipe(arm, settings=settings, seeds=CONTROL_SEEDS), why=why))
             continue
         there = table.of(arm)
         about = Shipped(table.digest(arm), sum(network.outcome.judged for network in there))
         first = 1 + max(network.seed for network in there)
-        found.append(Asked(arm, Recipe(arm, seeds=TRAINED), first, about))
+        found.append(Asked(arm, Recipe(arm, settings=settings, seeds=TRAINED), first, about))
     controls = tuple(found)
     logging.getLogger(__name__).info("nulls: %s", said_of(controls))
     return controls, table if any(asked.shipped for asked in controls) else None
