@@ -78,7 +78,12 @@ def settle(folder: Path, plant: Any = None) -> Run:
     files.write_lines(folder / "training.jsonl", training)
     files.write_lines(folder / "evidence.jsonl", rows)
     files.write_json(folder / "verdicts.json", verdicts)
-    about = {"says": controls.says, "check": controls.check, "refused": controls.refused}
+    about = {
+        "says": controls.says,
+        "in_full": controls.in_full,
+        "check": controls.check,
+        "refused": controls.refused,
+    }
     files.write_signed(folder / "nulls.json", msgspec.to_builtins(about))
     return open_run(folder, plant)
 
@@ -112,9 +117,9 @@ def open_run(folder: str | Path, plant: Any = None) -> Run:
     request = read_request(folder, plant)
     networks = {(n.label, n.cell.seed): n for n in request.networks(folder)}
     _refuse_unfinished(folder, list(networks.values()))
-    nulls = _said(folder, request)
+    nulls, in_full = _said(folder, request)
     try:
-        results, controls = _read_records(folder, request, networks, nulls)
+        results, controls = _read_records(folder, request, networks, in_full)
     except (KeyError, TypeError, AttributeError, VerdictError, msgspec.ValidationError) as error:
         raise ArtefactError(
             f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"
@@ -157,13 +162,14 @@ def _read_records(
     return results, [result for control, result in found.values() if control]
 
 
-def _said(folder: Path, request: Request) -> str:
-    """Where the nulls come from; older runs, which trained every control, hold no note of it."""
+def _said(folder: Path, request: Request) -> tuple[str, str]:
+    """Where the nulls come from, shortly and in full; older runs hold no note of it."""
     path = folder / "nulls.json"
     if not path.exists():
-        return said_of(request.controls)
+        return (said_of(request.controls),) * 2
     with _mended_by_evaluating(folder):
-        return str(files.read_signed(path)["says"])
+        note = files.read_signed(path)
+    return str(note["says"]), str(note["in_full"])
 
 
 def _is_judged(network: Network) -> bool:

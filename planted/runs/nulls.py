@@ -72,6 +72,11 @@ class Beside(msgspec.Struct, frozen=True):
     check: Found | None = None
     refused: str = ""
 
+    @property
+    def in_full(self) -> str:
+        """Where they come from, with the figures of the comparison."""
+        return f"{self.says} ({self.check})" if self.check and not self.refused else self.says
+
     def records(
         self, own: list[Evidence], cues: tuple[str, ...], but: tuple[str, int] | None = None
     ) -> list[Evidence]:
@@ -254,7 +259,7 @@ def said_of(controls: Sequence[Asked], check: Found | None = None) -> str:
     for (here, there, why), names in groups.items():
         whose = "each control" if len(groups) == 1 else ", ".join(names)
         if there:
-            lie = f", which lie {check}" if check is not None else " to compare with them"
+            lie = " to compare with them" if check is None else ", which lie where they do"
             said.append(f"{there} shipped networks of {whose} and {here} trained here{lie}")
         else:
             said.append(

@@ -136,7 +136,7 @@ def evaluate(
         path,
         digest_of_weights(params),
         params,
-        nulls=beside.says,
+        nulls=beside.in_full,
     )
 
 

@@ -189,10 +189,9 @@ def test_networks_within_the_range_stand_beside_the_shipped_ones(
     trained(monkeypatch, (0.12, 0.15))
     found = nulls.beside(plant, controls, [], used)
     assert found.refused == ""
-    assert found.says == (
-        "8 shipped networks of each control and 2 trained here, which lie within the range of the "
-        "shipped ones"
-    )
+    says = "8 shipped networks of each control and 2 trained here, which lie where they do"
+    assert found.says == says
+    assert found.in_full == f"{says} (within the range of the shipped ones)"
     assert {name: list(seeds) for name, seeds in found.negative.items()} == {
         name: list(range(10)) for name in NEGATIVE_CONTROLS
     }
