@@ -26,11 +26,10 @@ from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
-from planted.runs import nulls, plants
+from planted.runs import networks, nulls, plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
 from planted.runs.findings import Finding, about_scenario, findings_of
-from planted.runs.folder import nulls_of
 from planted.runs.folder import open_run as open_run
 from planted.runs.folder import settle as settle
 from planted.runs.own import evaluate as evaluate
@@ -39,7 +38,7 @@ from planted.runs.progress import Progress
 from planted.runs.request import LEAST_CONTROLS, Request
 from planted.runs.request import run_folder as run_folder
 from planted.runs.results import Run as Run
-from planted.runs.work import PHASES, require, work
+from planted.runs.work import PHASES, require
 
 
 def run(
@@ -123,8 +122,7 @@ def run(
             folder, plant, recipes, tier, parameters, controls=controls, anyway=anyway
         )
     now = timed("plant", now)
-    work(request.plant, request.networks(folder), executor=executor, progress=progress)
-    request = _held_against_shipped(folder, request, executor, progress)
+    request = networks.make(folder, request, executor=executor, progress=progress)
     now = timed("finetune and evaluate", now)
     settle(folder, request.plant)
     now = timed("judge", now)
@@ -270,25 +268,6 @@ def plant_into(
     return request
 
 
-def _held_against_shipped(
-    folder: Path, request: Request, executor: Executor | None, progress: Progress | None
-) -> Request:
-    """Trains the rest of the controls, where shipped ones may not stand beside those trained here.
-
-    Returns:
-        The request, without the shipped ones then.
-    """
-    if not any(asked.shipped for asked in request.controls):
-        return request
-    if not (why := nulls_of(folder, request).refused):
-        return request
-    warnings.warn(nulls.REFUSED.format(why), stacklevel=3)
-    request = msgspec.structs.replace(request, controls=nulls.alone(request.controls, why))
-    requests.write_request(folder, request)
-    work(request.plant, request.networks(folder), executor=executor, progress=progress)
-    return request
-
-
 def _import_plugins(tier: str | None, recipes: Iterable[Recipe]) -> None:
     """Imports what other packages bring to a run: a broken one is said before minutes of work."""
     if tier is not None:
@@ -365,11 +344,7 @@ def resume(
     """
     request = requests.read_request(folder, plant)
     requests.refuse_other_versions(folder)
-    networks = request.networks(folder)
-    work(request.plant, networks, phases, executor=executor, progress=progress)
-    if "judge" in phases:
-        request = _held_against_shipped(folder, request, executor, progress)
-    return request
+    return networks.make(folder, request, phases, executor=executor, progress=progress)
 
 
 def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:

@@ -7,7 +7,6 @@ them all.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from math import log2
 from pathlib import Path
@@ -112,9 +111,7 @@ def usual(plant: Plant, trust: Mapping[str, str]) -> tuple[tuple[Asked, ...], Ta
         about = Shipped(table.digest(arm), sum(network.outcome.judged for network in there))
         first = 1 + max(network.seed for network in there)
         found.append(Asked(arm, Recipe(arm, settings=settings, seeds=TRAINED), first, about))
-    controls = tuple(found)
-    logging.getLogger(__name__).info("nulls: %s", said_of(controls))
-    return controls, table if any(asked.shipped for asked in controls) else None
+    return tuple(found), table if any(asked.shipped for asked in found) else None
 
 
 def alone(controls: Sequence[Asked], why: str) -> tuple[Asked, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,6 +121,7 @@ def evaluate(
             work(made, networks, trust=trust, executor=executor, progress=progress)
             return nulls.beside(made, asked, networks, table, trust)
 
+        logging.getLogger(__name__).info("nulls: %s", nulls.said_of(asked))
         beside = held_against(asked)
         if beside.refused:
             warnings.warn(nulls.REFUSED.format(beside.refused), stacklevel=2)
