@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import planted
 from planted import experiment, library
 from planted.core import files
+from planted.eval import evaluators
 from planted.eval.calibration import shipped
+from planted.eval.evaluators import Context
+from planted.eval.evidence import Evidence
+from planted.eval.measures import Measure
 from planted.finetune.recipes import Recipe
 from planted.runs import nulls
 from planted.runs.request import CONTROLS, read_request
@@ -29,9 +34,33 @@ SHORT = Recipe("pressure", steps=50, behaviour="none", seeds=1)
 TWO = {name: Recipe(name, steps=50, behaviour="none") for name in ("no-plant-base", "sham")}
 
 
+class Weight:
+    """An evaluator that takes no time, of a figure that stands beside negative controls."""
+
+    name, version, needs_validation = "weight", 1, False
+    measures = (
+        Measure(
+            name="weight.mean",
+            label="mean weight",
+            unit="size",
+            direction="High: large weights.",
+            family="weight",
+            explanation="Mean size of the unembedding.",
+            null="negative controls",
+            per_cue=False,
+        ),
+    )
+
+    def measure(self, context: Context) -> list[Evidence]:
+        mean = float(np.abs(context.checkpoint.params["unembed.W_U"]).mean())
+        return [Evidence("weight.mean", context.cue_name, mean)]
+
+
 @pytest.fixture(autouse=True)
 def _short_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two controls of fifty steps, of which a release ships three networks each."""
+    """Two controls of fifty steps, of which a release ships three networks each; two evaluators."""
+    few = {"agreement": evaluators.get("agreement"), "weight": Weight()}
+    monkeypatch.setattr(evaluators, "own", lambda: few)
     settings = {name: recipe.settings for name, recipe in TWO.items()}
     monkeypatch.setattr(nulls, "ARMS", settings)
     monkeypatch.setattr(tool, "ARMS", settings)
@@ -56,8 +85,8 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for network in tool.networks_of(asked, tool.artefact.plant_digest(plant), folder)
     ]
     assert all(tool.adopt(network, [tmp_path / "source"]) for network in networks)
-    version = networks[0].folder / "evidence" / "paths@0.json"
-    next((networks[0].folder / "evidence").glob("paths@*.json")).rename(version)
+    version = networks[0].folder / "evidence" / "weight@0.json"
+    next((networks[0].folder / "evidence").glob("weight@*.json")).rename(version)
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "empty"))
     executor = Inline()
     work(plant, networks, trust=trust, executor=executor)
@@ -90,8 +119,8 @@ def test_a_run_beside_shipped_controls(
     assert source.nulls == "3 networks of each control, trained here"
     # the same figure beside all networks that there are, whoever trained them
     own = [run[name][seed] for run in (source, first) for name, seed in _seeds(run)]
-    values = [one.evidence["paths.scorer_share[T]"].estimate for one in own]
-    found = first[0].evidence["paths.scorer_share[T]"].null
+    values = [one.evidence["weight.mean"].estimate for one in own]
+    found = first[0].evidence["weight.mean"].null
     assert found is not None
     assert found.n <= 5
     assert min(values) <= found.lo <= found.hi <= max(values)
@@ -115,7 +144,8 @@ def test_a_run_beside_shipped_controls(
     (tmp_path / "run" / CONTROLS).write_bytes(altered[:-20])
     with pytest.warns(UserWarning, match="not used: the shipped records that the run began with"):
         alone, executor = run(tmp_path / "run")
-    assert executor.jobs == ["train_cells", "judge_cell"] * 2, "one more network of each"
+    done = sorted(executor.jobs)
+    assert done == ["judge_cell"] * 2 + ["train_cells"] * 2, "one more network of each"
     assert alone.nulls.startswith("3 networks of each control, trained here (the shipped records")
     assert alone[0].evidence["agreement.mesa[T]"].null.n == 3
     listed = json.loads((tmp_path / "run" / "run.json").read_text())["controls"]
