@@ -252,10 +252,9 @@ def plant_into(
     _check_trainable(made, asked)
     every, trust = requests.grown(before.recipes if before else (), asked), library.trust(made)
     beside, table = (before.controls if before else ()), None
-    if own_controls is not None:
-        beside = requests.grown(beside, own_controls)
-    elif before is None:
+    if own_controls is None and before is None:
         beside, table = nulls.usual(made, trust)
+    beside = requests.grown(beside, own_controls or ())
     counted = [each.counted for each in beside]
     found = findings_of(made, [a.recipe for a in every], counted, trust, LEAST_CONTROLS)
     _refuse_blocked(found, anyway)

@@ -78,13 +78,7 @@ def settle(folder: Path, plant: Any = None) -> Run:
     files.write_lines(folder / "training.jsonl", training)
     files.write_lines(folder / "evidence.jsonl", rows)
     files.write_json(folder / "verdicts.json", verdicts)
-    about = {
-        "says": controls.says,
-        "in_full": controls.in_full,
-        "check": controls.check,
-        "refused": controls.refused,
-    }
-    files.write_signed(folder / "nulls.json", msgspec.to_builtins(about))
+    files.write_signed(folder / "nulls.json", controls.note())
     return open_run(folder, plant)
 
 

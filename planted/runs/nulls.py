@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log2
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -75,6 +76,12 @@ class Beside(msgspec.Struct, frozen=True):
     def in_full(self) -> str:
         """Where they come from, with the figures of the comparison."""
         return f"{self.says} ({self.check})" if self.check and not self.refused else self.says
+
+    def note(self) -> dict[str, Any]:
+        """What a run folder says of where they come from."""
+        check = msgspec.to_builtins(self.check)
+        about = {"says": self.says, "in_full": self.in_full}
+        return {**about, "check": check, "refused": self.refused}
 
     def records(
         self, own: list[Evidence], cues: tuple[str, ...], but: tuple[str, int] | None = None

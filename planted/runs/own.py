@@ -17,6 +17,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError, ShapeError
 from planted.eval import evaluators
+from planted.eval.calibration.shipped import Table
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -114,18 +115,8 @@ def evaluate(
     if blocking and not anyway:
         asked = ()
 
-    with _placed() as place:
-
-        def held_against(asked: Sequence[Asked]) -> Beside:
-            networks = _networks(made, asked, place)
-            work(made, networks, trust=trust, executor=executor, progress=progress)
-            return nulls.beside(made, asked, networks, table, trust)
-
-        logging.getLogger(__name__).info("nulls: %s", nulls.said_of(asked))
-        beside = held_against(asked)
-        if beside.refused:
-            warnings.warn(nulls.REFUSED.format(beside.refused), stacklevel=2)
-            beside = held_against(nulls.alone(asked, beside.refused))
+    how = {"trust": trust, "executor": executor, "progress": progress}
+    beside = _held_against(made, asked, table, **how)
     cues = cues_of(made.scenario)
     records = index(beside.records(own, cues))
     return CheckpointResult(
@@ -203,6 +194,32 @@ def _trust(given: Any) -> Mapping[str, str]:
     return found
 
 
+def _held_against(
+    plant: Plant, controls: Sequence[Asked], table: Table | None, **how: Any
+) -> Beside:
+    """What figures are held against, once the controls are trained and judged.
+
+    Args:
+        plant: What they start from.
+        controls: Which.
+        table: The shipped records that are used beside them.
+        **how: Trust, executor and progress, as for `planted.runs.work.work`.
+    """
+    logging.getLogger(__name__).info("nulls: %s", nulls.said_of(controls))
+    with _placed() as place:
+
+        def made(controls: Sequence[Asked]) -> Beside:
+            networks = _networks(plant, controls, place)
+            work(plant, networks, **how)
+            return nulls.beside(plant, controls, networks, table, how["trust"])
+
+        beside = made(controls)
+        if beside.refused:
+            warnings.warn(nulls.REFUSED.format(beside.refused), stacklevel=3)
+            beside = made(nulls.alone(controls, beside.refused))
+    return beside
+
+
 def _networks(
     plant: Plant, controls: Sequence[Asked], place: Callable[[Cell], Path]
 ) -> list[Network]:
@@ -224,7 +241,7 @@ def _placed() -> Iterator[Callable[[Cell], Path]]:
     warnings.warn(
         f"{obstacle} The controls are trained for this call alone. PLANTED_CACHE names another "
         "folder.",
-        stacklevel=4,
+        stacklevel=5,
     )
     with tempfile.TemporaryDirectory(prefix="planted-controls-") as place:
         yield lambda cell: Path(place) / cell.digest
