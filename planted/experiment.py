@@ -21,6 +21,7 @@ from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.errors import unknown as unknown_name
 from planted.eval import measures
+from planted.eval.calibration.shipped import Table
 from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
@@ -259,10 +260,15 @@ def plant_into(
     found = findings_of(made, [a.recipe for a in every], counted, trust, LEAST_CONTROLS)
     _refuse_blocked(found, anyway)
     _warn_of_few(beside)
-    if obstacle := files.write_obstacle(folder):
-        raise RunFolderError(obstacle)
     origin = before.origin if before else made.origin
     request = Request(made, origin, every, beside, tuple(found))
+    return _written(folder, request, table)
+
+
+def _written(folder: Path, request: Request, table: Table | None) -> Request:
+    """The request, once it is in the folder with the shipped controls that it uses."""
+    if obstacle := files.write_obstacle(folder):
+        raise RunFolderError(obstacle)
     requests.write_request(folder, request, table)
     return request
 
