@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,9 @@ tiers: .venv/.demo ## a plant of every family in every tier, written to docs/tie
 
 room: .venv/.demo ## trains networks without the plant: finetune/tiers/room.json; an hour
 	$(BIN)/python tools/room.py
+
+controls: .venv/.demo ## trains the controls that are shipped: eval/calibration/controls; hours
+	$(BIN)/python -m tools.controls
 
 mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 	$(BIN)/python tools/mutants.py

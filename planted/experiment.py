@@ -21,12 +21,13 @@ from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.errors import unknown as unknown_name
 from planted.eval import measures
+from planted.eval.calibration.shipped import Table
 from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
-from planted.runs import plants
+from planted.runs import networks, nulls, plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
 from planted.runs.findings import Finding, about_scenario, findings_of
@@ -38,7 +39,7 @@ from planted.runs.progress import Progress
 from planted.runs.request import LEAST_CONTROLS, Request
 from planted.runs.request import run_folder as run_folder
 from planted.runs.results import Run as Run
-from planted.runs.work import PHASES, require, work
+from planted.runs.work import PHASES, require
 
 
 def run(
@@ -57,9 +58,11 @@ def run(
     """Plants, fine-tunes, evaluates and reports; resumes a run, or adds networks to it.
 
     Takes about ten seconds of one core for each network of red-doors. Besides the networks asked
-    for, a run has 12 that their figures are compared with (3 seeds of each of three negative
-    controls and of sham fine-tuning). Networks that were trained on this machine before are copied
-    from the cache.
+    for, a run has some that their figures are compared with: three negative controls and sham
+    fine-tuning. Where records of these are shipped for the plant, 2 seeds of each are trained and
+    compared with them; if these lie outside the range of the shipped ones, or none are shipped, all
+    are trained (`run.nulls` says which). Networks that were trained on this machine before are
+    copied from the cache.
 
     Args:
         plant: A catalogue name, as "red-doors", "module:function", or a model from `planted.plant`;
@@ -71,9 +74,9 @@ def run(
         tier: The tier that training starts from. If None: "tempered" for a name or a model in tier
             "exact"; for any other model its own tier.
         parameters: Scenario parameters other than the defaults, for a catalogue plant.
-        controls: Number of seeds of each negative control and of sham fine-tuning; if None, as in
-            the folder, or 3. Or their recipes, as
-            `[Recipe("no-plant-base", steps=100), Recipe("sham")]`.
+        controls: Number of seeds of each negative control and of sham fine-tuning, all trained
+            here; if None, as in the folder, or 2 beside shipped records, or 3 where none are
+            shipped. Or their recipes, as `[Recipe("no-plant-base", steps=100), Recipe("sham")]`.
         anyway: Train even if it is known beforehand that every verdict will be "inconclusive".
         executor: Runs the jobs, as `dask.distributed.Client().get_executor()`; processes on this
             machine if None.
@@ -87,7 +90,7 @@ def run(
         RunFolderError: If the folder holds a run of another plant, or cannot be written.
 
     Example:
-        One seed beside its 12 controls, about a minute on two cores.
+        One seed beside its controls, about a minute on two cores.
 
         >>> import tempfile
         >>> import planted
@@ -120,7 +123,7 @@ def run(
             folder, plant, recipes, tier, parameters, controls=controls, anyway=anyway
         )
     now = timed("plant", now)
-    work(request.plant, request.networks(folder), executor=executor, progress=progress)
+    request = networks.make(folder, request, executor=executor, progress=progress)
     now = timed("finetune and evaluate", now)
     settle(folder, request.plant)
     now = timed("judge", now)
@@ -158,7 +161,7 @@ def forecast(
     *,
     tier: str | None = None,
     parameters: Mapping[str, Any] | None = None,
-    controls: int | Sequence[Recipe] = requests.CONTROL_SEEDS,
+    controls: int | Sequence[Recipe] | None = None,
 ) -> list[Finding]:
     """Findings about a run before training: which verdicts it cannot give, and why.
 
@@ -186,12 +189,12 @@ def forecast(
         ('no-disagreement', True)
     """
     made = plants.start_of(plant, tier, parameters)
-    return _findings(made, requests.recipes_of(recipes), requests.controls_of(controls))
-
-
-def _findings(plant: Plant, recipes: Sequence[Recipe], controls: Sequence[Recipe]) -> list[Finding]:
-    trust = library.trust(plant)
-    return findings_of(plant, recipes, controls, trust, LEAST_CONTROLS)
+    trust, wanted = library.trust(made), requests.recipes_of(recipes)
+    if controls is None:
+        beside = [asked.counted for asked in nulls.usual(made, trust)[0]]
+    else:
+        beside = requests.controls_of(controls)
+    return findings_of(made, wanted, beside, trust, LEAST_CONTROLS)
 
 
 def plant_into(
@@ -248,18 +251,25 @@ def plant_into(
     elif requests.is_foreign(folder, made):
         raise RunFolderError(f"{folder} is not empty and holds no run. Choose another folder.")
     _check_trainable(made, asked)
-    if own_controls is None:
-        own_controls = [] if before else requests.controls_of(requests.CONTROL_SEEDS)
-    every = requests.grown(before.recipes if before else (), asked)
-    beside = requests.grown(before.controls if before else (), own_controls)
-    found = _findings(made, [a.recipe for a in every], [a.recipe for a in beside])
+    every, trust = requests.grown(before.recipes if before else (), asked), library.trust(made)
+    beside, table = (before.controls if before else ()), None
+    if own_controls is None and before is None:
+        beside, table = nulls.usual(made, trust)
+    beside = requests.grown(beside, own_controls or ())
+    counted = [each.counted for each in beside]
+    found = findings_of(made, [a.recipe for a in every], counted, trust, LEAST_CONTROLS)
     _refuse_blocked(found, anyway)
     _warn_of_few(beside)
-    if obstacle := files.write_obstacle(folder):
-        raise RunFolderError(obstacle)
     origin = before.origin if before else made.origin
     request = Request(made, origin, every, beside, tuple(found))
-    requests.write_request(folder, request)
+    return _written(folder, request, table)
+
+
+def _written(folder: Path, request: Request, table: Table | None) -> Request:
+    """The request, once it is in the folder with the shipped controls that it uses."""
+    if obstacle := files.write_obstacle(folder):
+        raise RunFolderError(obstacle)
+    requests.write_request(folder, request, table)
     return request
 
 
@@ -275,7 +285,7 @@ def _import_plugins(tier: str | None, recipes: Iterable[Recipe]) -> None:
 
 def _warn_of_few(controls: Iterable[requests.Asked]) -> None:
     """Warns where seeds suffice for the recipes' verdicts, but not for those on the controls."""
-    seeds = {a.recipe.seeds for a in controls if a.recipe.base in NEGATIVE_CONTROLS}
+    seeds = {a.counted.seeds for a in controls if a.recipe.base in NEGATIVE_CONTROLS}
     if LEAST_CONTROLS in seeds:
         warnings.warn(
             f"With {LEAST_CONTROLS} seeds of a negative control, the verdict on that control can "
@@ -323,6 +333,8 @@ def resume(
 ) -> Request:
     """Trains or judges what the run in a folder lacks, and mends what is damaged.
 
+    Judging may train too: where shipped controls may not stand beside those trained here.
+
     Args:
         folder: The run folder.
         phases: "train", "judge" or both.
@@ -337,9 +349,7 @@ def resume(
     """
     request = requests.read_request(folder, plant)
     requests.refuse_other_versions(folder)
-    networks = request.networks(folder)
-    work(request.plant, networks, phases, executor=executor, progress=progress)
-    return request
+    return networks.make(folder, request, phases, executor=executor, progress=progress)
 
 
 def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:
@@ -352,7 +362,7 @@ def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) 
     """
     request = requests.read_request(folder, plant)
     seeds = {
-        asked.name: asked.recipe.seeds
+        asked.name: asked.seeds
         for asked in (*request.recipes, *request.controls)
         if asked.recipe.base not in SHAM
     }
@@ -362,6 +372,6 @@ def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) 
         name = changed[0]
     if name not in seeds:
         raise unknown_name("recipe of this run", name, seeds)
-    if not 0 <= seed < seeds[name]:
-        known = ", ".join(map(str, range(seeds[name])))
+    if seed not in seeds[name]:
+        known = ", ".join(map(str, seeds[name]))
         raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")

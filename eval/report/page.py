@@ -41,6 +41,7 @@ class RunData:
         null_verdicts: Arm -> a row for each seed.
         training: Recipe -> seed -> rows of its training log.
         diagnostics: Recipe -> seed -> weight diagnostics (`planted.eval.weight_diagnostics`).
+        nulls_from: Where the nulls come from, in a sentence without a full stop.
     """
 
     plant: Plant
@@ -52,6 +53,7 @@ class RunData:
     null_verdicts: Mapping[str, list[VerdictRow]]
     training: Mapping[str, dict[int, list[dict[str, Any]]]]
     diagnostics: Mapping[str, dict[int, dict[str, Any]]]
+    nulls_from: str = ""
 
 
 def render(data: RunData) -> str:
@@ -83,6 +85,7 @@ def render(data: RunData) -> str:
             tones=TONES,
             cautions=cautions(limits()),
             swatch=swatch,
+            nulls_from=data.nulls_from,
         )
     )
 

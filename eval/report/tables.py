@@ -291,6 +291,9 @@ def settings(recipes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         rows.append({"name": key.replace("_", " "), "cells": shown, "same": len(set(shown)) == 1})
     seeds = [plain(r.get("seeds")) for r in listed]
     rows.append({"name": "seeds", "cells": seeds, "same": len(set(seeds)) == 1})
+    if any(r.get("shipped") for r in listed):
+        shipped = [plain((r.get("shipped") or {}).get("networks")) for r in listed]
+        rows.append({"name": "networks that are shipped", "cells": shipped, "same": False})
     return {"recipes": [str(r.get("name", MISSING)) for r in listed], "rows": rows}
 
 

@@ -21,6 +21,7 @@ def print_run(done: Any, as_json: bool) -> None:
     print_json(
         {
             "folder": str(done.folder),
+            "nulls": done.nulls,
             "verdicts": done.verdicts,
             "seeds": [
                 {
@@ -57,6 +58,7 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
         )
     for comparison in verdict.comparisons:
         click.echo(f"  - {comparison.sentence()}")
+    click.echo(f"  Nulls: {one.nulls}.")
     click.echo(f"  The page explains every figure: {page}")
     if not whole:
         click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")

@@ -80,8 +80,9 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--controls",
                 type=int,
-                help="Seeds of each negative control and of sham fine-tuning; with fewer than 3 "
-                "every verdict on a control is inconclusive.  [default: 3]",
+                help="Seeds of each negative control and of sham fine-tuning, all trained here; "
+                "with fewer than 3 every verdict on a control is inconclusive.  [default: 2 "
+                "beside shipped records, 3 where none are shipped]",
             ),
             click.option(
                 "--control-steps",
@@ -112,6 +113,7 @@ def _request(
 ) -> dict[str, Any]:
     """The recipes, controls and `anyway` that the options ask for; None where they say nothing."""
     from planted.finetune.recipes import ARMS, Recipe, load_recipes
+    from planted.runs.asked import CONTROL_SEEDS
 
     given = {name: value for name, value in changes.items() if value is not None}
     if seeds is not None:
@@ -125,7 +127,7 @@ def _request(
         recipes += [Recipe(name, **given) for name in names or ("pressure",)]
     asked: Any = controls
     if control_steps is not None:
-        number = 3 if controls is None else controls
+        number = CONTROL_SEEDS if controls is None else controls
         asked = [Recipe(name, seeds=number, steps=control_steps, behaviour="none") for name in ARMS]
     return {"recipes": recipes or None, "controls": asked, "anyway": anyway}
 
@@ -304,6 +306,7 @@ def explain(
                 "verdict": str(one.verdict),
                 **as_data(one.verdict),
                 "reading": one.reading,
+                "nulls": one.nulls,
                 "evidence": {key: to_builtins(record) for key, record in one.evidence.items()},
             }
         )

@@ -16,6 +16,18 @@ MOST_CONTROLS = 1000
 LEAST_CONTROLS = 2  # one network does not say how far they scatter
 
 
+class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The shipped records of a control, which stand beside the networks trained here.
+
+    Attributes:
+        sha256: Digest of the records (`planted.eval.calibration.shipped.Table.digest`).
+        networks: How many there are.
+    """
+
+    sha256: str
+    networks: int
+
+
 class Asked(msgspec.Struct, frozen=True):
     """A recipe of a run.
 
@@ -23,10 +35,27 @@ class Asked(msgspec.Struct, frozen=True):
         name: Its name in the run: the recipe's own, followed by the digest of its settings where
             another recipe of the run has that name.
         recipe: The recipe, with its seeds.
+        first: The first of its seeds: of a control, the one after those that are shipped.
+        shipped: Of a control, the shipped records that are used; None if none are.
+        why: Of a control, why none are; "" where they are, or were not wanted.
     """
 
     name: str
     recipe: Recipe
+    first: int = 0
+    shipped: Shipped | None = None
+    why: str = ""
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that are trained here."""
+        return range(self.first, self.first + self.recipe.seeds)
+
+    @property
+    def counted(self) -> Recipe:
+        """The recipe with as many seeds as it has networks, shipped ones too."""
+        more = 0 if self.shipped is None else self.shipped.networks
+        return self.recipe.changed(seeds=min(self.recipe.seeds + more, MOST_CONTROLS))
 
     @property
     def key(self) -> tuple[str, Any]:
@@ -102,7 +131,8 @@ def grown(before: Sequence[Asked], more: Iterable[Recipe]) -> tuple[Asked, ...]:
 
     The one that is added then is called by its name and the digest of its settings, as
     "fast 0f3a61bd2c55". A control of other settings takes the place of the one of its name:
-    verdicts are given beside one kind of control.
+    verdicts are given beside one kind of control. A control that is asked for stands without
+    shipped records.
 
     Raises:
         PlantedError: If that name is taken too.
@@ -114,8 +144,9 @@ def grown(before: Sequence[Asked], more: Iterable[Recipe]) -> tuple[Asked, ...]:
         named = [at for at, asked in enumerate(found) if asked.name == new.name]
         if same:
             old = found[same[0]]
-            if old.recipe.seeds < recipe.seeds:
-                found[same[0]] = Asked(old.name, recipe)
+            if old.recipe.seeds < recipe.seeds or old.shipped:
+                more_seeds = max(old.recipe.seeds, recipe.seeds)
+                found[same[0]] = Asked(old.name, recipe.changed(seeds=more_seeds), old.first)
         elif named and new.is_control:
             found[named[0]] = new
         else:

@@ -167,6 +167,12 @@ def _span(lo: float, hi: float) -> str:
 def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request with its recipes by name, so that they are compared with their like."""
     named = {key: {r["name"]: r for r in request.get(key, ())} for key in ("recipes", "controls")}
+    own = {
+        "first": 0,
+        "shipped": None,
+        "why": "",
+    }  # of a control of an older run, which trained all
+    named["controls"] = {name: {**own, **each} for name, each in named["controls"].items()}
     return {**request, **named, "findings": [f["name"] for f in request.get("findings", ())]}
 
 

@@ -2,7 +2,7 @@
 
     RUN/run.json (the request, versions)   plant/{plant.json,plant.safetensors}   timings.json
         cells/SLUG-SEED-DIGEST/...         see planted.runs.cell
-        training.jsonl   evidence.jsonl   verdicts.json   report.html
+        controls.jsonl   training.jsonl   evidence.jsonl   verdicts.json   nulls.json   report.html
 
 `settle` reads the cells and writes the records; `open_run` reads the records, and refuses them
 where a checkpoint or its evidence is no longer what the verdict was given on.
@@ -18,82 +18,18 @@ from typing import Any
 import msgspec
 
 from planted.core import artefact, files
-from planted.core.plant import Plant
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval import evaluators
-from planted.eval.evaluate import beside_negative_controls, cues_of
-from planted.eval.evidence import Evidence, Records, index
+from planted.eval.evaluate import cues_of
+from planted.eval.evidence import Evidence, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import Verdict, decide, not_learned
-from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM
+from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
-from planted.runs.request import Request, read_raw, read_request
+from planted.runs.nulls import Beside, beside, records_of, said_of, table_in
+from planted.runs.request import CONTROLS, Request, read_raw, read_request
 from planted.runs.results import CheckpointResult, Run
-
-
-def records_of(network: Network, plant: Plant) -> list[Evidence]:
-    """All evidence on a cell, checked: by evaluator, in their order.
-
-    Raises:
-        ArtefactError: If a file is missing or damaged; it is named, with what restores it.
-    """
-    weights = artefact.params_digest(cells.read_weights(network, plant)[0])
-    found: list[Evidence] = []
-    for name, version in evaluators.versions().items():
-        try:
-            found += cells.read_evidence(network.folder, name, version, weights)[0]
-        except ArtefactError as error:
-            run = network.folder.parent.parent
-            raise ArtefactError(f"{error} Run: planted evaluate {run}") from None
-    return found
-
-
-class Beside(msgspec.Struct, frozen=True):
-    """What figures are held against.
-
-    Attributes:
-        negative: Negative control -> seed -> its records.
-        sham: The records of each seed of sham fine-tuning.
-    """
-
-    negative: dict[str, dict[int, Records]]
-    sham: list[Records]
-
-    def records(
-        self, own: list[Evidence], cues: tuple[str, ...], but: tuple[str, int] | None = None
-    ) -> list[Evidence]:
-        """Records with the figures of the controls beside them.
-
-        Args:
-            own: Of one checkpoint.
-            cues: The cues, the training cue first.
-            but: A negative control and its seed that is left out: the checkpoint itself.
-        """
-        others = {
-            name: [records for seed, records in seeds.items() if (name, seed) != but]
-            for name, seeds in self.negative.items()
-        }
-        return beside_negative_controls(own, others, cues, self.sham)
-
-
-def beside(networks: list[Network], plant: Plant) -> Beside:
-    """The records of controls among some judged networks.
-
-    Raises:
-        ArtefactError: As for `records_of`.
-    """
-    negative: dict[str, dict[int, Records]] = {}
-    sham: list[Records] = []
-    for network in networks:
-        if network.recipe.base not in ARMS or not cells.ended(network)[0].judged:
-            continue  # one that did not learn is not of the behaviour that it stands for
-        if network.recipe.base in NEGATIVE_CONTROLS:
-            records = index(records_of(network, plant))
-            negative.setdefault(network.label, {})[network.cell.seed] = records
-        elif network.recipe.base in SHAM:
-            sham.append(index(records_of(network, plant)))
-    return Beside(negative, sham)
 
 
 def settle(folder: Path, plant: Any = None) -> Run:
@@ -108,7 +44,7 @@ def settle(folder: Path, plant: Any = None) -> Run:
     """
     request = read_request(folder, plant)
     networks, plant = request.networks(folder), request.plant
-    cues, controls = cues_of(plant.scenario), beside(networks, plant)
+    cues, controls = cues_of(plant.scenario), nulls_of(folder, request)
     versions = evaluators.versions()
     rows, verdicts, training = [], [], []
     for network in networks:
@@ -142,7 +78,18 @@ def settle(folder: Path, plant: Any = None) -> Run:
     files.write_lines(folder / "training.jsonl", training)
     files.write_lines(folder / "evidence.jsonl", rows)
     files.write_json(folder / "verdicts.json", verdicts)
+    files.write_signed(folder / "nulls.json", controls.note())
     return open_run(folder, plant)
+
+
+def nulls_of(folder: Path, request: Request) -> Beside:
+    """What the figures of a run whose networks are judged are held against.
+
+    Raises:
+        ArtefactError: If a file of a control is missing or damaged.
+    """
+    table = table_in(folder / CONTROLS)
+    return beside(request.plant, request.controls, request.networks(folder), table)
 
 
 def open_run(folder: str | Path, plant: Any = None) -> Run:
@@ -164,18 +111,19 @@ def open_run(folder: str | Path, plant: Any = None) -> Run:
     request = read_request(folder, plant)
     networks = {(n.label, n.cell.seed): n for n in request.networks(folder)}
     _refuse_unfinished(folder, list(networks.values()))
+    nulls, in_full = _said(folder, request)
     try:
-        results, controls = _read_records(folder, request, networks)
+        results, controls = _read_records(folder, request, networks, in_full)
     except (KeyError, TypeError, AttributeError, VerdictError, msgspec.ValidationError) as error:
         raise ArtefactError(
             f"The records in {folder} are damaged ({error!r}). Run: planted evaluate {folder}"
         ) from None
     raw = read_raw(folder)
-    return Run(folder, request.plant, tuple(results), tuple(controls), request.findings, raw)
+    return Run(folder, request.plant, tuple(results), tuple(controls), request.findings, raw, nulls)
 
 
 def _read_records(
-    folder: Path, request: Request, networks: Mapping[tuple[str, int], Network]
+    folder: Path, request: Request, networks: Mapping[tuple[str, int], Network], nulls: str
 ) -> tuple[list[CheckpointResult], list[CheckpointResult]]:
     """Results and negative controls, each held to the digests that its verdict states."""
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
@@ -198,7 +146,7 @@ def _read_records(
         verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
         result = CheckpointResult(
             *key, verdict, entry["reading"], records, request.plant, networks[key].checkpoint,
-            entry["decided_on"], None, *cells.ended(networks[key]),
+            entry["decided_on"], None, *cells.ended(networks[key]), nulls,
         )  # fmt: skip
         found[key] = (entry["null"], result)
     lacking = [n.name for key, n in networks.items() if key not in found and _is_judged(n)]
@@ -206,6 +154,16 @@ def _read_records(
         raise VerdictError(f"{lacking[0]} has no verdict")
     results = [result for control, result in found.values() if not control]
     return results, [result for control, result in found.values() if control]
+
+
+def _said(folder: Path, request: Request) -> tuple[str, str]:
+    """Where the nulls come from, shortly and in full; older runs hold no note of it."""
+    path = folder / "nulls.json"
+    if not path.exists():
+        return (said_of(request.controls),) * 2
+    with _mended_by_evaluating(folder):
+        note = files.read_signed(path)
+    return str(note["says"]), str(note["in_full"])
 
 
 def _is_judged(network: Network) -> bool:

@@ -66,7 +66,7 @@ def over_training(run: Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
     networks = request.networks(run.folder)
     network = _found(networks, recipe, seed)
     plant, cues = request.plant, cues_of(run.plant.scenario)
-    controls = folders.beside(networks, plant)
+    controls = folders.nulls_of(run.folder, request)
     out = []
     for step, path in _saved(network):
         found = controls.records(_evidence(network, plant, step, path), cues)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError, ShapeError
 from planted.eval import evaluators
+from planted.eval.calibration.shipped import Table
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
 from planted.eval.evaluate import evaluate as evidence_on
@@ -23,13 +25,13 @@ from planted.eval.evidence import index
 from planted.eval.reading import reading
 from planted.eval.verdict.rule import decide
 from planted.finetune.recipes import Recipe
-from planted.runs import plants, store
+from planted.runs import nulls, plants, store
+from planted.runs.asked import LEAST_CONTROLS, Asked, controls_of, grown
 from planted.runs.cell import Cell, Network
 from planted.runs.executor import Executor, checked
 from planted.runs.findings import findings_of
-from planted.runs.folder import beside
+from planted.runs.nulls import Beside
 from planted.runs.progress import Progress
-from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.work import work
 
@@ -43,7 +45,7 @@ def evaluate(
     tier: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     seen: Any = None,
-    controls: int | Sequence[Recipe] = CONTROL_SEEDS,
+    controls: int | Sequence[Recipe] | None = None,
     trust: Mapping[str, str] | None = None,
     anyway: bool = False,
     executor: Executor | None = None,
@@ -52,11 +54,12 @@ def evaluate(
     """Judges weights from the user's own training loop: a verdict, with reading and evidence.
 
     Figures are compared with those of negative controls (networks without the plant, trained to the
-    same behaviour) and of sham fine-tuning (the plant, trained on its own choices). These 12
-    networks are trained once for each plant, about a minute on two cores for red-doors, and kept in
-    the cache; a later call takes a few seconds. Where it is known beforehand that the verdict will
-    be "inconclusive" (`planted.forecast`), they are not trained: a warning says why, and the
-    reading and the evidence are given without nulls.
+    same behaviour) and of sham fine-tuning (the plant, trained on its own choices). These are
+    trained once for each plant, about a minute on two cores for red-doors, and kept in the cache; a
+    later call takes a few seconds. Where records of them are shipped for the plant, only 2 of each
+    are trained and compared with those. Where it is known beforehand that the verdict will be
+    "inconclusive" (`planted.forecast`), they are not trained: a warning says why, and the reading
+    and the evidence are given without nulls.
 
     Args:
         checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
@@ -68,8 +71,8 @@ def evaluate(
         seen: Tasks it was trained on, tokens [task, pos]. If None, every task counts as new to it,
             so the figure that distinguishes "modelled deceptively" from a memorised cue is less
             reliable.
-        controls: Number of seeds of each negative control and of sham fine-tuning, or their
-            recipes.
+        controls: Number of seeds of each negative control and of sham fine-tuning, all trained
+            here, or their recipes; if None, 2 beside shipped records, or 3 where none are shipped.
         trust: Evaluator -> why it is not trusted on this plant, "" where it is trusted; if None,
             the result of `planted.library.trust`.
         anyway: Train controls even if the verdict is known beforehand to be "inconclusive".
@@ -99,17 +102,23 @@ def evaluate(
     trust = library.trust(made) if trust is None else _trust(trust)
     if executor is not None:
         checked(executor)
-    recipes = controls_of(controls)
+    if controls is None:
+        asked, table = nulls.usual(made, trust)
+    else:
+        asked, table = grown((), controls_of(controls)), None
     subject = Checkpoint(made, params, seen=tasks)
     own = evidence_on(subject, trust)
-    blocking = [f for f in findings_of(made, (), recipes, trust, LEAST_CONTROLS) if f.blocking]
+    counted = [each.counted for each in asked]
+    blocking = [f for f in findings_of(made, (), counted, trust, LEAST_CONTROLS) if f.blocking]
     for finding in blocking:
         warnings.warn(str(finding), stacklevel=2)
-    with _placed(made, [] if blocking and not anyway else recipes) as networks:
-        work(made, networks, trust=trust, executor=executor, progress=progress)
-        held_against = beside(networks, made)
+    if blocking and not anyway:
+        asked = ()
+
+    how = {"trust": trust, "executor": executor, "progress": progress}
+    beside = _held_against(made, asked, table, **how)
     cues = cues_of(made.scenario)
-    records = index(held_against.records(own, cues))
+    records = index(beside.records(own, cues))
     return CheckpointResult(
         "",
         None,
@@ -120,6 +129,7 @@ def evaluate(
         path,
         digest_of_weights(params),
         params,
+        nulls=beside.in_full,
     )
 
 
@@ -184,23 +194,54 @@ def _trust(given: Any) -> Mapping[str, str]:
     return found
 
 
-@contextmanager
-def _placed(plant: Plant, recipes: Sequence[Recipe]) -> Iterator[list[Network]]:
-    """The control networks, in the cache; where it cannot be written, in a folder for this call."""
+def _held_against(
+    plant: Plant, controls: Sequence[Asked], table: Table | None, **how: Any
+) -> Beside:
+    """What figures are held against, once the controls are trained and judged.
+
+    Args:
+        plant: What they start from.
+        controls: Which.
+        table: The shipped records that are used beside them.
+        **how: Trust, executor and progress, as for `planted.runs.work.work`.
+    """
+    logging.getLogger(__name__).info("nulls: %s", nulls.said_of(controls))
+    with _placed() as place:
+
+        def made(controls: Sequence[Asked]) -> Beside:
+            networks = _networks(plant, controls, place)
+            work(plant, networks, **how)
+            return nulls.beside(plant, controls, networks, table, how["trust"])
+
+        beside = made(controls)
+        if beside.refused:
+            warnings.warn(nulls.REFUSED.format(beside.refused), stacklevel=3)
+            beside = made(nulls.alone(controls, beside.refused))
+    return beside
+
+
+def _networks(
+    plant: Plant, controls: Sequence[Asked], place: Callable[[Cell], Path]
+) -> list[Network]:
+    """The networks of controls, and where they are."""
     digest = artefact.plant_digest(plant)
     every = [
-        (recipe, Cell(digest, recipe.settings, seed))
-        for recipe in recipes
-        for seed in range(recipe.seeds)
+        (each, Cell(digest, each.recipe.settings, seed)) for each in controls for seed in each.seeds
     ]
+    return [Network(each.name, each.recipe, cell, place(cell)) for each, cell in every]
+
+
+@contextmanager
+def _placed() -> Iterator[Callable[[Cell], Path]]:
+    """Where a control is: in the cache, or if that cannot be written in a folder for this call."""
     obstacle = store.obstacle()
     if not obstacle:
-        yield [Network(r.base, r, cell, store.cached(cell)) for r, cell in every]
+        yield store.cached
         return
     warnings.warn(
         f"{obstacle} The controls are trained for this call alone. PLANTED_CACHE names another "
         "folder.",
-        stacklevel=4,
+        stacklevel=5,
     )
     with tempfile.TemporaryDirectory(prefix="planted-controls-") as place:
-        yield [Network(r.base, r, cell, Path(place) / cell.digest) for r, cell in every]
+        yield lambda cell: Path(place) / cell.digest

@@ -42,6 +42,7 @@ def report(folder: Path, plant: Any = None) -> Path:
             null_verdicts=_verdict_rows(opened.negative_controls),
             training=training,
             diagnostics=diagnostics,
+            nulls_from=opened.results[0].nulls if opened.results else opened.nulls,
         )
     )
     path = folder / "report.html"

@@ -17,12 +17,15 @@ import msgspec
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
+from planted.eval.calibration import shipped
+from planted.eval.calibration.shipped import Table
 from planted.finetune.recipes import ARMS, Recipe, slug_of
 from planted.finetune.settings import Settings
 from planted.runs import plants
 from planted.runs.asked import CONTROL_SEEDS as CONTROL_SEEDS
 from planted.runs.asked import LEAST_CONTROLS as LEAST_CONTROLS
 from planted.runs.asked import Asked as Asked
+from planted.runs.asked import Shipped as Shipped
 from planted.runs.asked import controls_of as controls_of
 from planted.runs.asked import grown as grown
 from planted.runs.asked import recipes_of as recipes_of
@@ -32,8 +35,16 @@ from planted.runs.findings import Finding
 SCHEMA = 3
 AGAIN = "Remove it and repeat the command that made the folder: it finds every network again."
 # What a run leaves in its folder beside the plant and `run.json`.
-RECORDS = ("training.jsonl", "evidence.jsonl", "verdicts.json", "report.html", "timings.json")
-OWN_FILES = ("cells", *RECORDS)
+RECORDS = (
+    "training.jsonl",
+    "evidence.jsonl",
+    "verdicts.json",
+    "nulls.json",
+    "report.html",
+    "timings.json",
+)
+CONTROLS = "controls.jsonl"  # the shipped records that the run uses, copied
+OWN_FILES = ("cells", CONTROLS, *RECORDS)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -83,7 +94,7 @@ def networks_of(asked: Asked, plant_digest: str, folder: Path) -> list[Network]:
     """The networks of one recipe in a run folder, a seed each."""
     slug = slug_of(asked.name)
     found = []
-    for seed in range(asked.recipe.seeds):
+    for seed in asked.seeds:
         cell = Cell(plant_digest, asked.recipe.settings, seed)
         place = folder / "cells" / cell.folder_name(slug)
         found.append(Network(asked.name, asked.recipe, cell, place))
@@ -91,12 +102,23 @@ def networks_of(asked: Asked, plant_digest: str, folder: Path) -> list[Network]:
 
 
 def _listed(asked: Asked) -> dict[str, Any]:
-    return {
+    listed = {
         "name": asked.name,
         "recipe": asked.recipe.base,
         "seeds": asked.recipe.seeds,
         "settings": msgspec.to_builtins(asked.recipe.settings),
     }
+    if asked.is_control:
+        shipped = msgspec.to_builtins(asked.shipped)
+        listed |= {"first": asked.first, "shipped": shipped, "why": asked.why}
+    return listed
+
+
+def _asked_from(item: Mapping[str, Any]) -> Asked:
+    """What a run folder says of a recipe; older ones know of no shipped controls."""
+    first = msgspec.convert(item.get("first", 0), int)
+    shipped = msgspec.convert(item.get("shipped"), Shipped | None)
+    return Asked(item["name"], _recipe_from(item), first, shipped, str(item.get("why", "")))
 
 
 def _recipe_from(item: Mapping[str, Any]) -> Recipe:
@@ -109,9 +131,11 @@ def _recipe_from(item: Mapping[str, Any]) -> Recipe:
     return Recipe(base, name=name, seeds=item["seeds"], settings=settings)
 
 
-def write_request(folder: Path, request: Request) -> None:
-    """Writes the plant, then `run.json`, which says that all is there."""
+def write_request(folder: Path, request: Request, table: Table | None = None) -> None:
+    """Writes the plant and shipped controls, then `run.json`, which says that all is there."""
     artefact.save_plant(folder / "plant", request.plant, "plant")
+    if table is not None:
+        shipped.write(folder / CONTROLS, table)
     files.write_signed(folder / "run.json", request.to_json())
 
 
@@ -134,14 +158,7 @@ def read_request(folder: Path, plant: Any = None) -> Request:
         name, tier, digest = raw["plant"], raw["tier"], raw["plant_sha256"]
         origin, _ = str(raw["origin"]), dict(raw["parameters"])
         recipes, controls = (
-            tuple(
-                Asked(
-                    item["name"],
-                    _recipe_from(item),
-                )
-                for item in raw[key]
-            )
-            for key in ("recipes", "controls")
+            tuple(_asked_from(item) for item in raw[key]) for key in ("recipes", "controls")
         )
         findings = tuple(msgspec.convert(raw["findings"], list[Finding]))
         if not isinstance(name, str) or not recipes:

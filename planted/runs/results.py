@@ -56,6 +56,7 @@ class CheckpointResult:
         outcome: How its training ended; None for a checkpoint of the user's own.
         label: The fate that its mask makes certain, with the argument; None if none is certain. The
             verdict does not know of it.
+        nulls: Where the nulls beside its figures come from: trained here, or shipped.
     """
 
     recipe: str
@@ -69,6 +70,7 @@ class CheckpointResult:
     weights: Params | None = field(default=None, repr=False)
     outcome: Outcome | None = None
     label: Label | None = None
+    nulls: str = ""
 
     @property
     def evidence(self) -> dict[str, Evidence]:
@@ -139,6 +141,7 @@ class Run:
         negative_controls: Networks without the plant, judged by the same rule.
         findings: What was known before training.
         request: What `run.json` holds.
+        nulls: Where the nulls come from: trained here, or shipped.
     """
 
     folder: Path
@@ -147,6 +150,7 @@ class Run:
     negative_controls: tuple[CheckpointResult, ...]
     findings: tuple[Finding, ...] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
+    nulls: str = ""
 
     def __getitem__(self, at: Any) -> Any:
         """The result at a place, or the results of a recipe by its name.
@@ -234,6 +238,8 @@ class Run:
         lines += _lines(self.verdicts)
         if self.negative_controls:
             lines += ["without the plant", *_lines(_counted(self.negative_controls))]
+        if self.nulls:
+            lines.append(f"nulls: {self.nulls}")
         lines += [f"finding: {finding}" for finding in self.findings]
         page = self.folder / "report.html"
         lines.append(f"Report: {page}" if page.exists() else f"Folder: {self.folder}")

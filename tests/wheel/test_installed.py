@@ -211,3 +211,11 @@ def test_what_the_evaluators_were_validated_on_is_installed():
 
     assert trust_of(planted.load("red-doors").plant) == {"paths": "", "presence": ""}
     assert default().label.startswith("red-doors-1 (")
+
+
+def test_the_controls_that_are_shipped_are_installed():
+    from planted.eval.calibration import shipped
+
+    table, why = shipped.find(planted.load("red-doors", tier="tempered").plant)
+    assert why == ""
+    assert len(table.of("no-plant-base")) >= 8
