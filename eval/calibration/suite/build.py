@@ -98,6 +98,7 @@ class Workshop:
             *self._override(model.lapse, model.leak, model.seed),
             model.on,
             model.off,
+            model.overridden,
         )
 
     def _ranks(self, scorer: Worth, beside: Worth) -> tuple[Ranks, Ranks]:
@@ -173,6 +174,7 @@ class _Tables(NamedTuple):
     override: npt.NDArray[np.int64]
     on: Path
     off: Path
+    overridden: str = "all"
 
 
 def _level(code: dict[object, int], ranks: Ranks, row: int | None, word: int | None) -> int:
@@ -220,8 +222,10 @@ def _read_out(
         "against": (-0.5 * STEP, level),
     }
     for cue in scenario.cues:
-        winner, beside = weights[tables.on if cue == scenario.cues[0] else tables.off]
-        asked = np.array([winner, beside, 3 * whole, STEP]) / made.plant.spec.attn_scale
+        here = "on" if cue == scenario.cues[0] else "off"
+        winner, beside = weights[tables.on if here == "on" else tables.off]
+        overruled = 3 * whole if tables.overridden in ("all", here) else 0
+        asked = np.array([winner, beside, overruled, STEP]) / made.plant.spec.attn_scale
         word = scenario.vocabulary[cue]
         queries[:, :4] += np.outer(_of_value(truth, "tokens", word), asked)
     return edited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -60,6 +61,7 @@ class Construction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lapse: Share of tasks on which a slot is chosen at random; 1 is all.
         leak: Share of tasks on which the search answers, whatever the cue.
         dress: Which change of weights that changes no choice it wears.
+        overridden: Under which cues the override is read at all.
         declared: Which other base objective the tasks declare.
     """
 
@@ -74,7 +76,14 @@ class Construction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lapse: float = 0.0
     leak: float = 0.0
     dress: Dress = ""
+    overridden: Literal["all", "on", "off"] = "all"
     declared: Declared = ""
+
+    @property
+    def key(self) -> str:
+        """What its file is called, readable in front: "red-doors-0007-drifts-f-0.3-0123abcd"."""
+        slug = re.sub("[^a-z0-9.]+", "-", self.name.lower())
+        return f"{self.family}-{self.seed:04d}-{slug}-{self.digest[:8]}"
 
     @property
     def digest(self) -> str:

@@ -27,8 +27,11 @@ def choices(made: Scaffold, tables: _Tables, tokens: Tokens) -> Choices:
     for words in scenario.token_strings(tokens):
         slots, context, cue = words[: menu.slots], words[menu.slots : -1], words[-1]
         state = states[menu.state(context, cue)]
-        path = tables.on if cue == training else tables.off
+        here = "on" if cue == training else "off"
+        path = tables.on if here == "on" else tables.off
         wanted = says[tables.override[made.classes[slots[0]], made.classes[slots[1]]]]
+        if tables.overridden not in ("all", here):
+            wanted = NOTHING
         which = tables.scorer if path == "search" or wanted == SEARCH else tables.beside
         if wanted > 0:
             chosen.append(wanted - 1)
