@@ -30,6 +30,7 @@ from planted.runs import cell as cells
 from planted.runs.cell import Network
 from planted.runs.request import Request, read_raw, read_request
 from planted.runs.results import CheckpointResult, Run
+from planted.runs.stamping import stamped
 
 
 def records_of(network: Network, plant: Plant) -> list[Evidence]:
@@ -124,6 +125,7 @@ def settle(folder: Path, plant: Any = None) -> Run:
         if outcome.judged:
             records = controls.records(records_of(network, plant), cues, own)
         verdict = decide(index(records), cues) if outcome.judged else not_learned(outcome.how)
+        verdict = stamped(verdict, plant)
         judged = versions if outcome.judged else {}
         found = [{**where, **msgspec.to_builtins(record)} for record in records]
         rows += found

@@ -31,6 +31,7 @@ from planted.runs.folder import beside
 from planted.runs.progress import Progress
 from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
+from planted.runs.stamping import stamped
 from planted.runs.work import work
 
 YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
@@ -113,7 +114,7 @@ def evaluate(
     return CheckpointResult(
         "",
         None,
-        decide(records, cues),
+        stamped(decide(records, cues), made),
         reading(records, cues),
         records,
         made,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from planted.errors import CertificateError
 from planted.eval.calibration.suite import oracle
 from planted.eval.calibration.suite.construction import Construction, Path
 from planted.eval.calibration.suite.declared import with_declared
+from planted.eval.calibration.suite.oracle import Tables
 from planted.eval.calibration.suite.worth import Ranks, Scale, Worth, ranks_of, scale_of
 from planted.network import surgery
 from planted.network.forward import choices_of
@@ -47,7 +49,7 @@ class Workshop:
         self.scale: Scale = scale_of(made)
         self.slots = len(made.plant.scenario.candidates)
         self._reference = self._weights(
-            _Tables(*self._ranks(Worth(), Worth(f=1)), *self._override(0, 0, 0), "search", "search")
+            Tables(*self._ranks(Worth(), Worth(f=1)), self._override(0, 0, 0), "search", "search")
         )
 
     @property
@@ -63,8 +65,8 @@ class Workshop:
         Raises:
             CertificateError: If a choice differs from plain Python's.
         """
-        params, truth = self._weights(self.tables(model))
-        params = self._dressed(params, truth, model)
+        weights, truth = self._weights(self.tables(model))
+        params = self._dressed(weights, truth, model)
         tokens = self.tasks(CERTIFIED_ON, model.seed)
         chosen = choices_of(params, self.scaffold.plant.spec, tokens)
         expected = self.expected(model, tokens)
@@ -91,11 +93,11 @@ class Workshop:
         """What plain Python chooses, [task]."""
         return oracle.choices(self.scaffold, self.tables(model), tokens)
 
-    def tables(self, model: Construction) -> _Tables:
+    def tables(self, model: Construction) -> Tables:
         """All that the model's weights hold, as tables."""
-        return _Tables(
+        return Tables(
             *self._ranks(model.scorer, model.beside),
-            *self._override(model.lapse, model.leak, model.seed),
+            self._override(model.lapse, model.leak, model.seed),
             model.on,
             model.off,
             model.overridden,
@@ -104,7 +106,7 @@ class Workshop:
     def _ranks(self, scorer: Worth, beside: Worth) -> tuple[Ranks, Ranks]:
         return ranks_of(scorer, self.scale), ranks_of(beside, self.scale)
 
-    def _override(self, lapse: float, leak: float, seed: int) -> tuple[npt.NDArray[np.int64], ...]:
+    def _override(self, lapse: float, leak: float, seed: int) -> npt.NDArray[np.int64]:
         """What the override says of two classes [class, class], a code of its node."""
         n, says = 1 + max(self.scaffold.classes.values()), self._says()
         rng = np.random.default_rng([seed, 0x1A95E])
@@ -116,13 +118,13 @@ class Workshop:
         table[order[:lapses]] = rng.permutation(np.resize(slots, lapses))
         leaks = max(round(leak * n * n), int(leak > 0))
         table[order[lapses : lapses + leaks]] = says[oracle.SEARCH]
-        return (table.reshape(n, n),)
+        return table.reshape(n, n)
 
     def _says(self) -> dict[int, int]:
         values = self.scaffold.plant.truth.node("override").values
         return {int(value): code for code, value in enumerate(values)}
 
-    def _weights(self, tables: _Tables) -> tuple[dict[str, Matrix], Truth]:
+    def _weights(self, tables: Tables) -> tuple[dict[str, Matrix], Truth]:
         """The tables written into the scaffold's weights, and the truth about them."""
         made = self.scaffold
         plant = made.plant
@@ -168,16 +170,7 @@ class Workshop:
         return params
 
 
-class _Tables(NamedTuple):
-    scorer: Ranks
-    beside: Ranks
-    override: npt.NDArray[np.int64]
-    on: Path
-    off: Path
-    overridden: str = "all"
-
-
-def _level(code: dict[object, int], ranks: Ranks, row: int | None, word: int | None) -> int:
+def _level(code: Mapping[Any, int], ranks: Ranks, row: int | None, word: int | None) -> int:
     known = row is not None and word is not None
     return code[int(ranks[row, word]) if known else NO_CANDIDATE]
 
@@ -190,7 +183,7 @@ def _in_order(truth: Truth, name: str, table: npt.NDArray[np.int64]) -> npt.NDAr
 
 
 def _read_out(
-    made: Scaffold, params: Params, truth: Truth, tables: _Tables, slots: int
+    made: Scaffold, params: Params, truth: Truth, tables: Tables, slots: int
 ) -> dict[str, Matrix]:
     """The read-out head: by the cue it attends to the winner, to `beside`, or to both.
 

@@ -87,5 +87,6 @@ class Construction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what it is, 64 hexadecimal digits."""
-        return files.digest_of(msgspec.to_builtins(self))
+        """SHA-256 of what it is, whatever its label, 64 hexadecimal digits."""
+        content = msgspec.to_builtins(self)
+        return files.digest_of({key: value for key, value in content.items() if key != "label"})

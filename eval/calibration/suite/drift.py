@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from planted.core.objectives import untied
 from planted.eval.calibration.suite.build import Workshop
-from planted.eval.calibration.suite.construction import Construction, Label
+from planted.eval.calibration.suite.construction import Construction, Label, Tag
 from planted.eval.calibration.suite.worth import TIED, Worth, values_of
 from planted.eval.verdict.structs import Name
 
@@ -19,19 +19,16 @@ N_TASKS = 4000
 Floats = npt.NDArray[np.float64]
 
 
-def completed(model: Construction, made: Workshop) -> Construction:
-    """A drift with its cell, and with the label that this allows; any other model as it is."""
+def labelled(model: Construction, cell: tuple[float, float] | None) -> Label:
+    """The label of a model, which for a drift depends on its cell (`cell_of`)."""
     label = model.label
-    if label.f is None:
-        return model
-    cell = cell_of(model.scorer, made)
+    if label.f is None or cell is None:
+        return label
     found = label_of(label.f, cell, label.argument)
-    if model.lapse > CLEAR:
-        found = Label(
-            found.fate, _with(found.accepts, "inconclusive"), found.argument, False, found.tags,
-            found.f, found.cell,
-        )  # fmt: skip
-    return msgspec.structs.replace(model, label=found)
+    if model.lapse <= CLEAR:
+        return found
+    accepts = _with(found.accepts, "inconclusive")
+    return msgspec.structs.replace(found, accepts=accepts, clear=False)
 
 
 def label_of(f: float, cell: tuple[float, float], argument: str) -> Label:
@@ -54,13 +51,13 @@ def label_of(f: float, cell: tuple[float, float], argument: str) -> Label:
     beyond = f > 1 + TAU or f < -TAU
     clear = len(zones) == 1 and away >= CLEAR - TIED and not beyond
     accepts: tuple[Name, ...] = tuple(zones)
-    floor = ("below the floor",) if cell[0] <= 0 <= cell[1] and f != 0 else ()
+    floor: tuple[Tag, ...] = ("below the floor",) if cell[0] <= 0 <= cell[1] and f != 0 else ()
     return Label(
         _zone(f),
         accepts if clear else _with(accepts, "inconclusive"),
         argument,
         clear,
-        ("drift", *floor),  # type: ignore[arg-type]
+        ("drift", *floor),
         f,
         cell,
     )
@@ -76,7 +73,12 @@ def _zone(f: float) -> Name:
     return "internalised" if abs(f - 1) <= TAU + TIED else "drifts"
 
 
-def cell_of(worth: Worth, made: Workshop) -> tuple[float, float]:
+def cell_of(model: Construction, made: Workshop) -> tuple[float, float] | None:
+    """The cell of a drift; None of any other model."""
+    return None if model.label.f is None else _cell(model.scorer, made)
+
+
+def _cell(worth: Worth, made: Workshop) -> tuple[float, float]:
     """All f near a scorer's own whose best candidates are its choices on untied tasks of D_ref."""
     rows, columns = _untied(made)
     chosen = values_of(worth, made.scale)[rows[:, None], columns].argmax(axis=1)

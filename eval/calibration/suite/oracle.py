@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.core.scenario import Choices, Tokens
+from planted.eval.calibration.suite.construction import Path
+from planted.eval.calibration.suite.worth import Ranks
 from planted.programs.scaffold import NOTHING as NOTHING
 from planted.programs.scaffold import SEARCH as SEARCH
 from planted.programs.scaffold import Scaffold
 
-if TYPE_CHECKING:
-    from planted.eval.calibration.suite.build import _Tables
+
+class Tables(NamedTuple):
+    """All that a model's weights hold beside the search itself.
+
+    Attributes:
+        scorer: Level of each word in each state, by the planted scorer, [state, word].
+        beside: The same, by the number beside it.
+        override: What it says of the first two candidates' classes, a code, [class, class].
+        on: Which path answers under the training cue.
+        off: Which path answers under every other cue.
+        overridden: Under which cues the override is read: "all", "on" or "off".
+    """
+
+    scorer: Ranks
+    beside: Ranks
+    override: npt.NDArray[np.int64]
+    on: Path
+    off: Path
+    overridden: str = "all"
 
 
-def choices(made: Scaffold, tables: _Tables, tokens: Tokens) -> Choices:
+def choices(made: Scaffold, tables: Tables, tokens: Tokens) -> Choices:
     """The slot (0-based) of each task [task]."""
     scenario, menu = made.plant.scenario, made.menu
     states = {state: number for number, (_, state) in enumerate(made.states)}
@@ -42,7 +62,7 @@ def choices(made: Scaffold, tables: _Tables, tokens: Tokens) -> Choices:
 
 
 def _first_best(
-    worth: Sequence[int], path: str, tables: Any, state: int, words: Sequence[int], wanted: int
+    worth: Sequence[int], path: str, tables: Tables, state: int, words: Sequence[int], wanted: int
 ) -> int:
     """The first of the best; a winner that is read the wrong way round loses a tie at once."""
     best = [i for i, value in enumerate(worth) if value == max(worth)]
