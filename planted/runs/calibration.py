@@ -116,13 +116,15 @@ def calibrate(
     known = {name: _known(name) for name in names}
     for name in names:
         trust = known[name][1]
+        for one in found.get(name, ()):  # controls first: without them nothing is decided
+            if trained_networks.missing(folder, one, trust):
+                jobs.append((trained_networks.judge, (folder, one, trust), 1, one.key))
+    for name in names:
+        trust = known[name][1]
         own = [m for m in models if m.family == name and _missing(folder, m, trust)]
         for i in range(0, len(own), CHUNK):
             part = own[i : i + CHUNK]
             jobs.append((judge, (folder, part, trust), len(part), name))
-        for one in found.get(name, ()):
-            if trained_networks.missing(folder, one, trust):
-                jobs.append((trained_networks.judge, (folder, one, trust), 1, one.key))
     _work(jobs, executor, tell)
     every = tuple(
         Family(name, digest, trust, *trained_networks.settled(folder, found.get(name, ()), trust))
