@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.semantics import Operation, Value
+from planted.core.semantics import Operation
 from planted.core.spec import Params, Spec, n_layers
 from planted.core.truth import Matrix, Node, Truth
 from planted.errors import PlantedError
@@ -190,31 +190,6 @@ def entries_of(params: Params, truth: Truth, name: str) -> tuple[npt.NDArray[np.
     reads = params[f"blocks.{node.layer}.mlp.W_in"][:, list(node.neurons)]
     inputs = _operation(truth, name).inputs
     return tuple((truth.node(each).basis @ reads).argmax(axis=0) for each in inputs)
-
-
-def weaken(
-    params: Params, truth: Truth, name: str, value: Value, factor: float
-) -> dict[str, Matrix]:
-    """What a map says is written `factor` times, and that it says `value` in full beside it.
-
-    At 0 the map says `value` whatever its inputs are; at -1 it says so against what it said.
-
-    Args:
-        params: Parameters, as compiled.
-        truth: Their truth.
-        name: A map of two nodes.
-        value: One of its values; where it says that already, nothing changes.
-        factor: From -1 to 1.
-    """
-    node, operation = truth.node(name), _operation(truth, name)
-    shape = operation.shape or (len(operation.table),)
-    says = np.reshape(operation.table, shape)[entries_of(params, truth, name)]
-    at, where = f"blocks.{node.layer}.mlp.W_out", np.array(node.neurons)
-    code = node.values.index(value)
-    other = where[says != code]
-    changed = {**params, at: params[at].copy()}
-    changed[at][other] = factor * params[at][other] + node.basis[code]
-    return changed
 
 
 def _operation(truth: Truth, name: str) -> Operation:

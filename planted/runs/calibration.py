@@ -32,7 +32,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
 from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
-from planted.eval.verdict.rule import decide
+from planted.eval.verdict.rule import fate
 from planted.runs import trained as trained_networks
 from planted.runs.executor import Executor, opened
 from planted.runs.folder import Beside
@@ -160,8 +160,9 @@ def _work(
                 if tell is not None:
                     tell(done, total, left, what)
         finally:
-            for future in running:
-                future.cancel()
+            if executor is not None:  # our own processes end with the block
+                for future in running:
+                    future.cancel()
 
 
 # --- constructed models ---------------------------------------------------------------------------
@@ -269,8 +270,7 @@ def _decided(
     if not any(family.beside.negative.values()):
         return "inconclusive", NO_CONTROLS, _f_of(index(records), cues)
     joined = index(family.beside.records(records, cues, own))
-    verdict = decide(joined, cues)
-    return verdict.name, verdict.reason, _f_of(joined, cues)
+    return *fate(joined, cues), _f_of(joined, cues)
 
 
 def _f_of(records: Records, cues: tuple[str, ...]) -> dict[str, tuple[float, float, float]]:

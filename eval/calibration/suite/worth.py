@@ -122,11 +122,3 @@ def ranks_of(worth: Worth, scale: Scale) -> Ranks:
             half = ranks > ranks.max() // 2
             ranks[half] += room
     return out
-
-
-def same_order(one: Ranks, other: Ranks) -> bool:
-    """Whether two scorers order all words alike in every state, ties included."""
-    return bool(
-        (np.sign(one[:, :, None] - one[:, None]) == np.sign(other[:, :, None] - other[:, None]))
-        .all()
-    )  # fmt: skip
