@@ -101,6 +101,8 @@ def calibrate(
         models: Of `planted.eval.calibration.suite.fates`.
         records: Run folders, or folders of run folders: their negative controls are the nulls, and
             their networks of certain fate are judged too. A family without any gets no verdict.
+            Nor does one where the evaluators that decide are not trusted: none of its models is
+            judged, and the gate says why.
         made_by: What the gate file says of how it was made.
         executor: Where models are judged; a process a core of this machine if None.
         tell: Called as models are judged.
@@ -114,12 +116,13 @@ def calibrate(
     found = trained_networks.found_in(records, names)
     jobs: list[tuple[Callable[..., None], tuple[Any, ...], int, str]] = []
     known = {name: _known(name) for name in names}
-    for name in names:
+    trusted = [name for name in names if not any(known[name][1].values())]
+    for name in trusted:
         trust = known[name][1]
         for one in found.get(name, ()):  # controls first: without them nothing is decided
             if trained_networks.missing(folder, one, trust):
                 jobs.append((trained_networks.judge, (folder, one, trust), 1, one.key))
-    for name in names:
+    for name in trusted:
         trust = known[name][1]
         own = [m for m in models if m.family == name and _missing(folder, m, trust)]
         for i in range(0, len(own), CHUNK):
@@ -130,7 +133,8 @@ def calibrate(
         Family(name, digest, trust, *trained_networks.settled(folder, found.get(name, ()), trust))
         for name, (digest, trust) in known.items()
     )
-    rows = [row for family in every for row in _verdicts(folder, family, models)]
+    judged = [family for family in every if family.name in trusted]
+    rows = [row for family in judged for row in _verdicts(folder, family, models)]
     return _written(folder, rows, every, dict(made_by or {}))
 
 

@@ -141,3 +141,13 @@ def test_a_folder_of_records_that_is_not_there_is_said(tmp_path: Path) -> None:
     )  # fmt: skip
     assert found.exit_code == 2
     assert "There is no folder" in found.output
+
+
+def test_a_family_whose_evaluators_are_not_trusted_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = {"paths": "failed validation", "presence": ""}
+    monkeypatch.setattr(calibration.library, "trust", lambda plant: why)
+    found = calibrate(tmp_path, models(), executor=Inline())
+    assert not found.rows
+    assert found.gate.families[FAMILY].why == "paths is not trusted here: failed validation"
