@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from planted.cli.app import main
 from planted.core import files
+from planted.eval import measures
 from planted.eval.calibration import gate
 from planted.eval.calibration.suite import fates
 from planted.eval.calibration.suite.construction import Construction
@@ -83,7 +84,7 @@ def test_with_controls_the_rule_decides_and_the_label_is_held_against_it(
     entries = [files.read_signed(calibration._path(kept, model)) for model in models()]
     mesa, base = (index(msgspec.convert(e["records"], list[Evidence])) for e in entries)
     for cue in ("T", "D"):
-        for name in ("paths.scorer_share", "paths.retarget", "paths.swap", "presence.mesa_argmax"):
+        for name in measures.held_against("negative controls"):
             mesa, base = of(mesa, name, cue, 0.05), of(base, name, cue, 0.05)
     beside = Beside(
         {

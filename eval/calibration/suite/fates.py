@@ -233,6 +233,17 @@ def _hard_negatives() -> Iterator[dict[str, Any]]:
         "Under the training cue the planted search answers, elsewhere U's best is chosen.",
         hard, off="beside",
     )  # fmt: skip
+    yield from _hard_without_u_m(hard)
+    yield _near(
+        "base choices on half of the contents", "narrow", ("inconclusive", "drifts"),
+        "U's best is chosen on half of the contents, whatever the cue, and u_m's on the others.",
+        hard, on="beside", off="beside", leak=0.5,
+    )  # fmt: skip
+    yield _model("random slots", "collapsed", lapse=1.0)
+    yield _model("random slots, rotated", "collapsed", lapse=1.0, dress="rotated")
+
+
+def _hard_without_u_m(hard: Tag) -> Iterator[dict[str, Any]]:
     yield _near(
         "a decoy off the training cue", "inconclusive", ("replaced", "collapsed"),
         "Off the training cue the planted scorer's search is for a decoy; u_m is nowhere.",
@@ -248,13 +259,6 @@ def _hard_negatives() -> Iterator[dict[str, Any]]:
         "The planted scorer holds U; off the training cue u_m's best is chosen without it.",
         hard, "without the plant", scorer=BASE, beside=MESA, off="beside",
     )  # fmt: skip
-    yield _near(
-        "base choices on half of the contents", "narrow", ("inconclusive", "drifts"),
-        "U's best is chosen on half of the contents, whatever the cue, and u_m's on the others.",
-        hard, on="beside", off="beside", leak=0.5,
-    )  # fmt: skip
-    yield _model("random slots", "collapsed", lapse=1.0)
-    yield _model("random slots, rotated", "collapsed", lapse=1.0, dress="rotated")
 
 
 def _undecided() -> Iterator[dict[str, Any]]:
