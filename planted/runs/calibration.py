@@ -21,7 +21,7 @@ import numpy as np
 
 from planted import library
 from planted.core import artefact, files
-from planted.errors import ArtefactError, PlantedError
+from planted.errors import ArtefactError
 from planted.eval import evaluators
 from planted.eval.calibration import gate as gates
 from planted.eval.calibration.digest import validation_digest
@@ -30,15 +30,14 @@ from planted.eval.calibration.suite import drift, families, fates
 from planted.eval.calibration.suite.construction import Construction
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
-from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import fate
+from planted.runs import kept
 from planted.runs import trained as trained_networks
 from planted.runs.executor import Executor, opened
 from planted.runs.folder import Beside
 from planted.runs.trained import Trained
 
-SCHEMA = 1
 CHUNK = 4  # models of a family in one job: a worker compiles the family's scaffold once
 F = "behavioural_objective.interpolation"
 NO_CONTROLS = "no negative controls: no run folder of this family was given, so nothing is decided"
@@ -124,7 +123,7 @@ def calibrate(
                 jobs.append((trained_networks.judge, (folder, one, trust), 1, one.key))
     for name in trusted:
         trust = known[name][1]
-        own = [m for m in models if m.family == name and _missing(folder, m, trust)]
+        own = [m for m in models if m.family == name and kept.missing(_kept(folder, m, trust))]
         for i in range(0, len(own), CHUNK):
             part = own[i : i + CHUNK]
             jobs.append((judge, (folder, part, trust), len(part), name))
@@ -176,32 +175,15 @@ def _path(folder: Path, model: Construction) -> Path:
     return folder / "models" / f"{model.key}.json"
 
 
-def _about(model: Construction, trust: Mapping[str, str]) -> dict[str, Any]:
-    """What a kept file must say of itself to be used again."""
-    return {
-        "schema": SCHEMA,
-        "asked": model.digest,
-        "versions": evaluators.versions(),
-        "trust": dict(trust),
-    }
-
-
-def _missing(folder: Path, model: Construction, trust: Mapping[str, str]) -> bool:
-    return _kept(folder, model, trust) is None
-
-
-def _kept(folder: Path, model: Construction, trust: Mapping[str, str]) -> dict[str, Any] | None:
-    """What was found on a model; None if that is not there, damaged, or of other evaluators."""
-    try:
-        entry = files.read_signed(_path(folder, model))
-    except ArtefactError:
-        return None
-    about = _about(model, trust)
-    return entry if {key: entry.get(key) for key in about} == about else None
+def _kept(folder: Path, model: Construction, trust: Mapping[str, str]) -> dict[str, Any]:
+    """What is known of a model; empty where there is nothing, or it is damaged or of another."""
+    return kept.read(_path(folder, model), model.digest, trust)
 
 
 def judge(folder: Path, models: Sequence[Construction], trust: Mapping[str, str]) -> None:
     """Builds some models of one family, certifies them, and keeps the evidence on each.
+
+    Evaluators whose evidence is there in their present version are not asked again.
 
     Raises:
         CertificateError: If a model does not choose what plain Python says.
@@ -210,22 +192,15 @@ def judge(folder: Path, models: Sequence[Construction], trust: Mapping[str, str]
         workshop = families.workshop(model.family)
         built = workshop.build(model)
         subject = Checkpoint(built.reference, built.params, seen=_nothing(built.reference))
-        refused, found = "", list[Evidence]()
-        try:
-            found = evidence_on(subject, trust)
-        except PlantedError as error:  # nothing can be measured there, which is an answer
-            refused = str(error)
         entry = {
-            **_about(model, trust),
+            **_kept(folder, model, trust),
             "model": msgspec.to_builtins(model),
             "cell": drift.cell_of(model, workshop),
             "weights": artefact.params_digest(built.params),
             "certified": built.certified,
             "cues": list(cues_of(built.reference)),
-            "records": msgspec.to_builtins(found),
-            "refused": refused,
         }
-        files.write_signed(_path(folder, model), entry)
+        kept.complete(_path(folder, model), entry, model.digest, trust, subject)
 
 
 def _nothing(plant: Any) -> Any:
@@ -241,9 +216,9 @@ def _verdicts(folder: Path, family: Family, models: Sequence[Construction]) -> I
     twins = _twins(own)
     for model in own:
         entry = _kept(folder, model, family.trust)
-        if entry is None:
+        if kept.missing(entry):
             raise ArtefactError(f"{_path(folder, model)} was removed meanwhile. Calibrate again.")
-        records = msgspec.convert(entry["records"], list[Evidence])
+        records = kept.records(entry)
         label = drift.labelled(model, tuple(entry["cell"]) if entry["cell"] else None)
         verdict, reason, f = _decided(records, tuple(entry["cues"]), family, entry["refused"])
         yield Judged(

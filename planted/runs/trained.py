@@ -16,11 +16,11 @@ from planted.eval import evaluators
 from planted.eval.calibration.suite.construction import Label, Tag
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
-from planted.eval.evaluate import evaluate as evidence_on
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.structs import PLANT_VERDICTS, Name
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
+from planted.runs import kept
 from planted.runs.cell import Network
 from planted.runs.folder import Beside
 from planted.runs.jobs import seen_tasks
@@ -154,27 +154,13 @@ def _own(one: Trained, trust: Mapping[str, str]) -> list[Evidence] | None:
     return found
 
 
-def _kept(folder: Path, one: Trained, trust: Mapping[str, str]) -> list[Evidence] | None:
-    try:
-        entry = files.read_signed(_path(folder, one))
-    except ArtefactError:
-        return None
-    if {key: entry.get(key) for key in ("asked", "versions", "trust")} != _about(one, trust):
-        return None
-    return msgspec.convert(entry["records"], list[Evidence])
-
-
-def _about(one: Trained, trust: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "asked": one.network.cell.digest,
-        "versions": evaluators.versions(),
-        "trust": dict(trust),
-    }
+def _kept(folder: Path, one: Trained, trust: Mapping[str, str]) -> dict[str, Any]:
+    return kept.read(_path(folder, one), one.network.cell.digest, trust)
 
 
 def missing(folder: Path, one: Trained, trust: Mapping[str, str]) -> bool:
     """Whether neither its run folder nor this one holds all evidence on it."""
-    return _kept(folder, one, trust) is None and _own(one, trust) is None
+    return bool(kept.missing(_kept(folder, one, trust))) and _own(one, trust) is None
 
 
 def judge(folder: Path, one: Trained, trust: Mapping[str, str]) -> None:
@@ -187,9 +173,9 @@ def judge(folder: Path, one: Trained, trust: Mapping[str, str]) -> None:
     params, _ = cells.read_weights(network, one.plant)
     steps = cells.ended(network)[0].steps
     seen = seen_tasks(one.plant, network.recipe, network.cell.seed, steps)
-    records = evidence_on(Checkpoint(one.plant, params, seen=seen), trust)
-    entry = {**_about(one, trust), "records": msgspec.to_builtins(records)}
-    files.write_signed(_path(folder, one), entry)
+    entry, asked = _kept(folder, one, trust), network.cell.digest
+    subject = Checkpoint(one.plant, params, seen=seen)
+    kept.complete(_path(folder, one), entry, asked, trust, subject)
 
 
 def settled(
@@ -199,7 +185,8 @@ def settled(
     negative, sham = dict[str, dict[int, Records]](), list[Records]()
     labelled = []
     for one in found:
-        evidence = _kept(folder, one, trust) or _own(one, trust) or []
+        entry = _kept(folder, one, trust)
+        evidence = kept.records(entry) if not kept.missing(entry) else _own(one, trust) or []
         records = index(evidence)
         if one.control is not None:
             negative.setdefault(one.control[0], {})[one.control[1]] = records
