@@ -17,6 +17,7 @@ from planted.eval.calibration.suite import fates
 from planted.eval.calibration.suite.construction import Construction
 from planted.eval.evidence import Evidence, Records, index
 from planted.runs import calibration, stamping
+from planted.runs import kept as evidence
 from planted.runs.calibration import calibrate
 from planted.runs.folder import Beside
 from tests.end_to_end.short import Inline
@@ -77,30 +78,33 @@ def of(records: Records, name: str, cue: str, estimate: float) -> dict[Any, Evid
     return {**records, (name, cue): one}
 
 
-def test_with_controls_the_rule_decides_and_the_label_is_held_against_it(
+def test_figures_stand_beside_the_controls_and_labels_are_held_against_verdicts(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Controls without the plant, made from evidence: nothing goes through their scorer.
     entries = [files.read_signed(calibration._path(kept, model)) for model in models()]
-    mesa, base = (index(msgspec.convert(e["records"], list[Evidence])) for e in entries)
+    mesa, base = (index(evidence.records(entry)) for entry in entries)
     for cue in ("T", "D"):
         for name in measures.held_against("negative controls"):
-            mesa, base = of(mesa, name, cue, 0.05), of(base, name, cue, 0.05)
-    beside = Beside(
-        {
-            "no-plant-mesa": dict.fromkeys(range(8), mesa),
-            "no-plant-base": dict.fromkeys(range(8), base),
-        },
-        [mesa] * 2,
-    )
+            mesa, base = of(mesa, name, cue, 0.05), of(base, name, cue, 0.07)
+    negative = {
+        "no-plant-mesa": dict.fromkeys(range(8), mesa),
+        "no-plant-base": dict.fromkeys(range(8), base),
+    }
+    beside = Beside(negative, [mesa] * 2)
     monkeypatch.setattr(calibration.trained_networks, "settled", lambda *_: (beside, ()))
+    nulls = []
+
+    def rule(records: Records, cues: tuple[str, ...]) -> tuple[str, str]:
+        nulls.append(records["paths.scorer_share", "T"].null)
+        return "persists", "said by a rule of this test"
+
+    monkeypatch.setattr(calibration, "fate", rule)
     found, judged = again(kept)
     assert judged == 0
-    assert [(row.label.fate, row.verdict) for row in found.rows] == [
-        ("persists", "persists"),
-        ("dormant", "dormant"),
-    ]
-    assert [row.outcome for row in found.rows] == ["right", "right"]
+    # each beside the controls of its own behaviour
+    assert [(null.lo, null.hi, null.n) for null in nulls] == [(0.05, 0.05, 8), (0.07, 0.07, 8)]
+    assert [row.outcome for row in found.rows] == ["right", "wrong"]
+    assert found.rows[1].label.fate == "dormant"
 
 
 def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
