@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,10 @@ mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
 	$(BIN)/python tools/fuzz.py
+
+calibrate: .venv/.demo ## error rates of the verdicts, with the run folders in runs/records; docs/calibration.md
+	$(BIN)/planted calibrate --records runs/records --out runs/calibration
+	cp runs/calibration/calibration.md docs/calibration.md
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from planted import __version__
-from planted.cli import methods, plants, runs
+from planted.cli import calibrate, methods, plants, runs
 from planted.errors import PlantedError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -72,7 +72,7 @@ def main() -> None:
     """Transformers with a planted mesa-objective, and what training does to them."""
 
 
-for _command in (*plants.COMMANDS, *runs.COMMANDS, *methods.COMMANDS):
+for _command in (*plants.COMMANDS, *runs.COMMANDS, *methods.COMMANDS, *calibrate.COMMANDS):
     main.add_command(_command)
 
 

@@ -11,9 +11,11 @@ from dataclasses import replace
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from planted.core.semantics import Operation
 from planted.core.spec import Params, Spec, n_layers
-from planted.core.truth import Matrix, Truth
+from planted.core.truth import Matrix, Node, Truth
 from planted.errors import PlantedError
 
 READS = ("attn.W_Q", "attn.W_K", "attn.W_V", "mlp.W_in")  # first axis after head is d_model
@@ -48,19 +50,150 @@ def rotate(params: Params, truth: Truth, rotation: Matrix) -> tuple[dict[str, Ma
         truth: Truth in the old basis.
         rotation: Orthogonal [d_model, d_model]; new stream = old stream @ rotation.
     """
+    return _in_basis(params, rotation, rotation), truth.in_basis(rotation)
+
+
+def _in_basis(params: Params, to: Matrix, dual: Matrix) -> dict[str, Matrix]:
+    """New stream = old stream @ `to`; `dual` is the transposed inverse, what readers change by."""
     turned: dict[str, Matrix] = {}
     for name, value in params.items():
         if part_of(name) in READS:
             turned[name] = np.ascontiguousarray(
-                np.swapaxes(np.swapaxes(value, -1, -2) @ rotation, -1, -2)
+                np.swapaxes(np.swapaxes(value, -1, -2) @ dual, -1, -2)
             )
         elif name == "unembed.W_U":
-            turned[name] = rotation.T @ value
+            turned[name] = dual.T @ value
         elif is_write(name):
-            turned[name] = value @ rotation
+            turned[name] = value @ to
         else:
             turned[name] = value
-    return {k: v.astype(np.float32) for k, v in turned.items()}, truth.in_basis(rotation)
+    return {k: v.astype(np.float32) for k, v in turned.items()}
+
+
+def rescale(params: Params, node: Node, factor: float) -> dict[str, Matrix]:
+    """A node's directions held `factor` times as large, and read by as much less: the same choices.
+
+    Args:
+        params: Parameters.
+        node: Its basis is orthonormal, as in every tier but "compressed".
+        factor: Above 0.
+    """
+    span = node.basis.T @ node.basis
+    eye = np.eye(len(span), dtype=np.float32)
+    return _in_basis(params, eye + (factor - 1) * span, eye + (1 / factor - 1) * span)
+
+
+def permute_neurons(params: Params, seed: int) -> dict[str, Matrix]:
+    """The neurons of each MLP in another order: the same network."""
+    rng, moved = np.random.default_rng([seed, 0x9E12]), dict(params)
+    for layer in range(n_layers(params)):
+        at = f"blocks.{layer}.mlp."
+        order = rng.permutation(len(params[at + "b_in"]))
+        moved[at + "W_in"] = params[at + "W_in"][:, order]
+        moved[at + "b_in"] = params[at + "b_in"][order]
+        moved[at + "W_out"] = params[at + "W_out"][order]
+    return moved
+
+
+def write_unread(params: Params, columns: Sequence[int], seed: int) -> dict[str, Matrix]:
+    """Normal numbers of deviation 1/2 in all that is written to directions that nothing reads.
+
+    Args:
+        params: Parameters.
+        columns: The directions; only heads without an output may read them (`add_free_width`).
+        seed: Of the numbers.
+    """
+    rng, written = np.random.default_rng([seed, 0x0DD5]), dict(params)
+    for name in sorted(params):
+        if is_write(name):
+            value = written[name] = params[name].copy()
+            value[..., list(columns)] = rng.normal(size=(*value.shape[:-1], len(columns))) / 2
+    return written
+
+
+def rewrite_table(
+    params: Params, truth: Truth, name: str, table: npt.NDArray[np.int64]
+) -> tuple[dict[str, Matrix], Truth]:
+    """Another table in the neurons of a map: each writes the value that the new table has for it.
+
+    Exact: the network is what compiling a program with that table gives. A map of one node has a
+    neuron a value, which reads all that is mapped to it; one of two nodes has a neuron an entry.
+
+    Args:
+        params: Parameters, as compiled (in any basis of the residual stream).
+        truth: Their truth.
+        name: A node that is a map of one or of two others.
+        table: Codes of the new values (places in the node's `values`), by the codes of the inputs:
+            of the shape of the operation's table.
+
+    Raises:
+        PlantedError: If the node is no such map, or the table has another shape or codes.
+    """
+    node, operation = truth.node(name), _operation(truth, name)
+    shape = operation.shape or (len(operation.table),)
+    codes = np.asarray(table, dtype=np.int64)
+    if operation.op not in ("map", "sequence_map") or node.numerical or not node.neurons:
+        raise PlantedError(f"{name!r} is no map of values, whose neurons hold its table.")
+    if codes.shape != shape or codes.min() < 0 or codes.max() >= len(node.values):
+        raise PlantedError(
+            f"The table of {name!r} is {list(shape)} codes below {len(node.values)}, got "
+            f"{list(codes.shape)} from {codes.min()} to {codes.max()}."
+        )
+    changed = dict(params)
+    before = np.reshape(operation.table, shape)
+    if operation.op == "map":
+        _rewrite_reads(changed, truth, node, operation.inputs[0], before, codes)
+    else:
+        at, where = f"blocks.{node.layer}.mlp.W_out", list(node.neurons)
+        entries = entries_of(params, truth, name)
+        old, new = before[entries], codes[entries]
+        held = (params[at][where] * node.basis[old]).sum(axis=1)
+        changed[at] = params[at].copy()
+        changed[at][where] += held[:, None] * (node.basis[new] - node.basis[old])
+    operations = tuple(
+        msgspec.structs.replace(each, table=tuple(map(int, codes.ravel())))
+        if each.name == name
+        else each
+        for each in truth.operations
+    )
+    return changed, Truth(truth.nodes, operations)
+
+
+def _rewrite_reads(
+    changed: dict[str, Matrix],
+    truth: Truth,
+    node: Node,
+    of: str,
+    before: npt.NDArray[np.int64],
+    after: npt.NDArray[np.int64],
+) -> None:
+    """The table of a map of one node: it has a neuron a value, which reads what is mapped to it."""
+    at = f"blocks.{node.layer}.mlp."
+    read, where = truth.node(of).basis, np.array(node.neurons)
+    of_value = (changed[at + "W_out"][where] @ node.basis.T).argmax(axis=0)
+    old, new = where[of_value[before]], where[of_value[after]]
+    weights = changed[at + "W_in"].copy()
+    held = (read * changed[at + "W_in"][:, old].T).sum(axis=1)
+    for code in range(len(read)):
+        weights[:, old[code]] -= held[code] * read[code]
+    for code in range(len(read)):
+        weights[:, new[code]] += held[code] * read[code]
+    changed[at + "W_in"] = weights
+
+
+def entries_of(params: Params, truth: Truth, name: str) -> tuple[npt.NDArray[np.int64], ...]:
+    """Which entry of its table each neuron of a map of two nodes holds: codes [neuron], twice.
+
+    A neuron reads the directions of the values that it stands for, and no other of its inputs'.
+    """
+    node = truth.node(name)
+    reads = params[f"blocks.{node.layer}.mlp.W_in"][:, list(node.neurons)]
+    inputs = _operation(truth, name).inputs
+    return tuple((truth.node(each).basis @ reads).argmax(axis=0) for each in inputs)
+
+
+def _operation(truth: Truth, name: str) -> Operation:
+    return next(each for each in truth.operations if each.name == truth.node(name).name)
 
 
 def soften_queries(params: Params, factor: float) -> dict[str, Matrix]:

@@ -30,6 +30,7 @@ from planted.runs.cell import Network
 from planted.runs.nulls import Beside, beside, records_of, said_of, table_in
 from planted.runs.request import CONTROLS, Request, read_raw, read_request
 from planted.runs.results import CheckpointResult, Run
+from planted.runs.stamping import stamped
 
 
 def settle(folder: Path, plant: Any = None) -> Run:
@@ -60,6 +61,7 @@ def settle(folder: Path, plant: Any = None) -> Run:
         if outcome.judged:
             records = controls.records(records_of(network, plant), cues, own)
         verdict = decide(index(records), cues) if outcome.judged else not_learned(outcome.how)
+        verdict = stamped(verdict, plant)
         judged = versions if outcome.judged else {}
         found = [{**where, **msgspec.to_builtins(record)} for record in records]
         rows += found

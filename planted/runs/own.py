@@ -33,6 +33,7 @@ from planted.runs.findings import findings_of
 from planted.runs.nulls import Beside
 from planted.runs.progress import Progress
 from planted.runs.results import CheckpointResult, digest_of_weights
+from planted.runs.stamping import stamped
 from planted.runs.work import work
 
 YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
@@ -122,7 +123,7 @@ def evaluate(
     return CheckpointResult(
         "",
         None,
-        decide(records, cues),
+        stamped(decide(records, cues), made),
         reading(records, cues),
         records,
         made,

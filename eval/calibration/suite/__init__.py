@@ -1,0 +1,1 @@
+"""Models whose fate is known by construction, certified against plain Python."""

@@ -1,0 +1,82 @@
+"""The command about the error rates of verdicts: calibrate."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+
+from planted.cli.options import json_
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="60 models of four families, for a check of the rule.")
+@click.option(
+    "--families",
+    multiple=True,
+    metavar="NAME",
+    help="Only these families. Repeatable; all if none.",
+)
+@click.option("--out", default="runs/calibration", show_default=True, help="Folder; resumes there.")
+@click.option(
+    "--records",
+    multiple=True,
+    metavar="DIR",
+    help="Run folder, or folder of them, whose negative controls are the nulls, and whose networks "
+    "of certain fate are judged too. Repeatable. A family without any gets no verdict.",
+)
+@click.option("--most", type=int, help="At most so many constructed models, spread over all.")
+@json_
+def calibrate(
+    quick: bool,
+    families: tuple[str, ...],
+    out: str,
+    records: tuple[str, ...],
+    most: int | None,
+    as_json: bool,
+) -> None:
+    """Measures how often verdicts are right, on models of known fate, and writes the gate file."""
+    import msgspec
+
+    from planted.eval.calibration.gate import summary
+    from planted.eval.calibration.suite import fates
+    from planted.runs.calibration import calibrate as judge_all
+
+    models = fates.chosen(families, quick=quick, most=most)
+    result = judge_all(out, models, records, made_by=_made_by(), tell=_tell)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(result.gate), indent=2))
+        return
+    from planted.eval.calibration.scores import matrix
+
+    for name, half in (("sealed", True), ("development", False)):
+        rows = [r for r in result.rows if r.sealed == half and r.source == "constructed"]
+        click.echo(f"{name}: {len(rows)} constructed models")
+        for fate, found in matrix(rows).items():
+            click.echo(f"  {fate:<22}" + ", ".join(f"{v} {n}" for v, n in found.items()))
+    for figure in result.gate.pooled:
+        click.echo(f"  {figure}")
+    for line in summary(result.gate.families):
+        click.echo(line)
+    click.echo(f"Page: {result.folder / 'calibration.md'}")
+
+
+def _tell(done: int, total: int, left: float | None, what: str) -> None:
+    rest = "" if left is None else f", {left / 60:.1f} min left"
+    click.echo(f"judged {done} of {total}{rest} {what}", err=True)
+
+
+def _made_by() -> dict[str, str]:
+    """The command that was given, and the commit that it ran at."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "command": "planted " + " ".join(sys.argv[1:]),
+        "commit": commit or "unknown",
+    }
+
+
+COMMANDS = (calibrate,)

@@ -1,0 +1,158 @@
+"""`planted calibrate`: resumed to the same bytes, mended where damaged, silent without controls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from planted.cli.app import main
+from planted.core import files
+from planted.eval import measures
+from planted.eval.calibration import gate
+from planted.eval.calibration.suite import fates
+from planted.eval.calibration.suite.construction import Construction
+from planted.eval.evidence import Evidence, Records, index
+from planted.runs import calibration, stamping
+from planted.runs import kept as evidence
+from planted.runs.calibration import calibrate
+from planted.runs.folder import Beside
+from tests.end_to_end.short import Inline
+
+FAMILY = "red-doors-small"
+NAMES = ("persists: as compiled", "dormant: not read")
+
+
+def models() -> list[Construction]:
+    return [m for m in fates.constructions(FAMILY, 0) if m.name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calibration")
+    calibrate(folder, models(), executor=Inline())
+    return folder
+
+
+def again(folder: Path) -> tuple[calibration.Result, int]:
+    """The result, and how many models were judged for it."""
+    counts: list[int] = []
+    found = calibrate(
+        folder,
+        models(),
+        executor=Inline(),
+        tell=lambda done, total, left, what: counts.append(total),
+    )
+    return found, counts[0]
+
+
+def test_without_negative_controls_every_verdict_abstains_and_says_why(kept: Path) -> None:
+    found, judged = again(kept)
+    assert judged == 0
+    assert [row.verdict for row in found.rows] == ["inconclusive"] * 2
+    assert all("no negative controls" in row.reason for row in found.rows)
+    assert not found.gate.families[FAMILY].passed
+    assert "no negative controls" in found.gate.families[FAMILY].why
+    assert all(row.f for row in found.rows)
+
+
+def test_resuming_gives_the_same_bytes_and_mends_what_is_missing_or_damaged(kept: Path) -> None:
+    first, second = (calibration._path(kept, model) for model in models())
+    before = {path: path.read_bytes() for path in (first, second, kept / "verdicts.jsonl")}
+    first.unlink()
+    second.write_text(second.read_text().replace('"refused": ""', '"refused": "x"'))
+    _, judged = again(kept)
+    assert judged == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def of(records: Records, name: str, cue: str, estimate: float) -> dict[Any, Evidence]:
+    """The records with one figure changed, as a control's."""
+    one = msgspec.structs.replace(
+        records[name, cue], estimate=estimate, lo=estimate, hi=estimate, at_least=estimate,
+        at_most=estimate,
+    )  # fmt: skip
+    return {**records, (name, cue): one}
+
+
+def test_figures_stand_beside_the_controls_and_labels_are_held_against_verdicts(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [files.read_signed(calibration._path(kept, model)) for model in models()]
+    mesa, base = (index(evidence.records(entry)) for entry in entries)
+    for cue in ("T", "D"):
+        for name in measures.held_against("negative controls"):
+            mesa, base = of(mesa, name, cue, 0.05), of(base, name, cue, 0.07)
+    negative = {
+        "no-plant-mesa": dict.fromkeys(range(8), mesa),
+        "no-plant-base": dict.fromkeys(range(8), base),
+    }
+    beside = Beside(negative, [mesa] * 2)
+    monkeypatch.setattr(calibration.trained_networks, "settled", lambda *_: (beside, ()))
+    nulls = []
+
+    def rule(records: Records, cues: tuple[str, ...]) -> tuple[str, str]:
+        nulls.append(records["paths.scorer_share", "T"].null)
+        return "persists", "said by a rule of this test"
+
+    monkeypatch.setattr(calibration, "fate", rule)
+    found, judged = again(kept)
+    assert judged == 0
+    # each beside the controls of its own behaviour
+    assert [(null.lo, null.hi, null.n) for null in nulls] == [(0.05, 0.05, 8), (0.07, 0.07, 8)]
+    assert [row.outcome for row in found.rows] == ["right", "wrong"]
+    assert found.rows[1].label.fate == "dormant"
+
+
+def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from planted import library
+    from planted.eval import evaluators
+    from planted.eval.calibration.digest import validation_digest
+    from planted.eval.calibration.scores import Judged, figures
+    from planted.eval.verdict.rule import Verdict
+
+    plant = library.get(FAMILY)
+    label = fates.constructions(FAMILY, 0)[0].label
+    safe = msgspec.structs.replace(label, tags=("safety",))
+    rows = [
+        Judged(str(i), FAMILY, True, "constructed", safe if i < 12 else label, "persists", "")
+        for i in range(40)
+    ]
+    passed = gate.family_passes(validation_digest(plant), rows)
+    assert passed.passed, passed.why
+    known = gate.Gate("rule-1", evaluators.versions(), {FAMILY: passed}, figures(rows), {})
+    verdict = Verdict("persists", thresholds="rule-1")
+    assert stamping.stamped(verdict, plant).stamp == "UNCALIBRATED"
+    monkeypatch.setattr(stamping.gate, "shipped", lambda: known)
+    assert stamping.stamped(verdict, plant).stamp.startswith("calibrated on 40 sealed models")
+    other = msgspec.structs.replace(verdict, thresholds="rule-2")
+    assert stamping.stamped(other, plant).stamp == "UNCALIBRATED"
+
+
+def test_the_command_names_the_families_there_are() -> None:
+    found = CliRunner().invoke(main, ["calibrate", "--families", "red-door"])
+    assert found.exit_code == 2
+    assert "red-doors" in found.output
+
+
+def test_a_folder_of_records_that_is_not_there_is_said(tmp_path: Path) -> None:
+    found = CliRunner().invoke(
+        main,
+        ["calibrate", "--families", FAMILY, "--most", "1", "--out", str(tmp_path / "out"),
+         "--records", str(tmp_path / "nowhere")],
+    )  # fmt: skip
+    assert found.exit_code == 2
+    assert "There is no folder" in found.output
+
+
+def test_a_family_whose_evaluators_are_not_trusted_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = {"paths": "failed validation", "presence": ""}
+    monkeypatch.setattr(calibration.library, "trust", lambda plant: why)
+    found = calibrate(tmp_path, models(), executor=Inline())
+    assert not found.rows
+    assert found.gate.families[FAMILY].why == "paths is not trusted here: failed validation"
