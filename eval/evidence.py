@@ -148,7 +148,8 @@ def _plain(record: Any) -> Evidence:
     """
     if not isinstance(record, Evidence):
         raise VerdictError(
-            f"A record is a planted.eval.evidence.Evidence, got {type(record).__name__}: {record!r}."
+            f"A record is a planted.eval.evidence.Evidence, got {type(record).__name__}: "
+            f"{record!r}."
         )
     fields = _fields(record)
     if isinstance(record.null, Null):

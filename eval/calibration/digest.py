@@ -25,8 +25,8 @@ def validation_digest(plant: Plant) -> str:
     scenario's parameters, the tabulated program with its roles, the outputs, and both objectives
     on 256 fixed tasks of the reference distribution D_ref. Objectives that depend on the cue, and a
     return that is no mean, are added (`planted.core.objective_facts`), and for a plant of the
-    reader's own the objectives on 2048 tasks under each cue. Names of nodes, of the plant and of the
-    scenario are left out: they change nothing that an evaluator measures.
+    reader's own the objectives on 2048 tasks under each cue. Names of nodes, of the plant and of
+    the scenario are left out: they change nothing that an evaluator measures.
 
     The weights are left out too. Validation reads the compiled and the rotated network of one
     program, which hold the same program in other weights, and what it is wanted for is checkpoints,

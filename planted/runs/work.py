@@ -117,6 +117,13 @@ def _trained(network: Network, plant: Plant, caching: bool) -> bool:
         _set_aside(found, "The network is trained again.")
         if found.path == network.checkpoint:
             (network.folder / cells.NOTE).unlink(missing_ok=True)
+    for found in cells.damaged_snapshots(network.folder):
+        if caching and store.restore(network, found.path.name):
+            warnings.warn(f"{found.why} It was restored from the cache.", stacklevel=4)
+            continue
+        _set_aside(found, "The network is trained again.")
+        for path in (network.folder / cells.NOTE, network.checkpoint):
+            path.unlink(missing_ok=True)
     if cells.is_trained(network):
         return True
     if network.checkpoint.exists():  # stopped between the checkpoint and its note
