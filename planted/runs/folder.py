@@ -25,6 +25,7 @@ from planted.eval.evaluate import beside_negative_controls, cues_of
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import Verdict, decide, not_learned
+from planted.eval.verdict.thresholds import default
 from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
@@ -196,6 +197,7 @@ def _read_records(
             for row in own
         )
         verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
+        _refuse_other_name(networks[key], verdict, records, cues_of(request.plant))
         result = CheckpointResult(
             *key, verdict, entry["reading"], records, request.plant, networks[key].checkpoint,
             entry["decided_on"], None, *cells.ended(networks[key]),
@@ -206,6 +208,29 @@ def _read_records(
         raise VerdictError(f"{lacking[0]} has no verdict")
     results = [result for control, result in found.values() if not control]
     return results, [result for control, result in found.values() if control]
+
+
+def _refuse_other_name(
+    network: Network, verdict: Verdict, records: Records, cues: tuple[str, ...]
+) -> None:
+    """Refuses a verdict that its own evidence does not come to, however it was signed.
+
+    A verdict by other thresholds is not decided again.
+
+    Raises:
+        VerdictError: Naming both.
+    """
+    if not cells.ended(network)[0].judged:
+        decided = "not learned"
+    elif verdict.thresholds == default().label:
+        decided = decide(records, cues).name
+    else:
+        return
+    if decided != verdict.name:
+        raise VerdictError(
+            f"{network.name} has the verdict {verdict.name!r}, and its evidence comes to "
+            f"{decided!r}"
+        )
 
 
 def _is_judged(network: Network) -> bool:

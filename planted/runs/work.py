@@ -72,7 +72,7 @@ def work(
     for folder in {network.folder.parent for network in networks}:
         if folder.exists():
             files.remove_partial(folder)
-    caching = _cache_or_warning()
+    caching, known = _cache_or_warning(), evaluators.versions()
     count = Count(networks, progress)
     to_train, to_judge = [], {}
     if "train" in phases:
@@ -98,6 +98,8 @@ def work(
         files.remove_partial(folder)  # of a process that ended only now
     if caching:
         _lend(networks)
+    if "judge" in phases and evaluators.versions() != known:  # a package came or went meanwhile
+        work(plant, networks, ("judge",), trust=trust, executor=executor, progress=progress)
 
 
 def _cache_or_warning() -> bool:
