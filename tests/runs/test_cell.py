@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
-from planted.errors import ArtefactError, RunFolderError
+from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import index, share
+from planted.eval.verdict.thresholds import default
 from planted.finetune import signals
 from planted.finetune.recipes import Recipe
 from planted.runs import cell as cells
-from planted.runs import store, work
+from planted.runs import folder, store, work
 from planted.runs.cell import Cell, Network
 from planted.runs.folder import Beside
 from tests.finetune import own
@@ -228,3 +230,25 @@ def test_half_of_a_surrogate_pair_is_refused_by_name(tmp_path: Path) -> None:
     for write in writers:
         with pytest.raises(RunFolderError, match=r"'\\ud800' in .* no character"):
             write()
+
+
+# --- verdicts that are signed again ---------------------------------------------------------------
+
+
+def test_a_verdict_is_what_its_evidence_comes_to(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(name: str, thresholds: str) -> None:
+        verdict: Any = SimpleNamespace(name=name, thresholds=thresholds)
+        folder._refuse_other_name(network, verdict, {}, ("T", "D"))
+
+    label = default().label
+    check("not learned", label)
+    with pytest.raises(VerdictError, match="'persists', and its evidence comes to 'not learned'"):
+        check("persists", label)
+    judged: Any = (SimpleNamespace(judged=True), None)
+    monkeypatch.setattr(cells, "ended", lambda _: judged)
+    check("inconclusive", label)
+    check("persists", "mine-1 (0123456789ab)")
+    with pytest.raises(VerdictError, match="'persists', and its evidence comes to 'inconclusive'"):
+        check("persists", label)
