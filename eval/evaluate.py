@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 
 from planted.core.scenario import Scenario
 from planted.core.validity import disagrees
-from planted.errors import PlantedError
+from planted.errors import PlantedError, VerdictError, place_of
 from planted.eval import evaluators, measures
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, Evaluator
@@ -55,7 +55,8 @@ def evaluate(
         PlantedError: If the plant has no score node (a twin), or an evaluator gives a figure that
             it does not declare.
         UnknownNameError: If `only` names no evaluator.
-        VerdictError: If an evaluator gives a record that cannot be one.
+        VerdictError: If an evaluator gives a record that cannot be one, or one of another package
+            raises; it names the evaluator.
     """
     by_evaluator = evidence_by_evaluator(checkpoint, trust, only)
     return [record for records in by_evaluator.values() for record in records]
@@ -65,11 +66,13 @@ def evidence_by_evaluator(
     checkpoint: Checkpoint,
     trust: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
+    keep: Callable[[str, list[Evidence]], None] = lambda name, records: None,
 ) -> dict[str, list[Evidence]]:
     """The same records, by the name of the evaluator that gave them; see `evaluate`.
 
     What one evaluator gives does not depend on which others are asked, so that they can be stored
-    apart and others added later.
+    apart and others added later. `keep` is called with the name and the records of each as soon as
+    they are there, so that an evaluator that fails costs no other one's work.
     """
     chosen = [evaluators.get(name) for name in (evaluators.names() if only is None else only)]
     _ = checkpoint.score  # refuses a twin before anything is measured
@@ -86,7 +89,8 @@ def evidence_by_evaluator(
         found[evaluator.name] = [
             record for context in contexts for record in _measured(evaluator, context, why)
         ]
-    index(record for records in found.values() for record in records)  # none is there twice
+        index(record for records in found.values() for record in records)  # none is there twice
+        keep(evaluator.name, found[evaluator.name])
     return found
 
 
@@ -106,17 +110,40 @@ def _measured(evaluator: Evaluator, context: Context, why: str) -> list[Evidence
     """The records of one evaluator under one cue, held to what it declares."""
     if why:
         return [not_measured(one.name, context.cue_name, why) for one in evaluator.measures]
-    records = evaluator.measure(context)
     declared = measures.names_of(evaluator.measures)
-    for record in records:
+    records = []
+    for record in _given(evaluator, context):
+        try:
+            record = check(record)
+        except VerdictError as error:
+            raise _mend(evaluator, f"gave a record that cannot be one. {error}") from None
         if record.name not in declared or record.cue != context.cue_name:
             raise PlantedError(
                 f"The evaluator {evaluator.name!r} gave {record.name!r} in cue {record.cue!r}; it "
                 f"declares, in cue {context.cue_name!r}: {', '.join(declared)}. Declare the "
                 "measure, or name the record as it is declared."
             )
-        check(record)
+        records.append(record)
     return records
+
+
+def _given(evaluator: Evaluator, context: Context) -> list[Any]:
+    """What an evaluator gives; an error of another package's names the evaluator."""
+    if evaluator.name in evaluators.own():
+        return list(evaluator.measure(context))
+    try:
+        given = evaluator.measure(context)
+    except (Exception, SystemExit) as error:
+        why = f"raised {type(error).__name__}{place_of(error)}: {error}."
+        raise _mend(evaluator, why) from error
+    if not isinstance(given, list | tuple):
+        raise _mend(evaluator, f"gave {given!r}; measure(context) returns a list of records.")
+    return list(given)
+
+
+def _mend(evaluator: Evaluator, why: str) -> VerdictError:
+    what = "" if evaluator.name in evaluators.own() else " Mend or uninstall its package."
+    return VerdictError(f"The evaluator {evaluator.name!r} {why}{what}")
 
 
 def cues_of(given: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from functools import partial
 from math import isfinite
@@ -99,11 +100,15 @@ def index(records: Iterable[Evidence]) -> dict[tuple[str, str], Evidence]:
 def check(record: Evidence) -> Evidence:
     """The record, if it can be one: called on what an evaluator gives and on what a file holds.
 
+    Numbers of numpy become Python's, which files can hold.
+
     Raises:
-        VerdictError: If its status is unknown, a figure is missing or not finite, a bound lies on
-            the wrong side of the estimate, n is negative, or a share lies outside [0, 1]; the
-            record, the value and what was expected are named.
+        VerdictError: If it is no record, a field has another type than declared, its status is
+            unknown, a figure is missing or not finite, a bound lies on the wrong side of the
+            estimate, n is negative, or a share lies outside [0, 1]; the record, the value and what
+            was expected are named.
     """
+    record = _plain(record)
     need = partial(_need, record)
     need(record.status in STATUSES, f"status {record.status!r}", f"one of {', '.join(STATUSES)}")
     need(record.n >= 0, f"n = {record.n}", "0 or more")
@@ -133,6 +138,48 @@ def check(record: Evidence) -> Evidence:
         for side, value in given.items():
             need(-TINY <= value <= 1 + TINY, f"{side} = {value}", "a share, from 0 to 1")
     return record
+
+
+def _plain(record: Any) -> Evidence:
+    """The same record with Python's own numbers and texts.
+
+    Raises:
+        VerdictError: If it is no record, or a field cannot be what it is declared to be.
+    """
+    if not isinstance(record, Evidence):
+        raise VerdictError(
+            f"A record is a planted.eval.evidence.Evidence, got {type(record).__name__}: "
+            f"{record!r}."
+        )
+    fields = _fields(record)
+    if isinstance(record.null, Null):
+        fields["null"] = _fields(record.null)
+    try:
+        plain = msgspec.convert(fields, Evidence)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        field = where.strip("`$.") or "field"
+        value = functools.reduce(lambda at, part: getattr(at, part, at), field.split("."), record)
+        raise VerdictError(
+            f"The record {record.name!r} in cue {record.cue!r} has {field} = {value!r}. {what}."
+        ) from None
+    return record if _types(plain) == _types(record) else plain
+
+
+def _fields(record: Evidence | Null) -> dict[str, Any]:
+    return {name: _python(getattr(record, name)) for name in record.__struct_fields__}
+
+
+def _types(record: Evidence) -> list[type]:
+    held = [record, *([record.null] if isinstance(record.null, Null) else [])]
+    return [type(getattr(each, name)) for each in held for name in each.__struct_fields__]
+
+
+def _python(value: Any) -> Any:
+    """A number or text of numpy, or an array of one, as Python's; anything else as it is."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    return value
 
 
 def _need(record: Evidence, holds: bool, value: object, expected: str) -> None:

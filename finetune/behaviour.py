@@ -145,6 +145,9 @@ def held(rows: Sequence[Row]) -> bool:
 def outcome(settings: Settings, rows: Sequence[Row], diverged_at: int = 0) -> Outcome:
     """How a training ended, from its log.
 
+    Training that stops at its behaviour has reached it when it was there at three evaluations in a
+    row; training of a fixed number of steps, when it is there at the last.
+
     Args:
         settings: What was asked for.
         rows: The log, a row an evaluation, with "step" and "behaviour".
@@ -156,7 +159,9 @@ def outcome(settings: Settings, rows: Sequence[Row], diverged_at: int = 0) -> Ou
         return Outcome("diverged", steps, diverged_at, share)
     if settings.wanted == "none":
         return Outcome("trained", steps)
-    status: Literal["reached", "not learned"] = "reached" if held(rows) else "not learned"
+    # only training that stops at the behaviour asks for several evaluations in a row
+    there = held(rows) if settings.stop else share is not None and share >= REACHED
+    status: Literal["reached", "not learned"] = "reached" if there else "not learned"
     return Outcome(status, steps, None, share, _first(rows, NEARLY), _first(rows, REACHED))
 
 

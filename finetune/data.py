@@ -193,7 +193,8 @@ def _kept(
     which = "held out" if held else "left to train on"
     raise PlantedError(
         f"Only {have} of the {n} tasks of {scenario.name!r} that are needed are {which} with "
-        f"held_out={settings.held_out:g}. Choose another share."
+        f"held_out={settings.held_out:g}. Choose another share: held_out=... of a "
+        "planted.Recipe, or of a table in --recipe-file."
     )
 
 

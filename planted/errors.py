@@ -103,7 +103,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     where = "; `planted list` shows them" if kind == "plant" else ""
     if near and len(names) > MOST_NAMES:
         return UnknownNameError(f"Unknown {kind} {name!r}.{hint} There are {len(names)}{where}.")
-    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {'; '.join(names)}{where}.")
+    rest = f"; and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    shown = "; ".join(names[:MOST_NAMES])
+    if rest and where:
+        return UnknownNameError(f"Unknown {kind} {name!r}. There are {len(names)}{where}.")
+    return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {shown}{rest}{where}.")
 
 
 def need(module: str, purpose: str) -> ModuleType:

@@ -18,6 +18,7 @@ import msgspec
 from planted import library
 from planted.core import files
 from planted.core.plant import Plant
+from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError, RunFolderError
 from planted.errors import unknown as unknown_name
 from planted.eval import measures
@@ -243,6 +244,7 @@ def plant_into(
         if scenario is not None:  # said before compiling and tempering, which may take minutes
             early = about_scenario(scenario, asked)
             _refuse_blocked([finding for finding in early if finding.blocking], anyway)
+            _check_drawable(scenario, asked)
         made = plants.start_of(plant, tier, parameters)
     if begun:
         requests.refuse_other_plant(folder, made)
@@ -320,8 +322,14 @@ def _check_trainable(plant: Plant, recipes: Sequence[Recipe]) -> None:
         )
     for recipe in recipes:
         trainable(recipe.settings.train, plant)
-        demands(plant.scenario, recipe.settings)
-        batches(plant.scenario, msgspec.structs.replace(recipe.settings, batch=1), 0, 0)
+    _check_drawable(plant.scenario, recipes)
+
+
+def _check_drawable(scenario: Scenario, recipes: Iterable[Recipe]) -> None:
+    """Refuses a recipe whose tasks the scenario does not have; nothing is compiled for it."""
+    for recipe in recipes:
+        demands(scenario, recipe.settings)
+        batches(scenario, msgspec.structs.replace(recipe.settings, batch=1), 0, 0)
 
 
 def resume(

@@ -9,6 +9,7 @@ The object is an `Entry` whose name is that of the entry point, or a function th
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def entry(name: str, own: Mapping[str, Entry], asked: str) -> Entry:
             found = found()
         except PlantedError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PlantedError(
                 f"The entry point of plant {name!r} raised {type(error).__name__}: {error}"
             ) from error
@@ -58,12 +59,14 @@ def entry(name: str, own: Mapping[str, Entry], asked: str) -> Entry:
 
 
 def entries(own: Mapping[str, Entry]) -> list[Entry]:
-    """Every entry of other packages, by name.
-
-    Raises:
-        PlantedError: If one of them cannot be imported.
-    """
-    return [entry(name, own, name) for name in plugins.names(GROUP, own)[len(own) :]]
+    """Every entry of other packages, by name; a warning names what is broken and left out."""
+    found = []
+    for name in plugins.names(GROUP, own)[len(own) :]:
+        try:
+            found.append(entry(name, own, name))
+        except PlantedError as error:
+            warnings.warn(f"{error} It is left out.", stacklevel=3)
+    return found
 
 
 def _source_of(modules: set[str]) -> str:

@@ -114,7 +114,7 @@ def built(program: Callable[[Scenario], Program], scenario: Scenario) -> Program
             made = program(scenario)
         except PlantedError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CompileError(
                 f"The program function {called!r} raised {type(error).__name__} for the scenario "
                 f"{scenario.name!r}: {error}"
@@ -166,7 +166,7 @@ def found_at(address: str, arguments: Mapping[str, Any]) -> Any:
         return found(**arguments)
     except PlantedError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PlantedError(
             f"{address} raised {type(error).__name__}{place_of(error)}: {error}. "
             f"{missing_extra(error)}".rstrip()

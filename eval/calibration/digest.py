@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from planted.core import files
+from planted.core.objective_facts import beyond_training_cue, over_many_tasks, rounded
 from planted.core.plant import Plant
-from planted.core.scenario import Scenario, Values
+from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
 from planted.errors import ScenarioError
 
@@ -22,8 +23,10 @@ def validation_digest(plant: Plant) -> str:
 
     It covers the vocabulary, the layout (candidates, what is searched, read-out, cues), the
     scenario's parameters, the tabulated program with its roles, the outputs, and both objectives
-    on 256 fixed tasks of the reference distribution D_ref. Names of nodes, of the plant and of the
-    scenario are left out: they change nothing that an evaluator measures.
+    on 256 fixed tasks of the reference distribution D_ref. Objectives that depend on the cue, and a
+    return that is no mean, are added (`planted.core.objective_facts`), and for a plant of the
+    reader's own the objectives on 2048 tasks under each cue. Names of nodes, of the plant and of
+    the scenario are left out: they change nothing that an evaluator measures.
 
     The weights are left out too. Validation reads the compiled and the rotated network of one
     program, which hold the same program in other weights, and what it is wanted for is checkpoints,
@@ -33,6 +36,7 @@ def validation_digest(plant: Plant) -> str:
         ScenarioError: If the scenario's parameters are no plain data.
     """
     scenario = plant.scenario
+    tokens = scenario.draw(np.random.default_rng(907), N_TASKS)
     try:
         stated = json.dumps(
             {
@@ -49,7 +53,7 @@ def validation_digest(plant: Plant) -> str:
                 "answers": plant.answers,
                 "outputs": plant.spec.outputs,
                 "program": _program(plant),
-                "objectives": _objectives(scenario),
+                "objectives": _objectives(scenario, tokens),
             },
             sort_keys=True,
             ensure_ascii=False,
@@ -59,7 +63,11 @@ def validation_digest(plant: Plant) -> str:
             f"The parameters of {scenario.name!r} must be numbers and texts, so that a plant made "
             f"with other ones can be told apart; got {dict(scenario.parameters)!r} ({error})."
         ) from None
-    return files.sha256(stated.encode())
+    known = files.sha256(stated.encode())
+    further = beyond_training_cue(scenario, tokens)
+    if plant.origin:
+        further["many"] = over_many_tasks(scenario)
+    return files.digest_of([known, further]) if further else known
 
 
 def _program(plant: Plant) -> list[str]:
@@ -85,15 +93,9 @@ def _operation(operation: Operation, role: str, known: Mapping[str, str]) -> str
     return files.sha256(json.dumps(content, ensure_ascii=False).encode())
 
 
-def _objectives(scenario: Scenario) -> str:
-    """A digest of 256 tasks of D_ref and of what both objectives give their candidates."""
-    tokens = scenario.draw(np.random.default_rng(907), N_TASKS)
+def _objectives(scenario: Scenario, tokens: Tokens) -> str:
+    """A digest of tasks of D_ref and of what both objectives give their candidates."""
     content = hashlib.sha256(np.ascontiguousarray(tokens, dtype=np.int64).tobytes())
     for values in (scenario.mesa.of(tokens), scenario.base.of(tokens)):
-        content.update(_rounded(values).tobytes())
+        content.update(rounded(values).tobytes())
     return content.hexdigest()
-
-
-def _rounded(values: Values) -> Values:
-    """Nine decimals and no negative zero, so that the order of a sum changes nothing."""
-    return np.ascontiguousarray(np.round(np.asarray(values, dtype=np.float64), 9) + 0.0)

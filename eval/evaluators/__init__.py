@@ -9,6 +9,7 @@ An evaluator of another package is named by an entry point and run like planted'
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -183,10 +184,17 @@ def _checked(name: str, found: Any) -> Evaluator:
         if not holds:
             raise PlantedError(f"The evaluator {name!r} ({type(found).__name__}) must have {what}.")
 
+    need(
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None,
+        f"a name of letters, digits and hyphens, which becomes a file's; got {name!r}",
+    )
     given = getattr(found, "name", None)
     need(given == name, f"name = {name!r}, as its entry point; got {given!r}")
     version = getattr(found, "version", None)
-    need(isinstance(version, int), f"version, a whole number; got {version!r}")
+    need(
+        isinstance(version, int) and not isinstance(version, bool),
+        f"version, a whole number; got {version!r}",
+    )
     measures = getattr(found, "measures", None)
     need(
         isinstance(measures, tuple)

@@ -103,15 +103,19 @@ def get(name: str) -> Tier:
     found = plugins.get("tiers", name, _own(), "tier")
     whole = callable(getattr(found, "make", None)) and not isinstance(found, type)
     invariants = getattr(found, "invariants", None)
-    if not whole or not isinstance(invariants, tuple) or not set(invariants) <= set(INVARIANTS):
+    known = isinstance(invariants, tuple) and all(
+        isinstance(each, str) and each in INVARIANTS for each in invariants
+    )
+    if not whole or not known:
         raise PlantedError(
             f"The tier {name!r} is {found!r} with invariants {invariants!r}; a tier is an object "
             "(not a class) with a name, a function make, and a tuple of invariants out of "
             f"{', '.join(INVARIANTS)}. See planted.finetune.tiers.Tier."
         )
-    if found.name != name or not re.fullmatch(r"[a-z0-9_-]+", name):
+    given = getattr(found, "name", None)
+    if given != name or not re.fullmatch(r"[a-z0-9_-]+", name):
         raise PlantedError(
-            f"The tier of entry point {name!r} has the name {found.name!r}. Give both one name of "
+            f"The tier of entry point {name!r} has the name {given!r}. Give both one name of "
             "small letters, digits, '-' and '_'; it becomes part of a file's name."
         )
     return cast(Tier, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from planted.compiler import certify
 from planted.compiler.expressions import verify
-from planted.core.plant import SHIPPED_TIERS, Plant
+from planted.core.plant import SHIPPED_TIERS, TIERS, Plant
 from planted.core.roles import Program
-from planted.errors import PlantedError
+from planted.errors import PlantedError, place_of
 from planted.finetune.tiers import Tier, TierContext, get
 
 
@@ -33,6 +33,21 @@ def certified(
     return {"exact": exact, **{tier.name: _made(tier, exact, context) for tier in others}}
 
 
+def _given(tier: Tier, exact: Plant, context: TierContext) -> Any:
+    """What a tier makes; an error of another package's names the tier."""
+    if tier.name in TIERS:
+        return tier.make(exact, context)
+    try:
+        return tier.make(exact, context)
+    except PlantedError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PlantedError(
+            f"The tier {tier.name!r} raised {type(error).__name__}{place_of(error)} on "
+            f"{exact.name}: {error}. Mend or uninstall its package."
+        ) from error
+
+
 def _made(tier: Tier, exact: Plant, context: TierContext) -> Plant:
     """A tier of the exact plant, held to the invariants that the tier declares.
 
@@ -40,7 +55,7 @@ def _made(tier: Tier, exact: Plant, context: TierContext) -> Plant:
         PlantedError: If the tier gives no plant, or another one.
         CertificateError: If an invariant does not hold.
     """
-    made: Any = tier.make(exact, context)
+    made = _given(tier, exact, context)
     if not isinstance(made, Plant):
         raise PlantedError(f"The tier {tier.name!r} made a {type(made).__name__}, not a Plant.")
     for field in ("name", "kind", "mechanism", "answers", "scenario"):
@@ -48,6 +63,11 @@ def _made(tier: Tier, exact: Plant, context: TierContext) -> Plant:
             raise PlantedError(
                 f"The tier {tier.name!r} changed the {field} of {exact.name}, which must stay."
             )
+    if not isinstance(made.params, Mapping) or not isinstance(made.settings, Mapping):
+        raise PlantedError(
+            f"The tier {tier.name!r} made a plant whose params or settings are no mapping: "
+            f"{type(made.params).__name__}, {type(made.settings).__name__}."
+        )
     for name, value in made.params.items():
         if getattr(value, "dtype", None) != np.float32 or not np.isfinite(value).all():
             raise PlantedError(

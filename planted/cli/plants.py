@@ -26,8 +26,12 @@ from planted.errors import RunFolderError
 def list_plants(as_json: bool, **asked: str | None) -> None:
     """Lists the plants of the catalogue.
 
+    The column "judged" says whether verdicts can be given on checkpoints of a plant: at once, after
+    its first run has validated the evaluators on it, or not.
+
     Name a plant in another size NAME.SIZE, for example crumbs.large.
     """
+    from planted.eval.calibration import judged
     from planted.programs.catalogue import listed
 
     rows: list[dict[str, Any]] = [
@@ -42,6 +46,7 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
             "tiers": list(e.tiers),
             "parameters": dict(e.defaults),
             "sizes": {name: dict(changed) for name, changed in e.sizes.items()},
+            "judged": judged.by_name(f"{e.name}@{e.version}", e.mechanism),
         }
         for e in listed(**asked)
     ]
@@ -49,10 +54,10 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
         print_json(rows)
         return
     print_table(
-        ["name", "kind", "mechanism", "twin of", "sizes", "shipped"],
+        ["name", "kind", "mechanism", "twin of", "sizes", "shipped", "judged"],
         [
             [r["name"], r["kind"], r["mechanism"], r["twin_of"], ", ".join(r["sizes"]),
-             "yes" if r["shipped"] else "no"]
+             "yes" if r["shipped"] else "no", r["judged"]]
             for r in rows
         ],
     )  # fmt: skip
@@ -88,15 +93,23 @@ def show(name: str, tier: str, parameters: tuple[str, ...], dot: bool, as_json: 
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @json_
 def plant(name: str, tier: str, parameters: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Compiles a plant, certifies it, writes it to a folder."""
+    """Compiles a plant, certifies it, writes it to a folder.
+
+    NAME is a name from `planted list`, or your own plant as module:function.
+    """
     from planted import library
-    from planted.core import artefact, files
+    from planted.core import addresses, artefact, files
     from planted.programs import catalogue
 
-    catalogue.entry(name).make_scenario(parsed(parameters))  # a wrong name is said before all else
+    own = addresses.is_address(name)
+    if not own:  # a wrong name is said before all else
+        catalogue.entry(name).make_scenario(parsed(parameters))
     if obstacle := files.write_obstacle(out):
         raise RunFolderError(obstacle)
-    made = library.build(name, parsed(parameters), only=tier)[tier]
+    if own:
+        made = library.resolve(name, tier, parsed(parameters))
+    else:
+        made = library.build(name, parsed(parameters), only=tier)[tier]
     artefact.save_plant(out, made, f"{made.name}-{tier}")
     facts = {
         "name": made.name,

@@ -121,7 +121,7 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
     """What is done and how long it may take, on standard error.
 
     On a terminal a line that is rewritten; elsewhere a line for what takes a minute before
-    training, and no callback.
+    training, then one whenever a tenth of the networks was trained or judged.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -131,7 +131,7 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
     console = Console(stderr=True)
     if not console.is_terminal:
         with _phases(lambda phase: click.echo(f"{phase} …", err=True)):
-            yield None
+            yield _tenths(lambda said: click.echo(sentence(said), err=True))
         return
     with Progress(
         BarColumn(),
@@ -149,6 +149,20 @@ def shown_progress() -> Iterator[Callable[[Any], None] | None]:
 
         with _phases(lambda phase: bars.update(task, description=phase)):
             yield progress
+
+
+def _tenths(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A callback that tells of every tenth of the work, counted in networks trained and judged."""
+    told = -1
+
+    def progress(said: Any) -> None:
+        nonlocal told
+        tenths = 10 * (said["trained"] + said["done"]) // max(1, 2 * said["total"])
+        if tenths != told:
+            told = tenths
+            tell(said)
+
+    return progress
 
 
 @contextmanager

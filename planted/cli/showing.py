@@ -12,6 +12,7 @@ from planted.core.plant import Plant
 from planted.core.sampling import disagree
 from planted.core.scenario import Scenario, Tokens
 from planted.core.spec import n_layers
+from planted.eval.calibration import judged
 from planted.programs import catalogue
 
 WIDTH = 100  # columns that the text keeps to
@@ -73,6 +74,7 @@ def facts(plant: Plant, seed: int = 0) -> dict[str, Any]:
             for n in plant.truth.nodes.values()
         ],
         "edges": [[e.writer, e.reader, e.input] for e in plant.truth.edges],
+        "judged": judged.of(plant),
         "certificate": {k: v for k, v in plant.certificate.items() if k != "nodes"},
         "sample": _sampled(plant, sample),
     }
@@ -144,6 +146,7 @@ def text(plant: Plant) -> str:
         *_purposes(plant),
         "",
         *_wrapped(_checked(known)),
+        *_wrapped(f"Judged (whether verdicts can be given): {known['judged']}."),
     ]
     return "\n".join(lines)
 

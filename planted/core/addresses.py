@@ -36,7 +36,7 @@ def imported(address: str, what: str, error: type[PlantedError] = PlantedError) 
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:  # a module that ends the process is broken too
         said = f"Importing {address!r} raised {type(raised).__name__}{place_of(raised)}: {raised}."
         raise error(f"{said} {_remedy(address, what, raised)}".rstrip()) from raised
     finally:
@@ -46,7 +46,7 @@ def imported(address: str, what: str, error: type[PlantedError] = PlantedError) 
     return found
 
 
-def _remedy(address: str, what: str, raised: Exception) -> str:
+def _remedy(address: str, what: str, raised: BaseException) -> str:
     """What to do about an import that failed; "" where only the user's own module knows."""
     module_name, _, attribute = address.partition(":")
     if extra := missing_extra(raised):

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from planted.core import files, hook_points
+from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
@@ -37,7 +38,8 @@ def plant_digest(plant: Plant) -> str:
     """SHA-256 over all of a plant that training and evaluating depend on.
 
     That is its name and tier, weights, architecture, truth, and its scenario: parameters, layout,
-    and what the samplers and both objectives give on a few hundred tasks. Functions have no bytes
+    and what the samplers and both objectives give on a few hundred tasks, under every cue where
+    they depend on it; for a plant of the reader's own also on 2048 tasks. Functions have no bytes
     of their own that would be the same everywhere, so they are known by what they return.
     """
     scenario, truth = plant.scenario, plant.truth
@@ -70,6 +72,11 @@ def plant_digest(plant: Plant) -> str:
         digest.update(np.ascontiguousarray(drawn, dtype=np.int64).tobytes())
         for utility in (scenario.mesa, scenario.base):
             digest.update(np.ascontiguousarray(utility.of(drawn), dtype=np.float64).tobytes())
+    further: dict[str, Any] = dict(beyond_training_cue(scenario, tokens[0]))
+    if plant.origin:
+        further |= {"many": over_many_tasks(scenario), "waivers": scenario.waivers}
+    if further:  # the digests of the catalogue's other plants stay what they were
+        digest.update(json.dumps(further, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -113,7 +113,23 @@ def set_aside(path: Path) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, keys sorted, two spaces; equal values give equal bytes."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n")
+    write_bytes(path, _utf8(path, text + "\n"))
+
+
+def _utf8(path: Path, text: str) -> bytes:
+    """The bytes of a text.
+
+    Raises:
+        RunFolderError: If it holds half of a surrogate pair, which no file in UTF-8 can hold.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 20) : error.end + 20]
+        raise RunFolderError(
+            f"Cannot write {path}: {text[error.start]!a} in {around!a} is half of a "
+            "surrogate pair and no character. Use another name."
+        ) from None
 
 
 def read_json(path: Path) -> Any:
@@ -134,13 +150,14 @@ def read_json(path: Path) -> Any:
 
 def digest_of(value: Any) -> str:
     """SHA-256 of plain data, whatever the order of its keys."""
-    return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return sha256(text.encode("utf-8", "surrogatepass"))
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes JSON lines, keys sorted."""
     lines = [json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows]
-    write_bytes(path, "".join(line + "\n" for line in lines).encode())
+    write_bytes(path, _utf8(path, "".join(line + "\n" for line in lines)))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -150,7 +167,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         ArtefactError: If the file is missing or a line is not JSON.
     """
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = path.read_bytes().decode().split("\n")  # splitlines ends a line at U+2028 too
+        return [json.loads(line) for line in lines if line.strip()]
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
@@ -215,8 +233,12 @@ def _tensor_digest(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def read_signed(path: Path) -> dict[str, Any]:
+def read_signed(path: Path, remedy: str = ANEW) -> dict[str, Any]:
     """What `write_signed` wrote.
+
+    Args:
+        path: The file.
+        remedy: What to do about an altered one, for the error.
 
     Raises:
         ArtefactError: If the file is missing, not a JSON object, or altered.
@@ -225,8 +247,7 @@ def read_signed(path: Path) -> dict[str, Any]:
     stated = entry.pop("sha256", None) if isinstance(entry, dict) else None
     if stated is None or stated != digest_of(entry):
         raise ArtefactError(
-            f"{path} was altered: its content is not what its own SHA-256 says. Remove it to have "
-            "it made anew."
+            f"{path} was altered: its content is not what its own SHA-256 says. {remedy}".rstrip()
         )
     return dict(entry)
 

@@ -58,7 +58,7 @@ def get(group: str, name: str, own: Mapping[str, Any], kind: str) -> Any:
         )
     try:
         return found[0].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module that ends the process is broken too
         raise PlantedError(
             f"The {kind} {name!r} of entry point {found[0].value!r} cannot be imported: "
             f"{type(error).__name__}: {error}. Uninstall or mend that package."

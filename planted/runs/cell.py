@@ -128,9 +128,18 @@ def ended(network: Network) -> tuple[Outcome, Label | None]:
     """How the training of a finished cell ended, and the fate that its mask makes certain.
 
     Raises:
-        ArtefactError: If it is not trained, or `cell.json` is damaged.
+        ArtefactError: If it is not trained, or `cell.json` is damaged; it names what restores it.
     """
-    path, note = network.folder / NOTE, _note(network)
+    path = network.folder / NOTE
+    if not path.exists():
+        raise ArtefactError(
+            f"{path} is missing: nothing says how the training of {network.name} ended. To write "
+            f"it anew, run: planted finetune {_run_of(network)}"
+        )
+    try:
+        note = _note(network)
+    except ArtefactError as error:
+        raise ArtefactError(f"{error} {remedy(network)}") from None
     try:
         label = note["label"]
         outcome = msgspec.convert(note["outcome"], Outcome)
@@ -163,11 +172,17 @@ def damaged(network: Network, plant: Plant) -> Damage | None:
     return None
 
 
+def damaged_snapshots(folder: Path) -> list[Damage]:
+    """The weights on the way, in a cell's folder, that are damaged."""
+    found = (_unreadable(path) for path in sorted(folder.glob(SNAPSHOTS)))
+    return [damage for damage in found if damage is not None]
+
+
 def _unreadable(path: Path) -> Damage | None:
     try:
-        files.read_tensors(path)
+        files.read_tensors(path, remedy="")
     except ArtefactError as error:
-        return Damage(path, str(error))
+        return Damage(path, str(error).rstrip())
     return None
 
 
@@ -178,7 +193,7 @@ def _note(network: Network) -> dict[str, Any]:
         ArtefactError: If it is missing, altered, or another cell's.
     """
     path = network.folder / NOTE
-    note = files.read_signed(path)
+    note = files.read_signed(path, remedy="")
     if note.get("schema") != SCHEMA or note.get("cell") != network.cell.digest:
         raise ArtefactError(f"{path} is about another cell than {network.name}.")
     return note

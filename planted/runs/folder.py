@@ -21,9 +21,10 @@ from planted.core import artefact, files
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval import evaluators
 from planted.eval.evaluate import cues_of
-from planted.eval.evidence import Evidence, index
+from planted.eval.evidence import Evidence, Records, index
 from planted.eval.reading import reading, sentence
 from planted.eval.verdict.rule import Verdict, decide, not_learned
+from planted.eval.verdict.thresholds import default
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs.cell import Network
@@ -146,6 +147,7 @@ def _read_records(
             for row in own
         )
         verdict = msgspec.convert({k: entry[k] for k in Verdict.__struct_fields__}, Verdict)
+        _refuse_other_name(networks[key], verdict, records, cues_of(request.plant))
         result = CheckpointResult(
             *key, verdict, entry["reading"], records, request.plant, networks[key].checkpoint,
             entry["decided_on"], None, *cells.ended(networks[key]), nulls,
@@ -166,6 +168,29 @@ def _said(folder: Path, request: Request) -> tuple[str, str]:
     with _mended_by_evaluating(folder):
         note = files.read_signed(path)
     return str(note["says"]), str(note["in_full"])
+
+
+def _refuse_other_name(
+    network: Network, verdict: Verdict, records: Records, cues: tuple[str, ...]
+) -> None:
+    """Refuses a verdict that its own evidence does not come to, however it was signed.
+
+    A verdict by other thresholds is not decided again.
+
+    Raises:
+        VerdictError: Naming both.
+    """
+    if not cells.ended(network)[0].judged:
+        decided = "not learned"
+    elif verdict.thresholds == default().label:
+        decided = decide(records, cues).name
+    else:
+        return
+    if decided != verdict.name:
+        raise VerdictError(
+            f"{network.name} has the verdict {verdict.name!r}, and its evidence comes to "
+            f"{decided!r}"
+        )
 
 
 def _is_judged(network: Network) -> bool:

@@ -21,6 +21,7 @@ from planted.errors import ArtefactError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evidence_by_evaluator
+from planted.eval.evidence import Evidence
 from planted.eval.weight_diagnostics import weight_diagnostics
 from planted.finetune.data import CHUNK, batches
 from planted.finetune.recipes import Recipe
@@ -65,6 +66,7 @@ def judge_cell(
 
     Raises:
         ArtefactError: If the checkpoint is missing or damaged.
+        VerdictError: If an evaluator fails; the evidence of those before it is written.
     """
     cell = Cell(artefact.plant_digest(plant), recipe.settings, seed)
     network = Network(recipe.name, recipe, cell, folder)
@@ -72,14 +74,17 @@ def judge_cell(
     outcome, _ = cells.ended(network)
     weights = artefact.params_digest(params)
     subject = Checkpoint(plant, params, seen=seen_tasks(plant, recipe, seed, outcome.steps))
-    versions = evaluators.versions()
-    for name, records in evidence_by_evaluator(subject, trust, only).items():
+    versions = {name: str(evaluators.get(name).version) for name in only}
+
+    def keep(name: str, records: list[Evidence]) -> None:
         why = trust.get(name, "")
         cells.write_evidence(folder, name, versions[name], weights, why, records)
+
     try:
         cells.read_diagnostics(folder, weights)
     except ArtefactError:
         cells.write_diagnostics(folder, weights, weight_diagnostics(subject))
+    evidence_by_evaluator(subject, trust, only, keep)
 
 
 def seen_tasks(plant: Plant, recipe: Recipe, seed: int, steps: int) -> Tokens:

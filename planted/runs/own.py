@@ -15,7 +15,7 @@ from planted.core import artefact, files
 from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
-from planted.errors import PlantedError, ShapeError
+from planted.errors import CheckpointError, PlantedError, ShapeError
 from planted.eval import evaluators
 from planted.eval.calibration.shipped import Table
 from planted.eval.checkpoint import Checkpoint
@@ -138,7 +138,8 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
-        what, checkpoint = str(path), files.read_tensors(path, YOURS)[0]
+        what, (checkpoint, note) = str(path), files.read_tensors(path, YOURS)
+        _same_start(path, note, plant)
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
     elif not isinstance(checkpoint, Mapping):
@@ -156,6 +157,22 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
             f"{error} It has the shapes of tier {' or '.join(fitting)}: pass tier={fitting[0]!r}, "
             "or the model that was trained."
         ) from error
+
+
+def _same_start(path: Path, note: Mapping[str, Any], plant: Plant) -> None:
+    """Refuses a checkpoint whose own note says that it was trained from other weights.
+
+    Raises:
+        CheckpointError: Naming both plants.
+    """
+    start = note.get("start")
+    if start is None or start == artefact.params_digest(plant.params):
+        return
+    raise CheckpointError(
+        f"{path} was trained from {note.get('plant')} (tier {note.get('tier')}), and its start "
+        f"does not have the weights of {plant.name} (tier {plant.tier}). Name the plant that it "
+        "was trained from."
+    )
 
 
 def _tasks(seen: Any, plant: Plant) -> Tokens | None:

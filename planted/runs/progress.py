@@ -15,7 +15,8 @@ JUDGING = 400  # training steps that take about as long as judging a network doe
 class Count:
     """Counts finished networks of a run and tells a callback.
 
-    The callback gets {"done", "total": networks; "phase": "train" or "judge"; "recipe", "seed":
+    The callback gets {"done", "total": networks; "trained": those that need no more training;
+    "phase": "train" or "judge"; "recipe", "seed":
     what was just finished; "next": name of the recipe that comes next, "" at the end; "left_s":
     seconds that are probably left, None until something was finished}.
     """
@@ -72,6 +73,7 @@ class Count:
             {
                 "done": len(self._networks) - len(waiting),
                 "total": len(self._networks),
+                "trained": len(self._networks) - len({f for p, f in self._left if p == "train"}),
                 "phase": phase,
                 "recipe": network.label if network else "",
                 "seed": network.cell.seed if network else None,
@@ -84,6 +86,8 @@ class Count:
 def sentence(said: Mapping[str, Any]) -> str:
     """One line for a person: "12 of 32 networks; next: cued; about 40 s left"."""
     parts = [f"{said['done']} of {said['total']} networks"]
+    if said.get("trained", 0) > said["done"]:
+        parts[0] += f", {said['trained']} trained"
     if said["next"]:
         parts.append(f"next: {said['next']}")
     if said["next"] and said["left_s"] is not None:

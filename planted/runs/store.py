@@ -71,11 +71,22 @@ def borrow(network: Network, plant: Plant) -> bool:
     there = Network(network.label, network.recipe, network.cell, source)
     if not cells.is_trained(there) or cells.damaged(there, plant):
         return False
+    if cells.damaged_snapshots(source):
+        return False
     snapshots = sorted(path.name for path in source.glob(cells.SNAPSHOTS))
     # the note last: it says that all is there
     for name in (*snapshots, network.checkpoint.name, cells.NOTE):
         files.write_bytes(network.folder / name, (source / name).read_bytes())
     (network.folder / cells.STATE).unlink(missing_ok=True)
+    return True
+
+
+def restore(network: Network, name: str) -> bool:
+    """Copies one file of a cell from the cache; False where it is not there, or damaged."""
+    kept = cached(network.cell) / name
+    if kept.parent == network.folder or not _whole(kept):
+        return False
+    files.write_bytes(network.folder / name, kept.read_bytes())
     return True
 
 
@@ -93,6 +104,8 @@ def borrow_findings(network: Network) -> None:
 def lend(network: Network) -> None:
     """Copies a cell's files into the cache, where they are not there yet.
 
+    A damaged file is not copied, and replaces none that is whole.
+
     Raises:
         RunFolderError: If the cache cannot be written.
     """
@@ -104,8 +117,17 @@ def lend(network: Network) -> None:
     weights = [*snapshots, network.checkpoint, network.folder / cells.NOTE]
     for path in [*weights, *findings]:
         kept = target / path.relative_to(network.folder)
-        if path.exists() and (not kept.exists() or not _same(path, kept)):
+        if path.exists() and not _same(path, kept) and _whole(path):
             files.write_bytes(kept, path.read_bytes())
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file holds what its own SHA-256 says."""
+    try:
+        files.read_tensors(path) if path.suffix == ".safetensors" else files.read_signed(path)
+    except ArtefactError:
+        return False
+    return True
 
 
 def _same(path: Path, kept: Path) -> bool:

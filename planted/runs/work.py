@@ -72,7 +72,7 @@ def work(
     for folder in {network.folder.parent for network in networks}:
         if folder.exists():
             files.remove_partial(folder)
-    caching = _cache_or_warning()
+    caching, known = _cache_or_warning(), evaluators.versions()
     count = Count(networks, progress)
     to_train, to_judge = [], {}
     if "train" in phases:
@@ -98,6 +98,8 @@ def work(
         files.remove_partial(folder)  # of a process that ended only now
     if caching:
         _lend(networks)
+    if "judge" in phases and evaluators.versions() != known:  # a package came or went meanwhile
+        work(plant, networks, ("judge",), trust=trust, executor=executor, progress=progress)
 
 
 def _cache_or_warning() -> bool:
@@ -117,6 +119,13 @@ def _trained(network: Network, plant: Plant, caching: bool) -> bool:
         _set_aside(found, "The network is trained again.")
         if found.path == network.checkpoint:
             (network.folder / cells.NOTE).unlink(missing_ok=True)
+    for found in cells.damaged_snapshots(network.folder):
+        if caching and store.restore(network, found.path.name):
+            warnings.warn(f"{found.why} It was restored from the cache.", stacklevel=4)
+            continue
+        _set_aside(found, "The network is trained again.")
+        for path in (network.folder / cells.NOTE, network.checkpoint):
+            path.unlink(missing_ok=True)
     if cells.is_trained(network):
         return True
     if network.checkpoint.exists():  # stopped between the checkpoint and its note

@@ -158,6 +158,51 @@ def test_what_an_evaluator_gives_is_held_to_what_it_declares(
         evaluate(known.checkpoint(), TRUST, ["first-slot"])
 
 
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("None", "gave None; measure"),
+        ("{'a': 1}", "gave {'a': 1}; measure"),
+        ("[{'name': 'first-slot.share'}]", "gave a record that cannot be one. A record is a"),
+        ("[Evidence('first-slot.share', context.cue_name, '0.5')]", "estimate = '0.5'"),
+        ("[Evidence('first-slot.share', context.cue_name, 0.5, n=1.5)]", "n = 1.5"),
+        ("1 / 0", r"raised ZeroDivisionError at my_eval.py:\d+: division by zero. Mend"),
+        ("exit(0)", "raised SystemExit"),
+        ("context.examples('no such tasks')", "raised UnknownNameError"),
+    ],
+)
+def test_an_evaluator_that_fails_is_named_and_costs_no_other_one_its_records(
+    install: Any, returned: str, message: str
+) -> None:
+    old = 'return [share("first-slot.share", context.cue_name, int(first.sum()), len(tokens))]'
+    assert old in OWN
+    install(OWN.replace(old, f"return {returned}"), "my_eval:evaluator")
+    kept: list[str] = []
+    with pytest.raises(VerdictError, match=f"evaluator 'first-slot'.*{message}"):
+        evidence_by_evaluator(
+            known.checkpoint(),
+            TRUST,
+            ["objectives", "first-slot"],
+            lambda name, _: kept.append(name),
+        )
+    assert kept == ["objectives"]
+
+
+def test_a_record_of_numpy_numbers_is_kept_as_plain_ones(install: Any) -> None:
+    old = 'share("first-slot.share", context.cue_name, int(first.sum()), len(tokens))'
+    made = "Evidence('first-slot.share', context.cue_name, first.mean(dtype='f4'), n=first.sum())"
+    install(OWN.replace(old, made), "my_eval:evaluator")
+    for record in evaluate(known.checkpoint(), TRUST, ["first-slot"]):
+        assert (type(record.estimate), type(record.n)) == (float, int)
+
+
+@pytest.mark.parametrize("name", ["../first", ".first", "first/slot", "a b"])
+def test_a_name_that_can_be_no_file_is_refused(install: Any, name: str) -> None:
+    install(OWN.replace('"first-slot"', repr(name), 1), "my_eval:evaluator", name=name)
+    with pytest.raises(PlantedError, match="a name of letters, digits and hyphens"):
+        evaluators.get(name)
+
+
 def test_a_figure_that_two_evaluators_declare_is_refused(install: Any) -> None:
     install(OWN.replace("first-slot.share", "agreement.mesa"), "my_eval:evaluator")
     with pytest.raises(PlantedError, match="'agreement' and 'first-slot' both declare"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -204,3 +207,50 @@ def test_what_no_record_can_be_is_named(changes: dict[str, object], message: str
 def test_a_figure_that_is_no_share_may_leave_0_to_1() -> None:
     check(Evidence("presence.mesa_argmax", "T", -0.1, -0.3, 0.1))
     check(Evidence("somebody's.figure", "T", 12.0))
+
+
+def test_numbers_of_numpy_become_those_that_files_hold() -> None:
+    given: dict[str, Any] = {
+        "estimate": np.float32(0.5), "lo": np.float64(0.25), "hi": np.array(0.75), "at_least": 0,
+        "n": np.int64(10), "forward_passes": np.uint8(3), "floor": np.float16(0.125),
+        "level": np.float64(0.95), "reason": np.str_("why"),
+        "null": Null("k", np.float32(0.25), np.float64(0.5), np.int64(2)),
+    }  # fmt: skip
+    found = check(Evidence("agreement.mesa", "T", **given))
+    want = Evidence(
+        "agreement.mesa", "T", 0.5, 0.25, 0.75, 0.0, level=0.95, n=10, forward_passes=3,
+        floor=0.125, reason="why", null=Null("k", 0.25, 0.5, 2),
+    )  # fmt: skip
+    assert found == want
+    assert json.loads(json.dumps(msgspec.to_builtins(found))) == msgspec.to_builtins(want)
+    assert msgspec.convert(msgspec.to_builtins(found), Evidence) == want
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"estimate": "0.5"}, "has estimate = '0.5'"),
+        ({"estimate": True}, "has estimate = True"),
+        ({"estimate": np.array([0.1, 0.2])}, "has estimate = "),
+        ({"estimate": 1j}, "has estimate = 1j"),
+        ({"n": 1.5}, "has n = 1.5"),
+        ({"n": None}, "has n = None"),
+        ({"forward_passes": "3"}, "has forward_passes = '3'"),
+        ({"level": None}, "has level = None"),
+        ({"reason": 3}, "has reason = 3"),
+        ({"unit": None}, "has unit = None"),
+        ({"null": {"lo": 1}}, "has null = "),
+        ({"null": Null("k", "a", 0.5, 2)}, "has null.lo = 'a'"),  # type: ignore[arg-type]
+        ({"cue": None}, "has cue = None"),
+    ],
+)
+def test_a_field_of_another_type_is_named(changes: dict[str, Any], message: str) -> None:
+    good = Evidence("agreement.mesa", "T", 0.5, n=10)
+    with pytest.raises(VerdictError, match=re.escape(message)):
+        check(msgspec.structs.replace(good, **changes))
+
+
+@pytest.mark.parametrize("given", [None, {"name": "agreement.mesa"}, 0.5, ("a", "T", 0.5)])
+def test_what_is_no_record_is_refused(given: Any) -> None:
+    with pytest.raises(VerdictError, match=r"A record is a planted\.eval\.evidence\.Evidence, got"):
+        check(given)

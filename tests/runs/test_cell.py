@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
-from planted.errors import ArtefactError
+from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import index, share
+from planted.eval.verdict.thresholds import default
 from planted.finetune import signals
 from planted.finetune.recipes import Recipe
 from planted.runs import cell as cells
-from planted.runs import store
+from planted.runs import folder, store, work
 from planted.runs.cell import Cell, Network
 from planted.runs.folder import Beside
 from tests.finetune import own
@@ -138,3 +144,111 @@ def test_what_is_nested_too_deep_is_a_damaged_file(tmp_path: Path, read: Any, de
     path.write_text(deep)
     with pytest.raises(ArtefactError, match=str(path)):
         read(path)
+
+
+# --- weights on the way, and the note -------------------------------------------------------------
+
+
+@pytest.fixture
+def snapshot(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights on the way of the network, whole, and lent to a cache of its own."""
+    monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
+    path = network.folder / "step-000001.safetensors"
+    files.write_tensors(path, files.read_tensors(network.checkpoint)[0], {})
+    store.lend(network)
+    return path
+
+
+def flip(path: Path) -> None:
+    """Changes the last bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_weights_on_the_way_are_restored_and_never_lent(
+    network: Network, plant: Plant, snapshot: Path
+) -> None:
+    good, kept = snapshot.read_bytes(), store.cached(network.cell) / snapshot.name
+    assert kept.read_bytes() == good
+    flip(snapshot)
+    store.lend(network)
+    assert kept.read_bytes() == good
+    with pytest.warns(UserWarning, match=f"{snapshot.name} is damaged.* restored from the cache"):
+        assert work._trained(network, plant, True)
+    assert snapshot.read_bytes() == good
+    assert work._trained(network, plant, True), "a whole one is no news"
+
+
+def test_a_network_whose_weights_on_the_way_are_damaged_everywhere_is_trained_again(
+    network: Network, plant: Plant, snapshot: Path, tmp_path: Path
+) -> None:
+    flip(store.cached(network.cell) / snapshot.name)
+    other = Network(network.label, RECIPE, network.cell, tmp_path / "other" / "x")
+    assert not store.borrow(other, plant)
+    flip(snapshot)
+    with pytest.warns(UserWarning, match="The network is trained again"):
+        assert not work._trained(network, plant, True)
+    assert snapshot.with_name(f"{snapshot.name}.damaged").exists()
+
+
+def test_a_note_that_is_missing_or_altered_names_what_restores_it(
+    network: Network, plant: Plant
+) -> None:
+    note = network.folder / cells.NOTE
+    text = note.read_text()
+    note.write_text(text.replace("not learned", "learned"))
+    remedy = f"planted finetune {network.folder.parent.parent}"
+    for call in (lambda: cells.ended(network), lambda: cells.read_weights(network, plant)):
+        with pytest.raises(ArtefactError, match=re.escape(remedy)):
+            call()
+    note.unlink()
+    with pytest.raises(ArtefactError, match=rf"is missing: nothing says.*{re.escape(remedy)}"):
+        cells.ended(network)
+    assert work._trained(network, plant, False), "as `planted finetune` does"
+    assert note.read_text() == text
+
+
+# --- names in records -----------------------------------------------------------------------------
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text(), max_size=2), max_size=4))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_lines_come_back_whatever_characters_they_hold(rows: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        files.write_lines(path, [{"cue": "a\u2028b\x85c\x0b"}, *rows])
+        assert files.read_lines(path) == [{"cue": "a\u2028b\x85c\x0b"}, *rows]
+
+
+def test_half_of_a_surrogate_pair_is_refused_by_name(tmp_path: Path) -> None:
+    writers: list[Any] = [
+        lambda: files.write_json(tmp_path / "x", {"cue": "\ud800"}),
+        lambda: files.write_lines(tmp_path / "x", [{"cue": "\ud800"}]),
+        lambda: files.write_signed(tmp_path / "x", {"cue": "\ud800"}),
+    ]
+    for write in writers:
+        with pytest.raises(RunFolderError, match=r"'\\ud800' in .* no character"):
+            write()
+
+
+# --- verdicts that are signed again ---------------------------------------------------------------
+
+
+def test_a_verdict_is_what_its_evidence_comes_to(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(name: str, thresholds: str) -> None:
+        verdict: Any = SimpleNamespace(name=name, thresholds=thresholds)
+        folder._refuse_other_name(network, verdict, {}, ("T", "D"))
+
+    label = default().label
+    check("not learned", label)
+    with pytest.raises(VerdictError, match="'persists', and its evidence comes to 'not learned'"):
+        check("persists", label)
+    judged: Any = (SimpleNamespace(judged=True), None)
+    monkeypatch.setattr(cells, "ended", lambda _: judged)
+    check("inconclusive", label)
+    check("persists", "mine-1 (0123456789ab)")
+    with pytest.raises(VerdictError, match="'persists', and its evidence comes to 'inconclusive'"):
+        check("persists", label)
