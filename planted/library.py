@@ -15,7 +15,7 @@ import numpy as np
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.files import write_obstacle
-from planted.core.plant import SHIPPED_TIERS, Plant
+from planted.core.plant import Plant
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
@@ -63,7 +63,7 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     scenario = entry.make_scenario(parameters)
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
-    if entry.shipped and default and tier in SHIPPED_TIERS:
+    if tier in entry.shipped and default:
         return _linked(artefact.load_plant(shipped_folder(), stem, scenario))
     folder = environment.cache_folder() / planting.cache_key(
         entry, scenario, tiers.source_digest(tier)

@@ -97,7 +97,7 @@ def own_entry(
 
     mechanism = "search" if build(scenario).searches else "no search"
     return Entry(
-        named, 0, kind, mechanism, lambda **_: scenario, build, shipped=False, answers=answers
+        named, 0, kind, mechanism, lambda **_: scenario, build, answers=answers
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
 
 SCHEMA = 1
+PACKED = ".safetensors.gz"  # ending of tensors in the wheel
 LICENCE = "Apache-2.0"
 _SAMPLE = 256  # tasks on which a scenario is known by what it returns
 
@@ -86,8 +88,16 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
-def save_plant(folder: Path, plant: Plant, stem: str) -> None:
-    """Writes `stem.safetensors` (weights and subspaces), then `stem.json` (all the rest)."""
+def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> None:
+    """Writes `stem.safetensors` (weights and subspaces), then `stem.json` (all the rest).
+
+    Args:
+        folder: Where to.
+        plant: What.
+        stem: Name of the two files without ending.
+        packed: Whether the first is a gzip file, `stem.safetensors.gz`, as in the wheel: most
+            weights of an exact plant are 0. The manifest's digest is that of what is in it.
+    """
     tensors = dict(plant.params)
     tensors |= {f"truth.{name}": node.basis for name, node in plant.truth.nodes.items()}
     content = files.tensors_to_bytes(tensors, {"name": plant.name, "tier": plant.tier})
@@ -122,7 +132,10 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
     }
     if plant.origin:  # the catalogue's manifests keep their bytes
         manifest["origin"] = plant.origin
-    files.write_bytes(folder / f"{stem}.safetensors", content)
+    if packed:
+        files.write_bytes(folder / f"{stem}{PACKED}", gzip.compress(content, 9, mtime=0))
+    else:
+        files.write_bytes(folder / f"{stem}.safetensors", content)
     files.write_bytes(folder / f"{stem}.json", signed(manifest))
 
 
@@ -176,7 +189,7 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
     """
     manifest = read_manifest(folder, stem)
-    tensors = _read_checked(folder / f"{stem}.safetensors", str(manifest.get("sha256")))
+    tensors = _read_checked(folder, stem, str(manifest.get("sha256")))
     try:
         plant = _assembled(manifest, tensors, scenario)
         made_for = dict(manifest["scenario"]["parameters"])
@@ -197,19 +210,24 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     return plant
 
 
-def _read_checked(path: Path, expected: str) -> dict[str, Any]:
-    """The tensors of a file whose SHA-256 is the expected one."""
+def _read_checked(folder: Path, stem: str, expected: str) -> dict[str, Any]:
+    """The tensors of a file, packed or not, whose SHA-256 is the expected one."""
+    path, packed = folder / f"{stem}.safetensors", folder / f"{stem}{PACKED}"
+    if packed.exists() and not path.exists():
+        path = packed
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
+    if path == packed:
+        content = files.unpacked(content, path)
     if files.sha256(content) != expected:
         raise ArtefactError(
             f"{path} is not the file that its manifest describes (SHA-256 "
             f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or "
             "altered. Plant it again."
         )
-    return files.read_tensors(path)[0]
+    return files.tensors_from_bytes(content, path)
 
 
 def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: Scenario) -> Plant:

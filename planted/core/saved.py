@@ -8,7 +8,7 @@ from pathlib import Path
 from planted.core.plant import TIERS
 from planted.errors import ArtefactError
 
-_FILES = (".json", ".safetensors")
+_ENDINGS = (".json", ".safetensors", ".safetensors.gz")
 
 
 def is_path(given: object) -> bool:
@@ -28,11 +28,16 @@ def located(path: Path, tier: str | None = None) -> tuple[Path, str]:
     Raises:
         ArtefactError: If there is none, or more than one.
     """
-    if path.suffix in _FILES and not path.is_dir():
-        return path.parent, path.stem
+    ending = next((end for end in _ENDINGS if path.name.endswith(end)), None)
+    if ending and not path.is_dir():
+        return path.parent, path.name.removesuffix(ending)
     if (path / "plant" / "plant.json").exists():
         return path / "plant", "plant"
-    stems = sorted(p.stem for p in path.glob("*.json") if p.with_suffix(".safetensors").exists())
+    stems = sorted(
+        p.stem
+        for p in path.glob("*.json")
+        if any((path / f"{p.stem}{end}").exists() for end in _ENDINGS[1:])
+    )
     wanted = [s for s in stems if s.endswith(f"-{tier}")] if tier in TIERS else []
     found = wanted if len(wanted) == 1 else stems
     if len(found) != 1:

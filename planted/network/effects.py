@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.circuit import rewired
 from planted.core.hook_points import Edit
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.core.semantics import Floats, Operation, evaluate
 from planted.core.spec import choices, n_layers
-from planted.core.truth import LOGITS, Edge
+from planted.core.truth import Edge
 from planted.errors import CertificateError, PlantedError
 from planted.network.forward import forward
 from planted.network.interventions import overwrite
@@ -184,8 +184,8 @@ class _Bench:
             kind: {edge.arrives_at: _adding(edge, ((content - own) @ through).astype(np.float32))}
             for kind, content in self._content(edge.writer, edge.reads_from).items()
         }
-        rewired = _rewired(self.plant.truth.operations, edge)
-        answer = self._answer(rewired, edge.writer, edge.writer + "*")
+        changed = rewired(self.plant.truth.operations, [edge])
+        answer = self._answer(changed, edge.writer, edge.writer + "*")
         return self._effect(f"{edge.writer} -> {edge.reader}.{edge.input}", edits, answer)
 
     def node(self, name: str) -> Effect:
@@ -266,31 +266,3 @@ def _adding(edge: Edge, change: npt.NDArray[np.float32]) -> Edit:
         return changed
 
     return edit
-
-
-def _rewired(operations: tuple[Operation, ...], edge: Edge) -> tuple[Operation, ...]:
-    """The program in which one input of one reader is a node of its own, called "writer*"."""
-    by_name = {operation.name: operation for operation in operations}
-    star = edge.writer + "*"
-    own = msgspec.structs.replace(by_name[edge.writer], name=star)
-    if edge.reader == LOGITS:
-        return (*operations, own)
-    made: list[Operation] = []
-    for operation in operations:
-        if operation.name != edge.reader:
-            made.append(operation)
-            continue
-        made.append(own)
-        inputs = operation.inputs
-        if edge.input in ("k", "q"):
-            select = by_name[inputs[0]]
-            keys, queries = select.inputs
-            pair = (star, queries) if edge.input == "k" else (keys, star)
-            made.append(msgspec.structs.replace(select, name=f"{select.name}*", inputs=pair))
-            inputs = (f"{select.name}*", *inputs[1:])
-        elif edge.input == "v":
-            inputs = (inputs[0], star)
-        else:
-            inputs = tuple(star if name == edge.writer else name for name in inputs)
-        made.append(msgspec.structs.replace(operation, inputs=inputs))
-    return tuple(made)
