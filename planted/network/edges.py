@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.core.arguments import one_of
 from planted.core.circuit import EMBEDDINGS, LOGITS, Link
 from planted.core.hook_points import Edit
+from planted.core.plant import Plant
 from planted.core.scenario import Tokens
-from planted.core.spec import Params, Spec, heads_per_layer, n_layers
+from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
 from planted.network.forward import forward
 
 Stream = npt.NDArray[np.float32]  # [task, pos, d_model]
+
+INTERVENTIONS = ("data-flow", "resample", "mean", "zero")
 _CHUNK = 200  # tasks a forward pass
 
 
@@ -100,3 +104,31 @@ def _from_block(params: Params, layer: int) -> dict[str, Any]:
             if int(at) >= layer:
                 kept[f"blocks.{int(at) - layer}.{rest}"] = value
     return kept
+
+
+def circuit(plant: Plant, intervention: str, tokens: Tokens, source: Tokens) -> tuple[Link, ...]:
+    """The links that matter under an intervention, of those that the logits depend on.
+
+    Args:
+        plant: The plant.
+        intervention: "data-flow" and "resample" are what the program says (`Truth.circuit`);
+            "mean" and "zero" are measured: whether any task's choice changes when the reader sees
+            the writer's mean output over the tasks, position by position, or nothing.
+        tokens: Tasks [task, pos].
+        source: As many others, which "resample" takes content from.
+
+    Raises:
+        PlantedError: If there is no such intervention.
+    """
+    one_of("intervention", intervention, INTERVENTIONS)
+    if intervention in ("data-flow", "resample"):
+        return plant.truth.circuit(intervention, tokens, source)
+    run = EdgePatcher(plant.params, plant.spec, tokens)
+    before = choices(run.logits, plant.spec)
+    found = []
+    for link in plant.truth.circuit():
+        own = run.outputs[link[0]]
+        put = own.mean(axis=0, keepdims=True) if intervention == "mean" else np.zeros_like(own)
+        if (choices(run.patched(link, put - own), plant.spec) != before).any():
+            found.append(link)
+    return tuple(found)
