@@ -7,21 +7,44 @@ version, remove its two files.
 
 import sys
 
-from planted.core import artefact
-from planted.library import build, shipped_folder
+from planted import library
+from planted.core import artefact, files
+from planted.programs import catalogue
 from planted.programs.shipped import SHIPPED
 
 
 def main():
-    folder = shipped_folder()
+    folder = library.shipped_folder()
     wanted = [(tier, name) for name, tiers in SHIPPED.items() for tier in tiers]
     for tier, name in sorted(wanted):  # the quick ones, exact, first
         stem = f"{name}-{tier}"
         if not (folder / f"{stem}.json").exists():
-            made = build(name.partition("@")[0], only=tier)[tier]
+            made = library.build(name.partition("@")[0], only=tier)[tier]
             artefact.save_plant(folder, made, stem, packed=True)
             print(stem, (folder / f"{stem}{artefact.PACKED}").stat().st_size, file=sys.stderr)
 
 
+def index():
+    """What is there, as plain data, so that nothing must be read to choose among the models."""
+    rows = {}
+    for name, tiers in sorted(SHIPPED.items()):
+        entry = catalogue.entry(name)
+        for tier in tiers:
+            stem = f"{name}-{tier}"
+            plant = library.get(name, tier)
+            rows[stem] = {
+                "name": name,
+                "tier": tier,
+                "family": entry.family,
+                "kind": entry.kind,
+                "mechanism": entry.mechanism,
+                "twin_of": entry.twin_of,
+                "parameters": sum(int(value.size) for value in plant.params.values()),
+                "bytes": (library.shipped_folder() / f"{stem}{artefact.PACKED}").stat().st_size,
+            }
+    files.write_json(library.shipped_folder() / "index.json", rows)
+
+
 if __name__ == "__main__":
     main()
+    index()

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from planted.core import files
 from planted.core.plant import TIERS
 from planted.errors import ArtefactError
 
 _ENDINGS = (".json", ".safetensors", ".safetensors.gz")
+
+
+@functools.cache
+def shipped_index() -> Mapping[str, Mapping[str, Any]]:
+    """What the wheel carries: "red-doors@1-exact" -> name, tier, family, kind, parameters, bytes.
+
+    Raises:
+        ArtefactError: If the list is missing or damaged.
+    """
+    found = files.read_json(Path(str(resources.files("planted.models"))) / "index.json")
+    if not isinstance(found, dict):
+        raise ArtefactError("planted/models/index.json is no list of models. Install planted anew.")
+    return found
 
 
 def is_path(given: object) -> bool:
