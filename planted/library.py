@@ -23,8 +23,11 @@ from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.finetune import tiers
 from planted.finetune.tiers.certified import certified
 from planted.finetune.tiers.shapes import common
+from planted.network.forward import choices_of
 from planted.network.model import Model
 from planted.programs import catalogue, planting
+
+TRIED = 64  # tasks on which a plant that is read from a folder is tried
 
 
 def load(
@@ -64,7 +67,8 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
     if tier in entry.shipped and default:
-        return _linked(artefact.load_plant(shipped_folder(), stem, scenario))
+        pinned = str(saved.shipped_index()[stem]["manifest"])
+        return _linked(artefact.load_plant(shipped_folder(), stem, scenario, pinned))
     folder = environment.cache_folder() / planting.cache_key(
         entry, scenario, tiers.source_digest(tier)
     )
@@ -169,9 +173,8 @@ def open_plant(
     if scenario is None and origin:
         remade = _from_address(origin, planting.accepted(origin, made_for))
         scenario = remade.scenario
-    found = artefact.load_plant(
-        folder, stem, scenario or catalogue.entry(name).make_scenario(made_for)
-    )
+    place = scenario or catalogue.entry(name).make_scenario(made_for)
+    found = _answering(artefact.load_plant(folder, stem, place), folder / stem)
     if remade is not None:
         if remade.truth.operations != found.truth.operations:
             raise ArtefactError(
@@ -180,6 +183,23 @@ def open_plant(
             )
         found = replace(found, remake=remade.remake, program=remade.program)
     return _linked(found)
+
+
+def _answering(plant: Plant, where: Path) -> Plant:
+    """The plant, if it chooses on a few tasks what its manifest says it does.
+
+    Raises:
+        ArtefactError: If it does not: whatever its digests say, these are not its weights.
+    """
+    tokens = plant.scenario.draw(np.random.default_rng(0), TRIED)
+    chosen = choices_of(plant.params, plant.spec, tokens)
+    wrong = int((chosen != plant.expected_choices(tokens)).sum())
+    if wrong:
+        raise ArtefactError(
+            f"{where}.json says what {plant.name} chooses, and the weights beside it choose "
+            f"otherwise on {wrong} of {TRIED} tasks: they were altered. Plant it again."
+        )
+    return plant
 
 
 def trust(plant: Model | Plant) -> dict[str, str]:

@@ -10,6 +10,8 @@ import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from planted.core import plugins
 from planted.core.addresses import imported
 from planted.core.arguments import one_of, texts, whole
@@ -20,6 +22,7 @@ from planted.eval.methods import measure, tasks
 from planted.eval.methods.board import Scoreboard
 from planted.eval.methods.locate import Method, positives
 from planted.eval.methods.measure import Cell, Settings, Subject
+from planted.eval.methods.selftest import SelfTest
 from planted.eval.methods.tasks import Task
 from planted.library import get, in_tier, matched, resolve
 from planted.network.edges import INTERVENTIONS
@@ -121,6 +124,49 @@ def score(
     return Scoreboard(task, runtime, settings, done, subject, tuple(cells))
 
 
+def selftest(
+    method: Method | str,
+    task: str = "locate",
+    *,
+    model: str | Model | Plant = "red-doors-small@1",
+    tier: str = "exact",
+    runtime: str | None = None,
+    budget_s: float = 40,
+) -> SelfTest:
+    """Whether a method finds what is known to be there: passed or failed, for a CI.
+
+    It passes if on a plant its AUROC, signed or absolute, is above what each null reaches (random
+    scores, patching of random subspaces, itself on re-initialised networks), if the twin does not
+    fool it, and if it gives the same scores when it is called again. That takes 30 calls, and
+    seconds for a method that takes .1 s a call.
+
+    Args:
+        method: The method, "package.module:function", or the name of a built-in, as for `score`.
+        task: "locate" or "edges".
+        model: The plant; with a twin in the catalogue if it shall be tested against one.
+        tier: Its tier.
+        runtime: What the method is given; as for `score`.
+        budget_s: Seconds after which no further redraw of tasks begins, once there are two.
+
+    Raises:
+        MethodError: If the method cannot be imported, raises, or returns no scores.
+        PlantedError: If an argument is out of bounds.
+
+    Example:
+        >>> import planted
+        >>> planted.selftest("linear-probe", model="red-doors@1").passed
+        True
+    """
+    board = score(
+        method, task, model, runtime, tiers=[tier], n_pairs=32, n_redraws=5, n_reinits=20,
+        twin_pairs=8, budget_s=budget_s,
+    )  # fmt: skip
+    cell, subject = board.cells[0], board.subject
+    again = subject.on(cell.plant, subject.task.pairs(cell.plant, 32, 0))
+    same = bool(np.allclose(again, cell.scores[0], rtol=1e-3, atol=1e-6))
+    return SelfTest(board, same)
+
+
 def method_of(
     locate: Method | str, task: Task = tasks.LOCATE
 ) -> tuple[str, Callable[[Scenario], Method]]:
@@ -145,9 +191,7 @@ def method_of(
     name = locate if isinstance(locate, str) else getattr(locate, "__name__", repr(locate))
     found = imported(locate, "a method", MethodError) if isinstance(locate, str) else locate
     if not callable(found):
-        raise MethodError(
-            f"{name} is {type(found).__name__}, not a function {task.form}."
-        )
+        raise MethodError(f"{name} is {type(found).__name__}, not a function {task.form}.")
     return name, lambda _: found
 
 

@@ -26,12 +26,12 @@ def main():
 
 def index():
     """What is there, as plain data, so that nothing must be read to choose among the models."""
-    rows = {}
+    rows, folder = {}, library.shipped_folder()
     for name, tiers in sorted(SHIPPED.items()):
         entry = catalogue.entry(name)
         for tier in tiers:
             stem = f"{name}-{tier}"
-            plant = library.get(name, tier)
+            plant = artefact.load_plant(folder, stem, entry.make_scenario())
             rows[stem] = {
                 "name": name,
                 "tier": tier,
@@ -40,9 +40,10 @@ def index():
                 "mechanism": entry.mechanism,
                 "twin_of": entry.twin_of,
                 "parameters": sum(int(value.size) for value in plant.params.values()),
-                "bytes": (library.shipped_folder() / f"{stem}{artefact.PACKED}").stat().st_size,
+                "bytes": (folder / f"{stem}{artefact.PACKED}").stat().st_size,
+                "manifest": files.file_digest(folder / f"{stem}.json"),
             }
-    files.write_json(library.shipped_folder() / "index.json", rows)
+    files.write_json(folder / "index.json", rows)
 
 
 if __name__ == "__main__":

@@ -85,9 +85,7 @@ EDGES = Task(
     form="edges(module, base, source)",
     pairs=edges.pairs_of,
     truth=partial(edges.in_circuit, intervention="resample"),
-    known=lambda plant, truth: {
-        edges.links_in(plant)[i]: 1.0 for i in np.flatnonzero(truth)
-    },
+    known=lambda plant, truth: {edges.links_in(plant)[i]: 1.0 for i in np.flatnonzero(truth)},
     read=lambda returned, plant, who: edges.read_scores(returned, edges.links_in(plant), who),
     blind=edges.blind,
     metrics=edges.metrics,

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from planted.core import files, hook_points
+from planted.core import files, soundness
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
-from planted.core.spec import Params, Spec, n_layers
+from planted.core.spec import Params, Spec
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
 
@@ -177,13 +177,17 @@ def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
     return manifest
 
 
-def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
+def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") -> Plant:
     """Reads what `save_plant` wrote, and checks it.
+
+    A digest in a file says that the file is whole, not who wrote it: whoever alters a file can hash
+    it anew. What the wheel carries is therefore pinned.
 
     Args:
         folder: Where the two files are.
         stem: Their name without ending.
         scenario: The scenario that the manifest names.
+        pinned: SHA-256 of the manifest, where it is known beforehand.
 
     Raises:
         ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
@@ -193,8 +197,8 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
     try:
         plant = _assembled(manifest, tensors, scenario)
         made_for = dict(manifest["scenario"]["parameters"])
-        depth = n_layers(plant.params)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        soundness.check(plant)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ArtefactError(
             f"{folder / stem}.json does not describe a plant ({error!r}). Plant it again."
         ) from None
@@ -203,10 +207,11 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         raise ArtefactError(
             f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
         )
-    known = hook_points.hook_point_names(depth)
-    for node in plant.truth.nodes.values():
-        if node.held_at not in known:
-            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no hook point.")
+    if pinned and files.file_digest(folder / f"{stem}.json") != pinned:
+        raise ArtefactError(
+            f"{folder / stem}.json is not the manifest of this release: it was altered and hashed "
+            "anew. Install planted anew."
+        )
     return plant
 
 

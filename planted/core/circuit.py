@@ -8,6 +8,7 @@ readers are the query, key and value inputs of heads, the MLPs' inputs, and the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,12 +17,47 @@ import numpy as np
 from planted.core.semantics import Codes, Floats, Operation, evaluate
 
 if TYPE_CHECKING:
-    from planted.core.truth import Edge, Node
+    from planted.core.truth import Node
 
 Link = tuple[str, str]  # (writer, reader)
 
 LOGITS = "logits"  # who reads the output
 EMBEDDINGS = ("hook_embed", "hook_pos_embed")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One node that another reads.
+
+    Attributes:
+        writer: Name of the node that is read.
+        reader: Name of the node that reads it, or "logits".
+        input: Which input of the reader: "q", "k" or "v" of its head, "mlp", or "unembed".
+        layer: Block of the reader; the number of blocks for "logits".
+        components: The reader's heads, or its neurons; empty for "logits".
+    """
+
+    writer: str
+    reader: str
+    input: str
+    layer: int
+    components: tuple[int, ...]
+
+    @property
+    def reads_from(self) -> str:
+        """The residual-stream hook point that the reader takes it from."""
+        if self.input == "unembed":
+            return f"blocks.{self.layer - 1}.hook_resid_post"
+        part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
+        return f"blocks.{self.layer}.{part}"
+
+    @property
+    def arrives_at(self) -> str:
+        """The hook point at which this input of this reader alone can be changed."""
+        if self.input == "unembed":
+            return self.reads_from
+        part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
+        return f"blocks.{self.layer}.{part}"
 
 
 def links(components: Iterable[str]) -> tuple[Link, ...]:

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from planted.core import circuit
 from planted.core.arguments import mapping, one_of
+from planted.core.circuit import LOGITS as LOGITS
+from planted.core.circuit import Edge as Edge
 from planted.core.roles import ROLES
 from planted.core.scenario import Tokens
 from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
 from planted.errors import PlantedError, UnknownNodeError, unknown
 
 Matrix = npt.NDArray[np.float32]
-LOGITS = circuit.LOGITS  # who reads the output
 
 
 @dataclass(frozen=True)
@@ -137,41 +138,6 @@ class Node:
         if self.numerical:
             return np.asarray(content[..., 0], dtype=np.float64)
         return np.asarray(as_numbers(self.values)[content.argmax(axis=-1)])
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One node that another reads.
-
-    Attributes:
-        writer: Name of the node that is read.
-        reader: Name of the node that reads it, or "logits".
-        input: Which input of the reader: "q", "k" or "v" of its head, "mlp", or "unembed".
-        layer: Block of the reader; the number of blocks for "logits".
-        components: The reader's heads, or its neurons; empty for "logits".
-    """
-
-    writer: str
-    reader: str
-    input: str
-    layer: int
-    components: tuple[int, ...]
-
-    @property
-    def reads_from(self) -> str:
-        """The residual-stream hook point that the reader takes it from."""
-        if self.input == "unembed":
-            return f"blocks.{self.layer - 1}.hook_resid_post"
-        part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
-        return f"blocks.{self.layer}.{part}"
-
-    @property
-    def arrives_at(self) -> str:
-        """The hook point at which this input of this reader alone can be changed."""
-        if self.input == "unembed":
-            return self.reads_from
-        part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
-        return f"blocks.{self.layer}.{part}"
 
 
 @dataclass(frozen=True)

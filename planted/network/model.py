@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -279,7 +279,8 @@ class Model:
         """
         given = self._tokens(tokens)
         others = None if source is None else self._tokens(source)
-        return ablated(self.plant, site, intervention, given, others, arguments.whole("seed", seed))
+        plant = replace(self.plant, params=self.network.params)
+        return ablated(plant, site, intervention, given, others, arguments.whole("seed", seed))
 
     def circuit(
         self, intervention: str = "data-flow", n: int = 500, seed: int = 0

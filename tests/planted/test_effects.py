@@ -188,7 +188,9 @@ def test_the_circuit_is_what_the_logits_depend_on() -> None:
     )
     assert len(listed.circuit_components) == len(set(listed.circuit_components))
     unused = listed.nodes["beaten_unused_share"]
-    assert unused.hook_points[0] in listed.circuit_components  # a weight reads it: data-flow says no more
+    assert (
+        unused.hook_points[0] in listed.circuit_components
+    )  # a weight reads it: data-flow says no more
 
 
 def test_a_free_neuron_that_carries_an_edge_of_its_own_is_found() -> None:

@@ -317,4 +317,6 @@ def test_pytest_finds_it_by_itself_and_it_can_be_switched_off(pytester, loaded):
 
 def test_the_marker_explains_itself(suite):
     result = suite("", "--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.planted(*names, tier='exact', *, family=*, kind=*, max_params=*):*"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.planted(*names, tier='exact', *, family=*, kind=*, max_params=*):*"]
+    )
