@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz damage validation api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,9 @@ mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
 
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
 	$(BIN)/python tools/fuzz.py
+
+damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.md
+	$(BIN)/python -m tools.damage
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py
