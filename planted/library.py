@@ -69,7 +69,9 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
     if tier in entry.shipped and default:
-        pinned = str(saved.shipped_index()[stem]["manifest"])
+        pinned = saved.shipped_index().get(stem, {}).get("manifest")
+        if not pinned:
+            raise ArtefactError(f"planted/models/index.json has no {stem}. Install planted anew.")
         return _linked(artefact.load_plant(shipped_folder(), stem, scenario, pinned))
     folder = environment.cache_folder() / planting.cache_key(
         entry, scenario, tiers.source_digest(tier)

@@ -24,7 +24,7 @@ def shipped_index() -> Mapping[str, Mapping[str, Any]]:
         ArtefactError: If the list is missing or damaged.
     """
     found = files.read_json(Path(str(resources.files("planted.models"))) / "index.json")
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
         raise ArtefactError("planted/models/index.json is no list of models. Install planted anew.")
     return found
 
