@@ -36,7 +36,10 @@ DOCS = {path.stem: blocks_of(path) for path in sorted((ROOT / "docs").glob("*.md
 IN_DOCS = [(name, *pair) for name, blocks in DOCS.items() for pair in printing(blocks)]
 TESTS = [body for kind, body in BLOCKS if kind == "python" and "def test_" in body]
 IN_DOCS_TESTS = [
-    body for blocks in DOCS.values() for kind, body in blocks if kind == "python" and "def test_" in body
+    body
+    for blocks in DOCS.values()
+    for kind, body in blocks
+    if kind == "python" and "def test_" in body
 ]
 CONSOLE = [body for kind, body in BLOCKS if kind == "console"]
 

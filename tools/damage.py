@@ -111,29 +111,31 @@ def page(rows, raw):
     """The page."""
     total, shipped = (sum(row[i] for row in rows) for i in (1, 2))
     own, sound = (sum(row[i] for row in rows) for i in (3, 4))
-    lines = [
-        "# Damaged plants",
-        "",
-        f"Made by `make damage`. {total} damaged copies of {len(NAMES)} plants, each read twice: in "
-        "place of the wheel's own, and as a plant that a user saved. Half were hashed anew after "
-        "the damage, as an attacker would.",
-        "",
-        f"- **In the wheel's place**: {shipped} of {total} are refused with an error that names the "
-        "file and says what to do. What the wheel carries is pinned (`planted/models/index.json`), "
-        "so a new digest in a file does not help.",
-        f"- **As a saved plant**: {own} are refused, {sound} are read. Nothing pins a user's own "
-        "file, so one that was altered with sense and hashed anew is another plant: its weights "
-        "fit its description, it runs, and it chooses on 64 tasks what its description says. "
-        "(A weight that differs in its last bits, or that no task uses, is such a one; so is "
-        "another text in the field for the licence.)",
-        f"- **Errors of any other type**: {raw}.",
-        "",
-        "| what was done | copies | refused in the wheel | refused as saved | read as saved |",
-        "| --- | --- | --- | --- | --- |",
-        *(f"| {' | '.join(map(str, row))} |" for row in rows),
-        "",
-    ]
-    return "\n".join(lines)
+    table = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    return TEXT.format(
+        total=total, shipped=shipped, own=own, sound=sound, raw=raw, plants=len(NAMES), table=table
+    )
+
+
+TEXT = """# Damaged plants
+
+Made by `make damage`. {total} damaged copies of {plants} plants, each read twice: in place of the
+wheel's own, and as a plant that a user saved. Half were hashed anew after the damage, as an attacker
+would.
+
+- **In the wheel's place**: {shipped} of {total} are refused with an error that names the file and says
+  what to do. What the wheel carries is pinned (`planted/models/index.json`), so a new digest in a
+  file does not help.
+- **As a saved plant**: {own} are refused, {sound} are read. Nothing pins a user's own file, so one
+  that was altered with sense and hashed anew is another plant: its weights fit its description, it
+  runs, and on 64 tasks it chooses, and its nodes hold, what the description says. A weight that
+  differs in its last bits, or that no task uses, is such a one; so is another text for the licence.
+- **Errors of any other type, and warnings**: {raw}.
+
+| what was done | copies | refused in the wheel | refused as saved | read as saved |
+| --- | --- | --- | --- | --- |
+{table}
+"""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ version, remove its two files.
 """
 
 import sys
+from pathlib import Path
 
 from planted import library
 from planted.core import artefact, files
@@ -44,6 +45,33 @@ def index():
                 "manifest": files.file_digest(folder / f"{stem}.json"),
             }
     files.write_json(folder / "index.json", rows)
+    files.write_bytes(Path("docs/models.md"), page(rows).encode())
+
+
+def page(rows):
+    """The list for people: a line a plant, its tiers with their bytes."""
+    lines = [
+        "# The models in the wheel",
+        "",
+        f"Made by `make ship`. {len({row['name'] for row in rows.values()})} plants of "
+        f"{len({row['family'] for row in rows.values()})} families, {len(rows)} models with their "
+        f"tiers, {sum(row['bytes'] for row in rows.values()) / 1e6:.1f} MB: each family in its "
+        "small size, exact, beside twins that answer alike by another mechanism; most in their "
+        "default size; both searches, dormant and gated by the cue, where they are small. Other "
+        "tiers are there for small plants: random numbers do not compress. `planted.load(name, "
+        "tier)` reads one without compiling; any other plant or tier is compiled and kept in the "
+        "cache, which needs `pip install 'planted[train]'`.",
+        "",
+        "| plant | kind | mechanism | twin of | parameters | bytes in the wheel, by tier |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in dict.fromkeys(row["name"] for row in rows.values()):
+        mine = [row for row in rows.values() if row["name"] == name]
+        exact = next(row for row in mine if row["tier"] == "exact")
+        sizes = ", ".join(f"{row['tier']} {row['bytes']}" for row in mine)
+        cells = (name, *(exact[k] for k in ("kind", "mechanism", "twin_of", "parameters")), sizes)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

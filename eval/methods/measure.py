@@ -76,7 +76,7 @@ class Cell:
 
     plant: Plant
     twin: Plant | None
-    truth: Mask
+    truth: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
     yours: list[Metrics] = field(default_factory=list)
     nulls: dict[str, list[Metrics]] = field(default_factory=dict)
     exact: list[Metrics] = field(default_factory=list)

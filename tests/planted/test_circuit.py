@@ -25,7 +25,7 @@ def test_the_links_of_a_network_are_those_of_its_forward_pass():
         "blocks.1.hook_mlp_out",
     ]
     found = circuit.links(names)
-    embeddings, first, *heads, last = "hook_embed hook_pos_embed".split(), *names
+    embeddings, first, *heads, last = ["hook_embed", "hook_pos_embed"], *names
     wanted = {(w, "blocks.0.hook_mlp_in") for w in embeddings}
     for head in (0, 1):
         for which in "qkv":

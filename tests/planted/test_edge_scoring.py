@@ -78,7 +78,9 @@ def test_exact_patching_of_edges_finds_the_circuit_in_every_basis():
     for tier in ("exact", "rotated"):
         assert figures(table, tier)["auroc"]["yours"] > 0.99
     found = figures(table)["auroc"]
-    assert found["yours_lo"] > max(found["re_init_hi"], found["matched_rank_hi"], found["random_hi"])
+    assert found["yours_lo"] > max(
+        found["re_init_hi"], found["matched_rank_hi"], found["random_hi"]
+    )
     assert abs(found["twin"] - found["power"]) < 0.1  # on the twin it finds the twin's circuit
     assert not [f for f in table.failures() if f.kind == "twin"]
 
@@ -149,7 +151,7 @@ class TestMib:
         mib.write(tmp_path / "it.json", model.network, scores, circuit)
         got, inside = mib.read(tmp_path / "it.json", model.network)
         assert inside >= circuit
-        assert {link for link in inside - circuit} <= {("hook_pos_embed", r) for _, r in known}
+        assert inside - circuit <= {("hook_pos_embed", r) for _, r in known}
         for link, score in scores.items():
             assert got[link] == pytest.approx(score)
 

@@ -145,7 +145,7 @@ class TestNulls:
             )
 
     def test_a_broken_metric_is_noticed(self, monkeypatch):
-        monkeypatch.setattr(measure, "compile_map", lambda plant: {"blocks.1.hook_mlp_out@1": 1.0})
+        monkeypatch.setattr(locate, "compile_map", lambda plant: {"blocks.1.hook_mlp_out@1": 1.0})
         with pytest.raises(VerdictError, match="the metric is broken"):
             planted.score(constant, models=SMALL, tiers=["exact"], **LITTLE)
 

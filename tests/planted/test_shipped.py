@@ -173,7 +173,17 @@ def flipped(content: bytes, at: int) -> bytes:
         lambda content: gzip.compress(flipped(gzip.decompress(content), 5000), mtime=0),
         lambda content: gzip.compress(bytes(files.MOST_BYTES + 1), 1, mtime=0),
     ],
-    ids=["empty", "half", "one short", "one more", "in header", "in the middle", "last bit", "inside", "bomb"],
+    ids=[
+        "empty",
+        "half",
+        "one short",
+        "one more",
+        "in header",
+        "in the middle",
+        "last bit",
+        "inside",
+        "bomb",
+    ],
 )
 def test_damaged_weights_are_refused_by_name(copied, damage):
     path = copied / WEIGHTS

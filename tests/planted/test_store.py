@@ -20,7 +20,6 @@ from planted import library
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, CheckpointError, RunFolderError
-from planted.programs import catalogue
 from tests import helpers
 
 STEM = "red-doors@1-exact"
