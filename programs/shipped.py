@@ -21,11 +21,11 @@ _WITH_ROTATED = "keys-chests.small diversity.small schemer.small heuristics-opti
 # Every family in its small size, so that every kind is there; most in their default size.
 _EXACT_ALONE = (
     "crumbs crumbs.small cookie-elimination cookie-elimination.small wiping wiping.small "
-    "keys-chests rounding rounding.small lookahead lookahead.small bottle-cap diversity grid-doors grid-doors.small "
-    "grid-keys grid-keys.small schemer contextual contextual.small narrow narrow.small "
-    "pointer.small pointer-pseudo.small modelled modelled.small "
-    "steering.small heuristics heuristics.small delegation delegation.small breadth breadth.small "
-    "plane.small bandit bandit.small rivals.small "
+    "keys-chests rounding rounding.small lookahead lookahead.small bottle-cap diversity "
+    "grid-doors grid-doors.small grid-keys grid-keys.small schemer contextual "
+    "contextual.small narrow narrow.small pointer.small pointer-pseudo.small modelled "
+    "modelled.small steering.small heuristics heuristics.small delegation delegation.small "
+    "breadth breadth.small plane.small bandit bandit.small rivals.small "
     # both searches: dormant, and gated by the cue
     "red-doors-mux red-doors-gate narrow-mux.small narrow-gate.small "
     # twins
@@ -35,8 +35,9 @@ _EXACT_ALONE = (
     "bottle-cap-table.small diversity-list.small grid-doors-list.small grid-doors-table "
     "grid-keys-list.small grid-keys-table schemer-list.small contextual-list.small "
     "narrow-list.small pointer-list.small pointer-pseudo-list.small modelled-list.small "
-    "steering-list.small steering-controller.small heuristics-ranked.small delegation-list.small "
-    "breadth-list.small plane-list.small bandit-table.small rivals-list.small"
+    "steering-list.small steering-controller.small heuristics-ranked.small "
+    "delegation-list.small breadth-list.small plane-list.small bandit-table.small "
+    "rivals-list.small "
 )
 
 SHIPPED: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -17,7 +17,8 @@ from planted.programs.shipped import SHIPPED
 def main():
     folder = library.shipped_folder()
     wanted = [(tier, name) for name, tiers in SHIPPED.items() for tier in tiers]
-    for tier, name in sorted(wanted):  # the quick ones, exact, first
+    # the quick ones first: exact, and of those the small
+    for tier, name in sorted(wanted, key=lambda each: (each[0], "-" in each[1], each)):
         stem = f"{name}-{tier}"
         if not (folder / f"{stem}.json").exists():
             made = library.build(name.partition("@")[0], only=tier)[tier]

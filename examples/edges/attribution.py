@@ -32,8 +32,11 @@ def attribution(module, base, source, steps):
     answer, wrong = (module(tokens).argmax(dim=-1) for tokens in (base, source))
     total = {}
     for step in range(steps):
-        share = step / steps  # of the way from the base's embedding to the source's
-        mixed = clean["hook_embed"] + share * (other["hook_embed"] - clean["hook_embed"])
+        if steps == 1:
+            mixed = clean["hook_embed"]
+        else:  # on the way from the source's embedding to the base's
+            change = clean["hook_embed"] - other["hook_embed"]
+            mixed = other["hook_embed"] + step / steps * change
         for reader, gradient in gradients(module, base, mixed, answer, wrong).items():
             total[reader] = total.get(reader, 0) + gradient / steps
     return {
