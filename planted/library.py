@@ -166,7 +166,10 @@ def open_plant(
     folder, stem = saved.located(Path(path).expanduser(), tier)
     manifest = artefact.read_manifest(folder, stem)
     name, origin = str(manifest.get("name")), str(manifest.get("origin", ""))
-    made_for = (manifest.get("scenario") or {}).get("parameters") or {}
+    place = manifest.get("scenario")
+    made_for = place.get("parameters") if isinstance(place, dict) else None
+    if not isinstance(made_for, dict):
+        raise ArtefactError(f"{folder / stem}.json does not say which tasks it was planted for.")
     remade: Plant | None = None
     if scenario is None and origin == "object":
         raise PlantedError(

@@ -81,11 +81,12 @@ class Hooked:
         self.module = module
         self.params = {name: torch.from_numpy(v) for name, v in module.to_params().items()}
         width = self.params["embed.W_E"].shape[1]
-        heads = [self.params[f"blocks.{i}.attn.W_Q"].shape[0] for i in range(module.n_layers)]
+        weights = [self.params[f"blocks.{i}.attn.W_Q"] for i in range(module.n_layers)]
+        heads = [len(weight) for weight in weights]
         # the package drops the axis of heads where there is one head, and then fails
         self.cfg = SimpleNamespace(
-            n_layers=module.n_layers, n_heads=max(2, *heads), parallel_attn_mlp=False, d_model=width,
-            device="cpu", dtype=torch.float32, use_normalization_before_and_after=False,
+            n_layers=module.n_layers, n_heads=max(2, *heads), d_model=width,
+            parallel_attn_mlp=False, device="cpu", dtype=torch.float32, use_normalization_before_and_after=False,
         )  # fmt: skip
         names = ("n_layers", "n_heads", "parallel_attn_mlp", "d_model")
         self.cfg.graph = {name: getattr(self.cfg, name) for name in names}

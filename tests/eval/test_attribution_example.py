@@ -1,4 +1,4 @@
-"""The example's EAP and EAP-IG: on a network where the estimate is exact, and on a planted circuit."""
+"""The example's EAP and EAP-IG: where the estimate is exact, and on a planted circuit."""
 
 import importlib.util
 
@@ -44,7 +44,7 @@ def test_an_edge_into_the_logits_is_estimated_exactly(found):
 
 
 def test_on_soft_weights_it_finds_the_circuit_and_its_signs_are_negative(found):
-    model, pairs, scores, attribution = found
+    model, _, scores, attribution = found
     truth = edges.in_circuit(model.plant, "resample")
     got = edges.read_scores(scores, edges.links_in(model.plant), "eap")
     figures = edges.metrics(got, truth)

@@ -340,7 +340,7 @@ class TestMethods:
         [
             ({"locate": "exact-patchin"}, UnknownNameError, "Did you mean 'exact-patching'"),
             ({"locate": 3}, MethodError, "is int, not a function"),
-            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: locate"),
+            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: edges; locate"),
             ({"models": "red-door"}, UnknownNameError, "Did you mean"),
             ({"models": [TWIN]}, PlantedError, "has no node of role 'score'"),
             ({"models": []}, PlantedError, "at least one model"),
