@@ -17,7 +17,7 @@ _EXACT = SHIPPED_TIERS[:1]
 _ROTATED = ("exact", "rotated")
 
 _ALL_TIERS = "red-doors red-doors-aligned red-doors-small red-doors-small-table bottle-cap.small"
-_WITH_ROTATED = "keys-chests.small diversity.small schemer.small heuristics-optimiser.small"
+_WITH_ROTATED = "keys-chests.small diversity.small schemer.small"
 # Every family in its small size, so that every kind is there; most in their default size.
 _EXACT_ALONE = (
     "crumbs crumbs.small cookie-elimination cookie-elimination.small wiping wiping.small "
@@ -27,7 +27,7 @@ _EXACT_ALONE = (
     "modelled.small steering.small heuristics heuristics.small delegation delegation.small "
     "breadth breadth.small plane.small bandit bandit.small rivals.small "
     # both searches: dormant, and gated by the cue
-    "red-doors-mux red-doors-gate narrow-mux.small narrow-gate.small "
+    "red-doors-gate narrow-mux.small narrow-gate.small "
     # twins
     "crumbs-list.small crumbs-decoy.small cookie-elimination-list.small wiping-list.small "
     "keys-chests-list.small keys-chests-decoy.small rounding-list.small lookahead-list.small "
@@ -35,7 +35,7 @@ _EXACT_ALONE = (
     "bottle-cap-table.small diversity-list.small grid-doors-list.small grid-doors-table "
     "grid-keys-list.small grid-keys-table schemer-list.small contextual-list.small "
     "narrow-list.small pointer-list.small pointer-pseudo-list.small modelled-list.small "
-    "steering-list.small steering-controller.small heuristics-ranked.small "
+    "steering-controller.small heuristics-ranked.small heuristics-optimiser.small "
     "delegation-list.small breadth-list.small plane-list.small bandit-table.small "
     "rivals-list.small "
 )

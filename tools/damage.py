@@ -129,8 +129,8 @@ wheel's own, and as a plant that a user saved. Half were hashed anew after the d
 attacker would.
 
 - **In the wheel's place**: {shipped} of {total} are refused with an error that names the file and
-  says what to do. What the wheel carries is pinned (`planted/models/index.json`), so a new digest in
-  a file does not help.
+  says what to do. What the wheel carries is pinned (`planted/models/index.json`),
+  so a new digest in a file does not help.
 - **As a saved plant**: {own} are refused, {sound} are read. Nothing pins a user's own file, so one
   that was altered with sense and hashed anew is another plant: its weights fit its description, it
   runs, and on 64 tasks it chooses, and its nodes hold, what the description says. A weight that

@@ -86,7 +86,8 @@ class Hooked:
         # the package drops the axis of heads where there is one head, and then fails
         self.cfg = SimpleNamespace(
             n_layers=module.n_layers, n_heads=max(2, *heads), d_model=width,
-            parallel_attn_mlp=False, device="cpu", dtype=torch.float32, use_normalization_before_and_after=False,
+            parallel_attn_mlp=False, device="cpu", dtype=torch.float32,
+            use_normalization_before_and_after=False,
         )  # fmt: skip
         names = ("n_layers", "n_heads", "parallel_attn_mlp", "d_model")
         self.cfg.graph = {name: getattr(self.cfg, name) for name in names}

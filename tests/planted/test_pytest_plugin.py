@@ -4,10 +4,11 @@ import importlib.util
 
 import pytest
 
-# The small suites run in this process, and what they import first would be dropped after each.
-
-if importlib.util.find_spec("torch"):
-    pass
+# The small suites run in this process, and what they import first would be dropped after each;
+# numpy and torch cannot be loaded twice.
+for _name in ("numpy", "planted.library", "torch"):
+    if importlib.util.find_spec(_name):
+        importlib.import_module(_name)
 
 NEEDS_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
