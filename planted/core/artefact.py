@@ -193,7 +193,7 @@ def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") ->
         ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
     """
     manifest = read_manifest(folder, stem)
-    tensors = _read_checked(folder, stem, str(manifest.get("sha256")))
+    tensors = _read_checked(folder, stem, str(manifest.get("sha256")), in_wheel=bool(pinned))
     try:
         plant = _assembled(manifest, tensors, scenario)
         made_for = dict(manifest["scenario"]["parameters"])
@@ -215,10 +215,10 @@ def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") ->
     return plant
 
 
-def _read_checked(folder: Path, stem: str, expected: str) -> dict[str, Any]:
+def _read_checked(folder: Path, stem: str, expected: str, in_wheel: bool) -> dict[str, Any]:
     """The tensors of a file, packed or not, whose SHA-256 is the expected one."""
     path, packed = folder / f"{stem}.safetensors", folder / f"{stem}{PACKED}"
-    if packed.exists() and not path.exists():
+    if in_wheel or (packed.exists() and not path.exists()):
         path = packed
     try:
         content = path.read_bytes()
