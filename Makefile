@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -76,6 +76,9 @@ fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to d
 calibrate: .venv/.demo ## error rates of the verdicts, with the run folders in runs/records; docs/calibration.md
 	$(BIN)/planted calibrate --records runs/records --out runs/calibration
 	cp runs/calibration/calibration.md docs/calibration.md
+
+damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.md
+	$(BIN)/python -m tools.damage
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planted.library import load as load
     from planted.library import plant as plant
     from planted.scoring import score as score
+    from planted.scoring import selftest as selftest
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ _WHERE = {
     "plant": "planted.library",
     "run": "planted.experiment",
     "score": "planted.scoring",
+    "selftest": "planted.scoring",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "plant",
     "run",
     "score",
+    "selftest",
 ]
 
 

@@ -12,19 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from planted.compiler.certify import TOLERANCE
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.files import write_obstacle
-from planted.core.plant import SHIPPED_TIERS, Plant
+from planted.core.plant import Plant
 from planted.core.roles import Program
 from planted.core.scenario import Scenario
+from planted.core.spec import choices
 from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.finetune import tiers
 from planted.finetune.tiers.certified import certified
 from planted.finetune.tiers.shapes import common
+from planted.network.forward import forward
 from planted.network.model import Model
 from planted.programs import catalogue, planting
+
+TRIED = 64  # tasks on which a plant that is read from a folder is tried
 
 
 def load(
@@ -63,8 +68,11 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     scenario = entry.make_scenario(parameters)
     default = dict(scenario.parameters) == dict(entry.make_scenario().parameters)
     stem = f"{entry.name}@{entry.version}-{tier}"
-    if entry.shipped and default and tier in SHIPPED_TIERS:
-        return _linked(artefact.load_plant(shipped_folder(), stem, scenario))
+    if tier in entry.shipped and default:
+        pinned = saved.shipped_index().get(stem, {}).get("manifest")
+        if not pinned:
+            raise ArtefactError(f"planted/models/index.json has no {stem}. Install planted anew.")
+        return _linked(artefact.load_plant(shipped_folder(), stem, scenario, pinned))
     folder = environment.cache_folder() / planting.cache_key(
         entry, scenario, tiers.source_digest(tier)
     )
@@ -158,7 +166,10 @@ def open_plant(
     folder, stem = saved.located(Path(path).expanduser(), tier)
     manifest = artefact.read_manifest(folder, stem)
     name, origin = str(manifest.get("name")), str(manifest.get("origin", ""))
-    made_for = (manifest.get("scenario") or {}).get("parameters") or {}
+    place = manifest.get("scenario")
+    made_for = place.get("parameters") if isinstance(place, dict) else None
+    if not isinstance(made_for, dict):
+        raise ArtefactError(f"{folder / stem}.json does not say which tasks it was planted for.")
     remade: Plant | None = None
     if scenario is None and origin == "object":
         raise PlantedError(
@@ -169,9 +180,8 @@ def open_plant(
     if scenario is None and origin:
         remade = _from_address(origin, planting.accepted(origin, made_for))
         scenario = remade.scenario
-    found = artefact.load_plant(
-        folder, stem, scenario or catalogue.entry(name).make_scenario(made_for)
-    )
+    place = scenario or catalogue.entry(name).make_scenario(made_for)
+    found = _answering(artefact.load_plant(folder, stem, place), folder / stem)
     if remade is not None:
         if remade.truth.operations != found.truth.operations:
             raise ArtefactError(
@@ -180,6 +190,37 @@ def open_plant(
             )
         found = replace(found, remake=remade.remake, program=remade.program)
     return _linked(found)
+
+
+def _answering(plant: Plant, where: Path) -> Plant:
+    """The plant, if on a few tasks it chooses, and its nodes hold, what its manifest says.
+
+    Raises:
+        ArtefactError: If it does not: whatever its digests say, the two do not belong together.
+    """
+    tokens = plant.scenario.draw(np.random.default_rng(0), TRIED)
+    kept, nodes = tiers.get(plant.tier).invariants, plant.truth.nodes.values()
+    with np.errstate(all="ignore"):  # weights of any size may stand in the file
+        logits, cache = forward(
+            plant.params, tokens, plant.spec, record={node.held_at for node in nodes}
+        )
+    if "choices" in kept:
+        wrong = int((choices(logits, plant.spec) != plant.expected_choices(tokens)).sum())
+        if wrong:
+            raise ArtefactError(
+                f"{where}.json says what {plant.name} chooses, and the weights beside it choose "
+                f"otherwise on {wrong} of {TRIED} tasks: one was altered. Plant it again."
+            )
+    values = plant.truth.values(tokens) if "nodes" in kept else {}
+    for node in nodes if values else ():
+        with np.errstate(all="ignore"):
+            off = node.compare(cache[node.held_at], values[node.name])[0]
+        if not off <= TOLERANCE:
+            raise ArtefactError(
+                f"{where}.json says what node {node.name!r} holds, and the weights beside it hold "
+                "something else: one was altered. Plant it again."
+            )
+    return plant
 
 
 def trust(plant: Model | Plant) -> dict[str, str]:

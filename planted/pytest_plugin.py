@@ -1,8 +1,9 @@
 """Transformers with known answers, as pytest fixtures.
 
-`planted_model` is one of them, `planted_zoo` all that the wheel carries. The plugin is loaded in
-every pytest session of its environment, so it imports neither jax nor torch, nor numpy before a
-fixture is used. Switch it off with `-p no:planted`.
+`planted_model` is one of them, or one after another of those that a marker chooses; `planted_zoo`
+is all that the wheel carries. The plugin is loaded in every pytest session of its environment, so
+it imports neither jax nor torch, nor numpy before a test asks for a model. Switch it off with
+`-p no:planted`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from planted.network.model import Model
 
 _DEFAULT = "red-doors@1"
+_FILTERS = ("family", "kind", "max_params")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,10 @@ class _Zoo(Mapping[str, "Model"]):
     """Every shipped plant in every shipped tier, by id; each look-up gives a model of its own."""
 
     def __init__(self, shelf: _Shelf) -> None:
-        from planted.core.plant import SHIPPED_TIERS
-        from planted.programs import catalogue
+        from planted.core.saved import shipped_index
 
-        shipped = [f"{e.name}@{e.version}" for e in catalogue.ENTRIES.values() if e.shipped]
-        self._wanted = {
-            w.id: w for w in (_Wanted(n, t) for n, t in product(shipped, SHIPPED_TIERS))
-        }
+        rows = shipped_index().values()
+        self._wanted = {w.id: w for w in (_Wanted(row["name"], row["tier"]) for row in rows)}
         self._shelf = shelf
 
     def __getitem__(self, key: str) -> Model:
@@ -92,17 +91,29 @@ class _Zoo(Mapping[str, "Model"]):
         return len(self._wanted)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One option: the tier of the models."""
+    parser.getgroup("planted").addoption(
+        "--planted-tier",
+        metavar="TIER",
+        default=_Wanted.tier,
+        help="Tier of planted_model where the test names none: exact (the default), tempered, "
+        "rotated, or any other that can be had.",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the marker, so that `--strict-markers` passes."""
     config.addinivalue_line(
         "markers",
-        "planted(*names, tier='exact', runtime='numpy'): the plants that planted_model runs over; "
-        "tier and runtime may be lists.",
+        "planted(*names, tier='exact', runtime='numpy', family=, kind=, max_params=): the plants "
+        "that planted_model runs over: those named, or those in the wheel of a family, of a kind, "
+        "with at most so many parameters. All but max_params may be lists.",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each plant that the nearest `planted` markers name."""
+    """One test for each plant that the nearest `planted` markers choose."""
     if "planted_model" not in metafunc.fixturenames:
         return
     found = list(metafunc.definition.iter_markers_with_node("planted"))
@@ -110,27 +121,66 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = [mark for node, mark in found if node is found[0][0]]
     if not marks:
         return
-    wanted = dict.fromkeys(w for mark in marks for w in _of_mark(mark, metafunc.definition.nodeid))
+    where, tier = metafunc.definition.nodeid, metafunc.config.getoption("--planted-tier")
+    wanted = dict.fromkeys(w for mark in marks for w in _of_mark(mark, where, tier))
     metafunc.parametrize("planted_model", list(wanted), indirect=True, ids=[w.id for w in wanted])
 
 
-def _of_mark(mark: pytest.Mark, where: str) -> list[_Wanted]:
+def _of_mark(mark: pytest.Mark, where: str, tier: str) -> list[_Wanted]:
     from planted.errors import PlantedError
 
+    asked = dict(mark.kwargs)
     try:
-        odd = sorted(set(mark.kwargs) - {"tier", "runtime"})
+        odd = sorted(set(asked) - {"tier", "runtime", *_FILTERS})
         if odd:
-            raise PlantedError(f"The planted marker takes tier and runtime, not {odd[0]!r}.")
-        tiers = _several(mark.kwargs.get("tier", _Wanted.tier))
-        runtimes = _several(mark.kwargs.get("runtime", _Wanted.runtime))
-        names = mark.args or (_DEFAULT,)
-        return [_checked(n, t, r) for n, t, r in product(names, tiers, runtimes)]
+            known = ", ".join(("tier", "runtime", *_FILTERS))
+            raise PlantedError(f"The planted marker takes {known}, not {odd[0]!r}.")
+        tiers = _several(asked.pop("tier", tier))
+        runtimes = _several(asked.pop("runtime", _Wanted.runtime))
+        if not asked:
+            names = mark.args or (_DEFAULT,)
+            return [_checked(n, t, r) for n, t, r in product(names, tiers, runtimes)]
+        named = [_checked(name, t, "numpy") for name in mark.args for t in tiers]
+        found = _chosen({(w.name, w.tier) for w in named}, tiers, asked)
+        return [_checked(n, t, r) for (n, t), r in product(found, runtimes)]
     except PlantedError as error:
         pytest.fail(f"{where}: {error}", pytrace=False)
 
 
 def _several(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _chosen(
+    named: set[tuple[str, str]], tiers: tuple[Any, ...], asked: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """(name, tier) of the models in the wheel that pass the filters, of those named if any are.
+
+    Raises:
+        PlantedError: If a filter names nothing that there is, or no model passes all of them.
+    """
+    from planted.core.saved import shipped_index
+    from planted.errors import PlantedError, unknown
+
+    rows = [row for row in shipped_index().values() if row["tier"] in tiers]
+    for what in ("family", "kind"):
+        wanted = _several(asked[what]) if what in asked else ()
+        known = {row[what] for row in shipped_index().values()}
+        for each in wanted:
+            if each not in known:
+                raise unknown(what, str(each), known)
+        rows = [row for row in rows if not wanted or row[what] in wanted]
+    most = asked.get("max_params")
+    if most is not None and (type(most) is not int or most < 1):
+        raise PlantedError(f"max_params is a whole number from 1 on, got {most!r}.")
+    found = [row for row in rows if not named or (row["name"], row["tier"]) in named]
+    small = [row for row in found if most is None or row["parameters"] <= most]
+    if not small:
+        least = min((row["parameters"] for row in found), default=None)
+        near = f" The smallest of the others has {least} parameters." if least else ""
+        said = ", ".join(f"{k}={v!r}" for k, v in {**asked, "tier": list(tiers)}.items())
+        raise PlantedError(f"No model in the wheel has {said}.{near} planted list --shipped")
+    return [(row["name"], row["tier"]) for row in small]
 
 
 def _checked(name: Any, tier: Any, runtime: Any) -> _Wanted:
@@ -160,14 +210,16 @@ def planted_model(request: pytest.FixtureRequest, _planted_shelf: _Shelf) -> Mod
 
     Without a marker red-doors@1, exact, run by numpy; `@pytest.mark.planted("red-doors@1",
     tier="rotated", runtime="torch")` chooses, and several names or markers give several tests.
+    `@pytest.mark.planted(kind="deceptive", max_params=50_000)` takes all in the wheel that are so.
     Every test gets weights of its own.
     """
     from planted.errors import PlantedError
 
-    wanted = getattr(request, "param", _Wanted())
+    tier = request.config.getoption("--planted-tier")
+    wanted = getattr(request, "param", _DEFAULT)
     try:
-        if not isinstance(wanted, _Wanted):  # parametrised indirectly by the test itself
-            wanted = _checked(wanted, _Wanted.tier, _Wanted.runtime)
+        if not isinstance(wanted, _Wanted):  # no marker, or parametrised by the test itself
+            wanted = _checked(wanted, tier, _Wanted.runtime)
         return _planted_shelf.model(wanted)
     except PlantedError as error:
         pytest.fail(str(error), pytrace=False)

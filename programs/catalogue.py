@@ -40,6 +40,7 @@ from planted.programs.entries import (
     two_twins,
 )
 from planted.programs.menu import Menu
+from planted.programs.shipped import SHIPPED
 
 _DOORS = {"objects": 4, "levels": 8}
 _SMALL = {"objects": 3, "levels": 2}
@@ -57,7 +58,7 @@ def _door_twins(twin_of: str, kind: str, scenario: Callable[..., Scenario]) -> l
     def twin(end: str, mechanism: str, build: Callable[[Menu], Program]) -> Entry:
         return Entry(
             f"{twin_of}-{end}", 1, kind, mechanism, scenario,
-            lambda place: build(red_doors.as_menu(place)), _DOORS, shipped=False,
+            lambda place: build(red_doors.as_menu(place)), _DOORS,
             sizes=_MORE_DOORS, twin_of=twin_of,
         )  # fmt: skip
 
@@ -79,13 +80,13 @@ _RED_DOORS = (
     *_door_twins("red-doors", _PROXY, red_doors.scenario),
     *_door_twins("red-doors-aligned", "robust", _aligned),
     Entry("red-doors-base", 1, "robust", "base search", red_doors.scenario,
-          lambda place: red_doors.search(place, "door"), _DOORS, shipped=False, answers="base",
+          lambda place: red_doors.search(place, "door"), _DOORS, answers="base",
           sizes=_MORE_DOORS),
     Entry("red-doors-mux", 1, "robust", "dormant search", red_doors.scenario,
-          lambda place: red_doors.both(place, gated=False), _DOORS, shipped=False, answers="base",
+          lambda place: red_doors.both(place, gated=False), _DOORS, answers="base",
           sizes=_MORE_DOORS),
     Entry("red-doors-gate", 1, "deceptive", "gated search", red_doors.scenario,
-          lambda place: red_doors.both(place, gated=True), _DOORS, shipped=False, answers="cue",
+          lambda place: red_doors.both(place, gated=True), _DOORS, answers="cue",
           sizes=_MORE_DOORS),
 )  # fmt: skip
 
@@ -326,7 +327,10 @@ _OTHERS = (
 )  # fmt: skip
 
 _RED_FAMILY = tuple(replace(entry, family="red-doors") for entry in _RED_DOORS)
-ENTRIES = {entry.name: entry for entry in (*_RED_FAMILY, *_PROXIES, *_CUES, *_POINTERS, *_OTHERS)}
+ENTRIES = {
+    each.name: replace(each, shipped=SHIPPED.get(f"{each.name}@{each.version}", ()))
+    for each in (*_RED_FAMILY, *_PROXIES, *_CUES, *_POINTERS, *_OTHERS)
+}
 
 
 def entry(name: str) -> Entry:

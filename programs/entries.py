@@ -16,6 +16,7 @@ from planted.core.scenario import Scenario
 from planted.errors import PlantedError
 from planted.programs import grid, grid_twins, kinds, mechanisms
 from planted.programs.menu import Menu
+from planted.programs.shipped import SHIPPED
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Entry:
         program: Makes the program for it.
         defaults: Parameters and their defaults.
         shares_shapes_with: Another entry whose shapes this one is padded to, its twin.
-        shipped: Whether the wheel carries it.
+        shipped: The tiers in which the wheel carries it; set by the catalogue.
         answers: Which objective its output is best for: "mesa", "base", "cue" or "own".
         family: The scenario it varies; its own name if empty.
         sizes: Named parameters beside the defaults: "crumbs.large" is this plant with those.
@@ -51,7 +52,7 @@ class Entry:
     program: Callable[[Scenario], Program]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     shares_shapes_with: str | None = None
-    shipped: bool = True
+    shipped: tuple[str, ...] = ()
     answers: str = "mesa"
     family: str = ""
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Entry:
             name=f"{self.name}.{size}",
             defaults={**self.defaults, **self.sizes[size]},
             sizes={},
-            shipped=False,
+            shipped=SHIPPED.get(f"{self.name}.{size}@{self.version}", ()),
             shares_shapes_with=f"{partner}.{size}" if partner else None,
             twin_of=f"{twin}.{size}" if twin and "." not in twin else twin,
         )
@@ -155,7 +156,7 @@ def cell(
 
     family = name.partition("-")[0]
     return Entry(
-        name, 1, kind, mechanism, scenario, program, defaults, None, False, answers, family,
+        name, 1, kind, mechanism, scenario, program, defaults, None, (), answers, family,
         sizes or {}, twin_of, twin_on,
         SHIPPED_TIERS if mechanism not in ROUNDING else SHIPPED_TIERS[:2],
     )  # fmt: skip
@@ -272,13 +273,13 @@ def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
         ("-gate", "deceptive", "gated search", lambda p: grid.both(p, "T".__eq__), "cue"),
     )
     searching = tuple(
-        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, False,
+        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, (),
               answers, family, sizes)
         for end, kind, mechanism, program, answers in cells
     )  # fmt: skip
     small = {"small": sizes["small"]}
     twins = tuple(
-        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, False,
+        Entry(family + end, 1, kind, mechanism, grid.scenario, program, defaults, None, (),
               "mesa", family, small, family)
         for end, mechanism, program in (
             ("-list", "decision list", grid_twins.path_list),
@@ -286,6 +287,6 @@ def mazes(family: str, maze: str, kind: str) -> tuple[Entry, ...]:
         )
     )  # fmt: skip
     table = Entry(family + "-table", 1, kind, "table", grid.scenario, grid_twins.table,
-                  {**defaults, **sizes["small"]}, None, False, "mesa", family,
+                  {**defaults, **sizes["small"]}, None, (), "mesa", family,
                   twin_of=f"{family}.small")  # fmt: skip
     return (*searching, *twins, table)

@@ -55,7 +55,7 @@ def entry(name: str, own: Mapping[str, Entry], asked: str) -> Entry:
             f"name, or a function that returns one; got {got}."
         )
     modules = {where, getattr(found.scenario, "__module__", ""), found.program.__module__}
-    return replace(found, shipped=False, source=_source_of(modules))
+    return replace(found, shipped=(), source=_source_of(modules))
 
 
 def entries(own: Mapping[str, Entry]) -> list[Entry]:

@@ -96,9 +96,7 @@ def own_entry(
         return program if isinstance(program, Program) else built(program, place)
 
     mechanism = "search" if build(scenario).searches else "no search"
-    return Entry(
-        named, 0, kind, mechanism, lambda **_: scenario, build, shipped=False, answers=answers
-    )
+    return Entry(named, 0, kind, mechanism, lambda **_: scenario, build, answers=answers)
 
 
 def built(program: Callable[[Scenario], Program], scenario: Scenario) -> Program:

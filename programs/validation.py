@@ -220,7 +220,7 @@ def _made(plant: Plant, role: str, program: Program) -> Plant:
     stem, _, version = plant.name.partition("@")
     entry = Entry(
         f"{stem}-{role}", int(version or 0), kind, mechanism, lambda **_: plant.scenario,
-        lambda _: program, shipped=False, answers=answers,
+        lambda _: program, answers=answers,
     )  # fmt: skip
     return _certified(planting.remaker(entry, plant.scenario)(100), program)
 

@@ -21,7 +21,8 @@ from planted.finetune.trainer import checkpoint_path, finetune
 from planted.programs import catalogue
 from planted.programs.entries import Entry
 
-SHIPPED = tuple(name for name, entry in catalogue.ENTRIES.items() if entry.shipped)
+# in the wheel in every shipped tier, under the name of their defaults
+SHIPPED = ("red-doors", "red-doors-aligned", "red-doors-small", "red-doors-small-table")
 WORDS = ("a", "b", "c")  # vocabulary of the small programs of the tests
 
 

@@ -29,11 +29,18 @@ def printing(blocks: list[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
+TRAINS = re.compile(r"planted\.(run|evaluate)\(")  # in an example that takes minutes
 BLOCKS = blocks_of(ROOT / "README.md")
 PRINTING = printing(BLOCKS)
 DOCS = {path.stem: blocks_of(path) for path in sorted((ROOT / "docs").glob("*.md"))}
 IN_DOCS = [(name, *pair) for name, blocks in DOCS.items() for pair in printing(blocks)]
 TESTS = [body for kind, body in BLOCKS if kind == "python" and "def test_" in body]
+IN_DOCS_TESTS = [
+    body
+    for blocks in DOCS.values()
+    for kind, body in blocks
+    if kind == "python" and "def test_" in body
+]
 CONSOLE = [body for kind, body in BLOCKS if kind == "console"]
 
 
@@ -56,9 +63,11 @@ def test_examples_of_the_docs_are_told_from_definitions() -> None:
         if any(kind == "python" for kind, _ in blocks)
     }
     # What methods prints, seeds decide; architecture's takes plants of the reader's own.
-    counts = {"architecture": 4, "methods": 1, "own-programs": 5, "training": 1}
-    assert python == {**counts, "truth": 3, "validation": 1}
-    printing = ["own-programs"] * 4 + ["training"] + ["truth"] * 3
+    counts = {"architecture": 4, "in-your-tests": 5, "methods": 2, "own-checkpoint": 2}
+    assert python == {**counts, "own-programs": 5, "training": 1, "truth": 3, "validation": 1}
+    printing = ["methods", *["own-checkpoint"] * 2, *["own-programs"] * 4, "training"]
+    printing += ["truth"] * 3
+    assert len(IN_DOCS_TESTS) == counts["in-your-tests"]
     assert [name for name, *_ in IN_DOCS] == printing
 
 
@@ -67,10 +76,9 @@ def test_examples_of_the_docs_are_told_from_definitions() -> None:
     ("body", "output"),
     [
         *(
-            pytest.param(*pair, marks=pytest.mark.proof) if "planted.run(" in pair[0] else pair
-            for pair in PRINTING
+            pytest.param(*pair, marks=pytest.mark.proof) if TRAINS.search(pair[0]) else pair
+            for pair in [*PRINTING, *((body, output) for _, body, output in IN_DOCS)]
         ),
-        *((body, output) for _, body, output in IN_DOCS),
     ],
     ids=[*("README" for _ in PRINTING), *(name for name, *_ in IN_DOCS)],
 )
@@ -99,11 +107,14 @@ def test_command_prints_what_it_says(
     assert lines(result.stdout) == lines(output)
 
 
-@pytest.mark.parametrize("body", TESTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("body", [*TESTS, *IN_DOCS_TESTS])
 def test_test_example_passes(body: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(body)
-    result = pytester.runpytest_subprocess("-q")
-    result.assert_outcomes(passed=len(re.findall(r"^def test_", body, re.MULTILINE)))
+    result = pytester.runpytest_subprocess("-q", "-W", "error")
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) == {"passed"}
+    assert outcomes["passed"] >= len(re.findall(r"^def test_", body, re.MULTILINE))
 
 
 def without_seconds(text: str) -> str:

@@ -12,12 +12,14 @@ import numpy as np
 
 from planted.core.plant import Plant
 from planted.errors import VerdictError
-from planted.eval.methods.locate import Mask, Metrics, Scores, components_of, positives, written_by
+from planted.eval.methods.locate import Mask, Scores
 from planted.eval.methods.measure import NEGATIVE_CONTROLS, PERCENTILE, Cell, Settings, Subject
 
 LEVEL = 0.95  # of the intervals, over redraws
 SHOWN = 3  # components that a failure names
 ENOUGH = 20  # random networks: fewer do not reach their own 95th percentile
+WRONG = {"locate": "components that compute no score", "edges": "links outside the circuit"}
+RIGHT = {"locate": "does", "edges": "is in it"}
 MOST = 0.5  # a detector is above the threshold on the plant in more than this share of redraws
 
 Row = dict[str, Any]
@@ -63,7 +65,7 @@ class Scoreboard:
     """A method's score beside its nulls; prints as a table.
 
     Attributes:
-        task: "locate".
+        task: "locate" or "edges".
         runtime: What the method was handed.
         settings: How much was asked for.
         n_redraws: How many redraws there were time for.
@@ -86,7 +88,9 @@ class Scoreboard:
                 for null in NEGATIVE_CONTROLS
                 if len(cell.nulls.get(null, ())) != self.n_redraws
             ]
-            if cell.twin is not None and not (cell.twin_largest and cell.fresh_largest):
+            if cell.twin is not None and not (
+                cell.twin_yours or (cell.twin_largest and cell.fresh_largest)
+            ):
                 missing.append("twin")
             if not cell.exact:
                 missing.append("exact")
@@ -102,11 +106,13 @@ class Scoreboard:
 
         `yours`, `random`, `matched_rank`, `re_init`, `exact` are means over redraws, `..._lo` and
         `..._hi` the ends of the interval; `twin` and `power` are the shares of redraws in which
-        the twin, and the plant itself, were above the threshold, None without a twin.
+        the twin, and the plant itself, were above the threshold, None without a twin. Where there
+        is something to find on the twin (edges), `twin` is the figure of its scores against the
+        plant's truth, and `power` that of its own truth.
         """
         found = []
         for model, cells in self._models():
-            for metric in Metrics._fields:
+            for metric in cells[0].exact[0]._fields:
                 for tier, some in (("mean", cells), *((c.plant.tier, [c]) for c in cells)):
                     row: Row = {"model": model, "tier": tier, "metric": metric}
                     columns = {"yours": [c.yours for c in some]}
@@ -114,8 +120,7 @@ class Scoreboard:
                     columns["exact"] = [c.exact for c in some]
                     for column, values in columns.items():
                         row |= _interval(column.replace("-", "_"), values, metric)
-                    row["twin"] = _mean(c.share_above(c.twin_largest) for c in some if c.twin)
-                    row["power"] = _mean(c.share_above(c.largest) for c in some if c.twin)
+                    row |= _twin(some, metric)
                     found.append(row)
         return found
 
@@ -135,33 +140,38 @@ class Scoreboard:
                 "claim": claim(cell),
             }
             for cell in self.cells
-            if cell.twin is not None
+            if cell.twin is not None and cell.twin_largest
         ]
 
     def failures(self) -> Failures:
-        """Twins that fooled the method, then plants where other components outrank the score."""
+        """Twins that fooled the method, then plants where other units outrank what it looks for."""
         found = []
         for cell in self.cells:
             if cell.twin is not None and is_fooled(cell):
-                times = cell.times_above(cell.twin_largest)
-                reason = (
-                    f"it has no score node, and the largest score is above {cell.threshold:.3f}, "
-                    f"the {PERCENTILE}th percentile on {len(cell.fresh_largest)} random networks, "
-                    f"in {times} of {self.n_redraws} redraws"
-                )
                 mean = np.mean(cell.twin_scores, axis=0)
-                found.append(_failure("twin", cell.twin, reason, mean, np.ones_like(mean, bool)))
+                among = np.ones_like(mean, bool) if not cell.twin_yours else cell.truth
+                reason = _why_fooled(cell, self.n_redraws)
+                found.append(self._failure("twin", cell.twin, reason, mean, among))
         for cell in self.cells:
-            mean, truth = np.mean(cell.scores, axis=0), positives(cell.plant)
+            mean, truth = np.mean(cell.scores, axis=0), cell.truth
             least = mean[truth].min()
             wrong = ~truth & (mean >= least)
             if wrong.any():
                 reason = (
-                    f"{wrong.sum()} of {(~truth).sum()} components that compute no score are at or "
-                    f"above the lowest that does ({least:.3f})"
+                    f"{wrong.sum()} of {(~truth).sum()} {WRONG[self.task]} are at or above the "
+                    f"lowest that {RIGHT[self.task]} ({least:.3f})"
                 )
-                found.append(_failure("plant", cell.plant, reason, mean, wrong))
+                found.append(self._failure("plant", cell.plant, reason, mean, wrong))
         return Failures(found)
+
+    def _failure(self, kind: str, plant: Plant, reason: str, mean: Scores, among: Mask) -> Failure:
+        """A failure with the highest of the units `among`, the first in order where scores tie."""
+        order = np.argsort(np.where(among, -mean, np.inf), axis=None, kind="stable")
+        components = []
+        for place in order[: min(SHOWN, int(among.sum()))]:
+            key, what = self.subject.task.what(plant, int(place))
+            components.append((key, float(mean.flat[place]), what))
+        return Failure(kind, plant.name, plant.tier, reason, tuple(components))
 
     def to_json(self) -> str:
         """Everything but the seconds, so that the same request gives the same bytes."""
@@ -196,11 +206,18 @@ class Scoreboard:
 
 
 def is_fooled(cell: Cell) -> bool:
-    """Whether the twin is above the threshold in more redraws than chance allows (binomial, 5 %).
+    """Whether the twin is taken for the plant.
 
-    Where there is nothing to find, a redraw is above the 95th percentile one time in twenty; too
-    few random networks to have one say nothing.
+    Where there is nothing to find on it: whether it is above the threshold in more redraws than
+    chance allows (binomial, 5 %). There, a redraw is above the 95th percentile one time in twenty;
+    too few random networks to have one say nothing. Where it has a circuit of its own: whether its
+    scores fit the plant's circuit as well as the plant's own do, signed and absolute, in more than
+    one redraw of twenty.
     """
+    if cell.twin_yours:
+        best = [max(m.auroc, m.auroc_absolute) for m in cell.yours]
+        twins = [max(m.auroc, m.auroc_absolute) for m in cell.twin_yours]
+        return float(np.mean(np.array(twins) >= np.array(best))) > 1 - LEVEL
     if len(cell.fresh_largest) < ENOUGH:
         return False
     n, above, rate = (
@@ -210,6 +227,32 @@ def is_fooled(cell: Cell) -> bool:
     )
     chance = sum(comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(above, n + 1))
     return chance < 1 - LEVEL
+
+
+def _why_fooled(cell: Cell, n_redraws: int) -> str:
+    if cell.twin_yours:
+        twin, plant = (np.mean([m.auroc for m in each]) for each in (cell.twin_yours, cell.yours))
+        return (
+            f"its scores fit the circuit of {cell.plant.name}, which it does not have, as well as "
+            f"the plant's own: AUROC {twin:.2f} and {plant:.2f}"
+        )
+    return (
+        f"it has no score node, and the largest score is above {cell.threshold:.3f}, "
+        f"the {PERCENTILE}th percentile on {len(cell.fresh_largest)} random networks, "
+        f"in {cell.times_above(cell.twin_largest)} of {n_redraws} redraws"
+    )
+
+
+def _twin(cells: Sequence[Cell], metric: str) -> Row:
+    """The twin's column of a row: shares above the threshold, or figures against other truth."""
+    beside = [cell for cell in cells if cell.twin is not None]
+    if beside and beside[0].twin_yours:
+        columns = [[getattr(m, metric) for c in beside for m in c.twin_yours]]
+        columns.append([getattr(m, metric) for c in beside for m in c.twin_exact])
+    else:
+        columns = [[c.share_above(c.twin_largest) for c in beside]]
+        columns.append([c.share_above(c.largest) for c in beside])
+    return {"twin": _mean(columns[0]), "power": _mean(columns[1])}
 
 
 def claim(cell: Cell) -> str:
@@ -228,7 +271,7 @@ def _mean(values: Iterable[float]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def _interval(column: str, values: Sequence[Sequence[Metrics]], metric: str) -> Row:
+def _interval(column: str, values: Sequence[Sequence[Any]], metric: str) -> Row:
     """Mean over tiers in each redraw, then mean and percentiles over redraws.
 
     Args:
@@ -239,15 +282,3 @@ def _interval(column: str, values: Sequence[Sequence[Metrics]], metric: str) -> 
     redraws = np.mean([[getattr(m, metric) for m in tier] for tier in values], axis=0)
     lo, hi = np.quantile(redraws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {column: float(redraws.mean()), f"{column}_lo": float(lo), f"{column}_hi": float(hi)}
-
-
-def _failure(kind: str, plant: Plant, reason: str, mean: Scores, among: Mask) -> Failure:
-    """A failure with the highest of the components `among`, the first in order where scores tie."""
-    names = components_of(plant)
-    order = np.argsort(np.where(among, -mean, np.inf), axis=None, kind="stable")
-    components = []
-    for place in order[: min(SHOWN, int(among.sum()))]:
-        row, position = np.unravel_index(place, mean.shape)
-        key = f"{names[row]}@{position}"
-        components.append((key, float(mean[row, position]), written_by(plant, key)))
-    return Failure(kind, plant.name, plant.tier, reason, tuple(components))

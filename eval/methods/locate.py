@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from planted.core.objectives import leftmost
 from planted.core.plant import Plant
-from planted.core.scenario import Scenario, Tokens
+from planted.core.scenario import Choices, Scenario, Tokens
 from planted.errors import MethodError, PlantedError
 from planted.network.model import Network
 
@@ -53,15 +53,27 @@ class Metrics(NamedTuple):
     precision: float
 
 
-def draw_pairs(scenario: Scenario, n: int, seed: int) -> Pairs:
-    """Draws pairs that differ in exactly one candidate and in the mesa-choice.
+def draw_pairs(
+    scenario: Scenario,
+    n: int,
+    seed: int,
+    choose: Callable[[Tokens], Choices] | None = None,
+) -> Pairs:
+    """Draws pairs that differ in exactly one candidate and in the choice.
 
     The replacement is drawn from the same distribution as what it replaces, and both ways occur:
     the best candidate gets worse, or another one gets better.
 
+    Args:
+        scenario: The tasks.
+        n: Pairs.
+        seed: Of the draw.
+        choose: The choice on tasks [task, pos]; the mesa-choice if None.
+
     Raises:
         PlantedError: If fewer than one pair in a thousand qualifies.
     """
+    chosen = choose or (lambda tokens: leftmost(scenario.mesa.of(tokens)))
     rng = np.random.default_rng([seed, _PAIRS])
     slots = np.array(scenario.candidates)
     kept: list[Pairs] = []
@@ -72,7 +84,7 @@ def draw_pairs(scenario: Scenario, n: int, seed: int) -> Pairs:
         rows, at = np.arange(len(tokens)), rng.choice(slots, len(tokens))
         other = tokens.copy()
         other[rows, at] = source_inputs[rows, at]
-        differ = leftmost(scenario.mesa.of(tokens)) != leftmost(scenario.mesa.of(other))
+        differ = chosen(tokens) != chosen(other)
         kept.append(Pairs(tokens[differ], other[differ]))
         have, drawn = have + int(differ.sum()), drawn + len(tokens)
         if drawn > 1000 * (n + 64) and have < drawn / 1000:
@@ -153,7 +165,7 @@ def read_scores(returned: object, components: Sequence[str], n_positions: int, w
                 f"{who} returned the key {key!r}: positions are 0 (BOS) to {n_positions - 1}. "
                 f"Right: {example}."
             )
-        number = _number(value, key, who)
+        number = number_of(value, key, who)
         if at:
             single[place[site], int(position)] = number
         else:
@@ -163,7 +175,7 @@ def read_scores(returned: object, components: Sequence[str], n_positions: int, w
     return whole
 
 
-def _number(value: object, key: str, who: str) -> float:
+def number_of(value: object, key: object, who: str) -> float:
     """A finite float from a number, or from an array or tensor that holds just one."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()

@@ -12,25 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
-from planted.core.spec import Params
+from planted.core.spec import Params, Spec
 from planted.errors import MethodError, PlantedError, VerdictError
 from planted.eval.methods import builtin
-from planted.eval.methods.locate import (
-    Method,
-    Metrics,
-    Pairs,
-    Scores,
-    compile_map,
-    components_of,
-    draw_pairs,
-    metrics,
-    positives,
-    read_scores,
-)
+from planted.eval.methods.locate import Mask, Method, Pairs, Scores
+from planted.eval.methods.tasks import LOCATE, Task
+from planted.network.forward import logits_of
 from planted.network.model import Network
 from planted.network.surgery import shapes, start_anew
 
@@ -59,6 +51,9 @@ class Settings(NamedTuple):
     budget_s: float | None
 
 
+Metrics = Any  # the named tuple of a task's figures
+
+
 @dataclass
 class Cell:
     """One plant in one tier; a list has one entry a redraw, unless it says otherwise.
@@ -66,11 +61,14 @@ class Cell:
     Attributes:
         plant: The plant.
         twin: The plant of the same behaviour and shapes without a score node, if there is one.
+        truth: Which units of the plant are positive, of the shape of its scores.
         yours: The method's metrics.
         nulls: The metrics of each null, by name.
         exact: The metrics of the compile map.
-        scores: The method's scores on the plant, [component, position].
+        scores: The method's scores on the plant.
         twin_scores: Its scores on the twin.
+        twin_yours: The metrics of those against the plant's truth, where the twin is a null.
+        twin_exact: The same of the twin's own truth: what a method without fault gets there.
         largest: Its largest score on the plant.
         twin_largest: Its largest score on the twin.
         fresh_largest: Its largest score on re-initialised networks, several a redraw.
@@ -78,11 +76,14 @@ class Cell:
 
     plant: Plant
     twin: Plant | None
+    truth: Mask = field(default_factory=lambda: np.zeros(0, dtype=bool))
     yours: list[Metrics] = field(default_factory=list)
     nulls: dict[str, list[Metrics]] = field(default_factory=dict)
     exact: list[Metrics] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
     twin_scores: list[Scores] = field(default_factory=list)
+    twin_yours: list[Metrics] = field(default_factory=list)
+    twin_exact: list[Metrics] = field(default_factory=list)
     largest: list[float] = field(default_factory=list)
     twin_largest: list[float] = field(default_factory=list)
     fresh_largest: list[float] = field(default_factory=list)
@@ -106,30 +107,40 @@ class Subject:
 
     Attributes:
         name: What to call it in an error.
+        task: What it is asked.
         charged: The plant that calls are made for.
         calls: How often it was called for each plant.
         seconds: How long that took.
     """
 
-    def __init__(self, name: str, make: Callable[[Scenario], Method], runtime: str) -> None:
-        self.name, self.charged = name, ""
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[Scenario], Method],
+        runtime: str,
+        task: Task = LOCATE,
+        normalise: bool = True,
+    ) -> None:
+        self.name, self.task, self.charged = name, task, ""
         self.calls: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._make, self._runtime = make, runtime
+        self._make, self._runtime, self._normalise = make, runtime, normalise
         self._fresh: dict[Any, Scores] = {}
 
     def on(
         self, plant: Plant, pairs: Pairs, params: Params | None = None, what: str = ""
     ) -> Scores:
-        """Its scores [component, position] on a plant, or on other weights of the same shapes.
+        """Its scores on a plant, or on other weights of the same shapes.
 
         Raises:
             MethodError: If it raises, or returns anything but scores of components.
             PlantedError: If torch is wanted and not installed.
         """
         method = self._make(plant.scenario)
+        weights = plant.params if params is None else params
+        spec = normalised(weights, plant.spec, pairs) if self._normalise else plant.spec
         # Copies, so that a method that leaves hooks behind, or trains, spoils no later call.
-        module = module_of(plant.params if params is None else params, plant, self._runtime)
+        module = module_of(weights, spec, self._runtime)
         tokens, counterfactual = (as_runtime(side, self._runtime) for side in pairs)
         where = f"{what}{plant.name} ({plant.tier})"
         start = time.perf_counter()
@@ -142,9 +153,7 @@ class Subject:
             ) from error
         self.seconds[self.charged] += time.perf_counter() - start
         self.calls[self.charged] += 1
-        return read_scores(
-            returned, components_of(plant), plant.scenario.n_positions, f"{self.name}, on {where},"
-        )
+        return self.task.read(returned, plant, f"{self.name}, on {where},")
 
     def on_fresh(self, plant: Plant, pairs: Pairs, seed: int, key: tuple[int, int]) -> Scores:
         """Its scores on random weights of a plant's shapes; `key` says which pairs these are.
@@ -159,13 +168,27 @@ class Subject:
         return self._fresh[wanted]
 
 
-def module_of(params: Params, plant: Plant, runtime: str) -> Any:
+def normalised(params: Params, spec: Spec, pairs: Pairs) -> Spec:
+    """The spec whose logits change by 2 in all, on average, from a task to its counterfactual.
+
+    So much they change where each output is a one-hot code. Scores in units of the logits are
+    compared between networks, of which the scale of the logits is no property that a method should
+    be credited with or blamed for. Logits that do not change at all stay as they are.
+    """
+    one, other = (logits_of(params, spec, side) for side in pairs)
+    change = float(np.abs(other - one).sum(axis=1).mean())
+    if not np.isfinite(change) or change == 0:
+        return spec
+    return msgspec.structs.replace(spec, logit_scale=spec.logit_scale * 2 / change)
+
+
+def module_of(params: Params, spec: Spec, runtime: str) -> Any:
     """The network under test with its own copy of the weights."""
     if runtime == "torch":
         from planted.network.torch_module import PlantedTransformer
 
-        return PlantedTransformer.from_params(params, plant.spec)
-    return Network({name: np.array(value) for name, value in params.items()}, plant.spec)
+        return PlantedTransformer.from_params(params, spec)
+    return Network({name: np.array(value) for name, value in params.items()}, spec)
 
 
 def as_runtime(tokens: Any, runtime: str) -> Any:
@@ -178,22 +201,18 @@ def as_runtime(tokens: Any, runtime: str) -> Any:
 
 
 def null_metrics(
-    subject: Subject, plant: Plant, pairs: Pairs, redraw: int
+    subject: Subject, cell: Cell, pairs: Pairs, redraw: int
 ) -> dict[str, list[Metrics]]:
     """The metrics of every null on one redraw, by name."""
-    truth = positives(plant)
-    rank = max(node.basis.shape[0] for node in plant.truth.of_role("score"))
-    names = components_of(plant)
+    plant, task = cell.plant, subject.task
     # Plants of other names and tiers get other random scores: one draw must not serve them all.
     stream = [redraw, *(f"{plant.name} {plant.tier}".encode())]
-    blind = builtin.matched_rank(plant.scenario, rank, stream)
-    patched = blind(Network(plant.params, plant.spec), *pairs)
     found = {
-        "random": builtin.random_scores(truth.shape, stream),
-        "matched-rank": read_scores(patched, names, truth.shape[1], "matched-rank"),
+        "random": builtin.random_scores(cell.truth.shape, stream),
+        "matched-rank": task.blind(plant, pairs, stream),
         "re-init": subject.on_fresh(plant, pairs, redraw, (redraw, len(pairs.tokens))),
     }
-    return {name: [metrics(scores, truth)] for name, scores in found.items()}
+    return {name: [task.metrics(scores, cell.truth)] for name, scores in found.items()}
 
 
 def measure(
@@ -228,23 +247,25 @@ def _one(
     subject: Subject, cell: Cell, settings: Settings, redraw: int, fresh: Sequence[int]
 ) -> None:
     """One redraw of pairs on one plant, its nulls and its twin."""
-    plant = cell.plant
+    plant, task, truth = cell.plant, subject.task, cell.truth
     subject.charged = plant.name
-    pairs = draw_pairs(plant.scenario, settings.n_pairs, redraw)
-    truth = positives(plant)
+    pairs = task.pairs(plant, settings.n_pairs, redraw)
     scores = subject.on(plant, pairs)
     cell.scores.append(scores)
-    cell.yours.append(metrics(scores, truth))
-    for name, found in null_metrics(subject, plant, pairs, redraw).items():
+    cell.yours.append(task.metrics(scores, truth))
+    for name, found in null_metrics(subject, cell, pairs, redraw).items():
         cell.nulls.setdefault(name, []).extend(found)
-    known = read_scores(compile_map(plant), components_of(plant), truth.shape[1], "exact")
-    cell.exact.append(metrics(known, truth))
-    if cell.exact[-1] != (1.0, 1.0):
+    known = task.read(task.known(plant, truth), plant, "exact")
+    cell.exact.append(task.metrics(known, truth))
+    if any(figure != 1 for figure in cell.exact[-1]):
         raise VerdictError(
-            f"The compile map of {plant.name} ({plant.tier}) scores {cell.exact[-1]} against "
-            "itself, not 1: the metric is broken, and no score is printed."
+            f"The compile map of {plant.name} ({plant.tier}) scores {tuple(cell.exact[-1])} "
+            "against itself, not 1: the metric is broken, and no score is printed."
         )
     if cell.twin is None:
+        return
+    if not task.twin_is_empty:
+        _as_null(subject, cell, cell.twin, pairs)
         return
     few = Pairs(*(side[: settings.twin_pairs] for side in pairs))
     key = (redraw, len(few.tokens))
@@ -253,6 +274,15 @@ def _one(
     cell.twin_largest.append(float(cell.twin_scores[-1].max()))
     for seed in fresh:
         cell.fresh_largest.append(float(subject.on_fresh(plant, few, seed, key).max()))
+
+
+def _as_null(subject: Subject, cell: Cell, twin: Plant, pairs: Pairs) -> None:
+    """Scores on a twin that answers in another way, against the truth of the plant."""
+    task = subject.task
+    cell.twin_scores.append(subject.on(twin, pairs))
+    cell.twin_yours.append(task.metrics(cell.twin_scores[-1], cell.truth))
+    own = task.truth(twin).astype(np.float64)
+    cell.twin_exact.append(task.metrics(own, cell.truth))
 
 
 def check_twin(plant: Plant, twin: Plant) -> None:

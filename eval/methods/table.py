@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planted.errors import need
-from planted.eval.methods.locate import positives
 from planted.eval.methods.measure import PERCENTILE
 
 if TYPE_CHECKING:
@@ -68,13 +67,19 @@ def notes(board: Scoreboard) -> list[str]:
             f"STOPPED EARLY: {board.n_redraws} of {settings.n_redraws} redraws, the budget of "
             f"{settings.budget_s:g} s is spent."
         )
-    fresh = [len(cell.fresh_largest) for cell in board.cells if cell.twin is not None]
+    fresh = [len(cell.fresh_largest) for cell in board.cells if cell.fresh_largest]
     if fresh:
         found.append(
             "twin: share of redraws in which the largest score on the twin, which computes no "
             f"score, is above the threshold: the {PERCENTILE}th percentile of the largest score "
             f"on {min(fresh)} re-initialised networks; in brackets the same on the plant. From "
             f"{settings.twin_pairs} pairs a redraw."
+        )
+    if any(cell.twin_yours for cell in board.cells):
+        found.append(
+            "twin: scores on the twin, which answers alike through another circuit, against the "
+            "circuit of the plant; in brackets what the twin's own circuit scores against it. "
+            "|score|: by absolute values."
         )
     return found
 
@@ -115,9 +120,10 @@ def _line(board: Scoreboard, row: Row) -> tuple[str, ...]:
     """One line of the score; twin and cost stand on a model's first."""
     first = row["metric"] == "auroc"
     twin = cost = ""
+    if first or (row["twin"] is not None and not board.twins):
+        twin = "none" if row["twin"] is None else f"{row['twin']:.2f} ({row['power']:.2f})"
     if first:
         model = row["model"]
-        twin = "none" if row["twin"] is None else f"{row['twin']:.2f} ({row['power']:.2f})"
         cost = f"{board.subject.calls[model]} calls, {board.subject.seconds[model]:.1f} s"
     columns: Sequence[str] = ("yours", "random", "matched_rank", "re_init")
     figures = [_number(row, column) for column in columns]
@@ -126,10 +132,10 @@ def _line(board: Scoreboard, row: Row) -> tuple[str, ...]:
 
 
 def _metric(board: Scoreboard, row: Row) -> str:
-    if row["metric"] == "auroc":
-        return "AUROC"
-    plant = next(cell.plant for cell in board.cells if cell.plant.name == row["model"])
-    return f"precision at {int(positives(plant).sum())}"
+    cell = next(cell for cell in board.cells if cell.plant.name == row["model"])
+    name, _, absolute = row["metric"].partition("_")
+    label = "AUROC" if name == "auroc" else f"precision at {int(cell.truth.sum())}"
+    return f"{label} |score|" if absolute else label
 
 
 def _number(row: Row, column: str) -> str:

@@ -8,10 +8,19 @@ import click
 
 from planted.cli.options import json_
 
+TASK = "What the method should find: components, or edges of the circuit."
+
 
 @click.command()
 @click.argument("method")
-@click.option("--task", default="locate", metavar="[locate]", help="What the method should find.")
+@click.option("--task", default="locate", metavar="[locate|edges]", help=TASK)
+@click.option(
+    "--intervention",
+    default="resample",
+    show_default=True,
+    metavar="[data-flow|resample|mean|zero]",
+    help="Of the task edges: under which intervention an edge belongs to the circuit.",
+)
 @click.option(
     "--model",
     "models",
@@ -47,7 +56,8 @@ from planted.cli.options import json_
 def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Scores an interpretability METHOD against ground truth.
 
-    METHOD is a built-in name (exact-patching, linear-probe) or your own as package:function.
+    METHOD is a built-in name (exact-patching, linear-probe; exact-edge-patching for edges) or your
+    own as package:function.
     """
     from planted.scoring import score as score_method
 
@@ -58,4 +68,26 @@ def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> No
         click.echo(str(table))
 
 
-COMMANDS = (score,)
+@click.command()
+@click.argument("method")
+@click.option("--task", default="locate", metavar="[locate|edges]", help=TASK)
+@click.option("--model", default="red-doors-small@1", show_default=True, help="Plant to test on.")
+@click.option("--tier", default="exact", show_default=True, help="Its tier.")
+@click.option(
+    "--budget-s", type=float, default=40, show_default=True, help="As of the command score."
+)
+def selftest(method: str, **how: Any) -> None:
+    """Tests an interpretability METHOD: exit code 0 if it passed, 1 if it failed.
+
+    It passes if it is above every null on a network with known answers, its twin does not fool it,
+    and it gives the same scores twice. METHOD is named as for the command score.
+    """
+    from planted.scoring import selftest as test_method
+
+    result = test_method(method, **how)
+    click.echo(str(result))
+    if not result:
+        raise SystemExit(1)
+
+
+COMMANDS = (score, selftest)

@@ -22,8 +22,9 @@ from planted.errors import RunFolderError
 )
 @click.option("--twin-of", metavar="NAME", help="Only twins of this plant, for example crumbs.")
 @click.option("--tier", help="Only plants that come in this tier, for example tempered.")
+@click.option("--shipped", is_flag=True, help="The models that are installed, with their sizes.")
 @json_
-def list_plants(as_json: bool, **asked: str | None) -> None:
+def list_plants(shipped: bool, as_json: bool, **asked: str | None) -> None:
     """Lists the plants of the catalogue.
 
     The column "judged" says whether verdicts can be given on checkpoints of a plant: at once, after
@@ -31,6 +32,9 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
 
     Name a plant in another size NAME.SIZE, for example crumbs.large.
     """
+    if shipped:
+        _list_shipped(as_json, asked)
+        return
     from planted.eval.calibration import judged
     from planted.programs.catalogue import listed
 
@@ -42,7 +46,7 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
             "mechanism": e.mechanism,
             "twin_of": e.twin_of,
             "twin_on": e.twin_on if e.twin_of else "",
-            "shipped": e.shipped,
+            "shipped": list(e.shipped),
             "tiers": list(e.tiers),
             "parameters": dict(e.defaults),
             "sizes": {name: dict(changed) for name, changed in e.sizes.items()},
@@ -57,10 +61,28 @@ def list_plants(as_json: bool, **asked: str | None) -> None:
         ["name", "kind", "mechanism", "twin of", "sizes", "shipped", "judged"],
         [
             [r["name"], r["kind"], r["mechanism"], r["twin_of"], ", ".join(r["sizes"]),
-             "yes" if r["shipped"] else "no", r["judged"]]
+             ", ".join(r["shipped"]), r["judged"]]
             for r in rows
         ],
     )  # fmt: skip
+
+
+def _list_shipped(as_json: bool, asked: dict[str, str | None]) -> None:
+    """The models in the wheel that are as asked for; a size, as "small", is part of the name."""
+    from planted.core.saved import shipped_index
+
+    size = asked.pop("size", None)
+    rows = [
+        row
+        for row in shipped_index().values()
+        if all(wanted in (None, row[what]) for what, wanted in asked.items())
+        and (size is None or f".{size}@" in row["name"])
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["name", "tier", "kind", "mechanism", "twin of", "parameters", "bytes"]
+    print_table(columns, [[str(r[c.replace(" ", "_")]) for c in columns] for r in rows])
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,16 +12,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from planted.core import files, hook_points
+from planted.core import files, soundness
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
-from planted.core.spec import Params, Spec, n_layers
+from planted.core.spec import Params, Spec
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
 
 SCHEMA = 1
+PACKED = ".safetensors.gz"  # ending of tensors in the wheel
 LICENCE = "Apache-2.0"
 _SAMPLE = 256  # tasks on which a scenario is known by what it returns
 
@@ -93,8 +95,16 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
-def save_plant(folder: Path, plant: Plant, stem: str) -> None:
-    """Writes `stem.safetensors` (weights and subspaces), then `stem.json` (all the rest)."""
+def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> None:
+    """Writes `stem.safetensors` (weights and subspaces), then `stem.json` (all the rest).
+
+    Args:
+        folder: Where to.
+        plant: What.
+        stem: Name of the two files without ending.
+        packed: Whether the first is a gzip file, `stem.safetensors.gz`, as in the wheel: most
+            weights of an exact plant are 0. The manifest's digest is that of what is in it.
+    """
     tensors = dict(plant.params)
     tensors |= {f"truth.{name}": node.basis for name, node in plant.truth.nodes.items()}
     content = files.tensors_to_bytes(tensors, {"name": plant.name, "tier": plant.tier})
@@ -129,7 +139,10 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
     }
     if plant.origin:  # the catalogue's manifests keep their bytes
         manifest["origin"] = plant.origin
-    files.write_bytes(folder / f"{stem}.safetensors", content)
+    if packed:
+        files.write_bytes(folder / f"{stem}{PACKED}", gzip.compress(content, 9, mtime=0))
+    else:
+        files.write_bytes(folder / f"{stem}.safetensors", content)
     files.write_bytes(folder / f"{stem}.json", signed(manifest))
 
 
@@ -171,24 +184,28 @@ def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
     return manifest
 
 
-def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
+def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") -> Plant:
     """Reads what `save_plant` wrote, and checks it.
+
+    A digest in a file says that the file is whole, not who wrote it: whoever alters a file can hash
+    it anew. What the wheel carries is therefore pinned.
 
     Args:
         folder: Where the two files are.
         stem: Their name without ending.
         scenario: The scenario that the manifest names.
+        pinned: SHA-256 of the manifest, where it is known beforehand.
 
     Raises:
         ArtefactError: If a file is missing, truncated, altered, or does not fit the other.
     """
     manifest = read_manifest(folder, stem)
-    tensors = _read_checked(folder / f"{stem}.safetensors", str(manifest.get("sha256")))
+    tensors = _read_checked(folder, stem, str(manifest.get("sha256")), in_wheel=bool(pinned))
     try:
         plant = _assembled(manifest, tensors, scenario)
         made_for = dict(manifest["scenario"]["parameters"])
-        depth = n_layers(plant.params)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        soundness.check(plant)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ArtefactError(
             f"{folder / stem}.json does not describe a plant ({error!r}). Plant it again."
         ) from None
@@ -197,26 +214,32 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         raise ArtefactError(
             f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
         )
-    known = hook_points.hook_point_names(depth)
-    for node in plant.truth.nodes.values():
-        if node.held_at not in known:
-            raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no hook point.")
+    if pinned and files.file_digest(folder / f"{stem}.json") != pinned:
+        raise ArtefactError(
+            f"{folder / stem}.json is not the manifest of this release: it was altered and hashed "
+            "anew. Install planted anew."
+        )
     return plant
 
 
-def _read_checked(path: Path, expected: str) -> dict[str, Any]:
-    """The tensors of a file whose SHA-256 is the expected one."""
+def _read_checked(folder: Path, stem: str, expected: str, in_wheel: bool) -> dict[str, Any]:
+    """The tensors of a file, packed or not, whose SHA-256 is the expected one."""
+    path, packed = folder / f"{stem}.safetensors", folder / f"{stem}{PACKED}"
+    if in_wheel or (packed.exists() and not path.exists()):
+        path = packed
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ArtefactError(f"Cannot read {path}: {error.strerror}.") from None
+    if path == packed:
+        content = files.unpacked(content, path)
     if files.sha256(content) != expected:
         raise ArtefactError(
             f"{path} is not the file that its manifest describes (SHA-256 "
             f"{files.sha256(content)[:12]}, expected {expected[:12]}): it was truncated or "
             "altered. Plant it again."
         )
-    return files.read_tensors(path)[0]
+    return files.tensors_from_bytes(content, path)
 
 
 def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: Scenario) -> Plant:

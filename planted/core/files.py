@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import tempfile
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from planted.errors import ArtefactError, RunFolderError
 
 ANEW = "Remove it to have it made anew."
+MOST_BYTES = 1 << 28  # that a packed file may hold: more is no plant but an attack on the memory
 _PARTIAL = ".partial"  # ending of a file that is being written
 _DIGEST = "sha256"  # key of a note that holds the digest of tensors and note
 _HOST = socket.gethostname().replace(".", "-")  # whose process ids can be asked about
@@ -223,6 +225,46 @@ def read_tensors(path: Path, remedy: str = ANEW) -> tuple[dict[str, Any], dict[s
             f"{path} is damaged: its content is not what its own SHA-256 says. {remedy}"
         )
     return tensors, note
+
+
+def tensors_from_bytes(content: bytes, path: Path) -> dict[str, Any]:
+    """The tensors in a safetensors file's bytes, as arrays that can be written to.
+
+    Args:
+        content: The bytes, which the caller holds to a digest.
+        path: Where they are from, for the error.
+
+    Raises:
+        ArtefactError: If they are no safetensors file of numbers that numpy has.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return {name: np.array(value) for name, value in load(content).items()}
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise ArtefactError(
+            f"{path} is truncated or not a safetensors file ({error!r}). {ANEW}"
+        ) from None
+
+
+def unpacked(content: bytes, path: Path) -> bytes:
+    """What a gzip file holds, at most `MOST_BYTES`.
+
+    Raises:
+        ArtefactError: If it is damaged, or holds more.
+    """
+    reader = zlib.decompressobj(wbits=31)  # 31: with the header of gzip
+    try:
+        found = reader.decompress(content, MOST_BYTES)
+    except zlib.error as error:
+        raise ArtefactError(f"{path} was truncated or altered ({error}). {ANEW}") from None
+    if not reader.eof or reader.unused_data:
+        raise ArtefactError(
+            f"{path} was truncated or altered: it does not end where its content does, or it holds "
+            f"more than {MOST_BYTES >> 20} MB. {ANEW}"
+        )
+    return found
 
 
 def _tensor_digest(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> str:

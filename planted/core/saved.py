@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from planted.core import files
 from planted.core.plant import TIERS
 from planted.errors import ArtefactError
 
-_FILES = (".json", ".safetensors")
+_ENDINGS = (".json", ".safetensors", ".safetensors.gz")
+
+
+@functools.cache
+def shipped_index() -> Mapping[str, Mapping[str, Any]]:
+    """What the wheel carries: "red-doors@1-exact" -> name, tier, family, kind, parameters, bytes.
+
+    Raises:
+        ArtefactError: If the list is missing or damaged.
+    """
+    found = files.read_json(Path(str(resources.files("planted.models"))) / "index.json")
+    if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
+        raise ArtefactError("planted/models/index.json is no list of models. Install planted anew.")
+    return found
 
 
 def is_path(given: object) -> bool:
@@ -28,11 +46,16 @@ def located(path: Path, tier: str | None = None) -> tuple[Path, str]:
     Raises:
         ArtefactError: If there is none, or more than one.
     """
-    if path.suffix in _FILES and not path.is_dir():
-        return path.parent, path.stem
+    ending = next((end for end in _ENDINGS if path.name.endswith(end)), None)
+    if ending and not path.is_dir():
+        return path.parent, path.name.removesuffix(ending)
     if (path / "plant" / "plant.json").exists():
         return path / "plant", "plant"
-    stems = sorted(p.stem for p in path.glob("*.json") if p.with_suffix(".safetensors").exists())
+    stems = sorted(
+        p.stem
+        for p in path.glob("*.json")
+        if any((path / f"{p.stem}{end}").exists() for end in _ENDINGS[1:])
+    )
     wanted = [s for s in stems if s.endswith(f"-{tier}")] if tier in TIERS else []
     found = wanted if len(wanted) == 1 else stems
     if len(found) != 1:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from planted.core import circuit
 from planted.core.arguments import mapping, one_of
+from planted.core.circuit import LOGITS as LOGITS
+from planted.core.circuit import Edge as Edge
 from planted.core.roles import ROLES
 from planted.core.scenario import Tokens
 from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
 from planted.errors import PlantedError, UnknownNodeError, unknown
 
 Matrix = npt.NDArray[np.float32]
-LOGITS = "logits"  # who reads the output
 
 
 @dataclass(frozen=True)
@@ -139,41 +141,6 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Edge:
-    """One node that another reads.
-
-    Attributes:
-        writer: Name of the node that is read.
-        reader: Name of the node that reads it, or "logits".
-        input: Which input of the reader: "q", "k" or "v" of its head, "mlp", or "unembed".
-        layer: Block of the reader; the number of blocks for "logits".
-        components: The reader's heads, or its neurons; empty for "logits".
-    """
-
-    writer: str
-    reader: str
-    input: str
-    layer: int
-    components: tuple[int, ...]
-
-    @property
-    def reads_from(self) -> str:
-        """The residual-stream hook point that the reader takes it from."""
-        if self.input == "unembed":
-            return f"blocks.{self.layer - 1}.hook_resid_post"
-        part = "hook_mlp_in" if self.input == "mlp" else "hook_resid_pre"
-        return f"blocks.{self.layer}.{part}"
-
-    @property
-    def arrives_at(self) -> str:
-        """The hook point at which this input of this reader alone can be changed."""
-        if self.input == "unembed":
-            return self.reads_from
-        part = "mlp.hook_pre" if self.input == "mlp" else f"attn.hook_{self.input}"
-        return f"blocks.{self.layer}.{part}"
-
-
-@dataclass(frozen=True)
 class Window:
     """How long what a node wrote matters.
 
@@ -268,15 +235,12 @@ class Truth:
         return (*found, Edge(output, LOGITS, "unembed", self.depth, ()))
 
     @property
-    def circuit(self) -> tuple[str, ...]:
+    def circuit_components(self) -> tuple[str, ...]:
         """Heads and MLPs that hold a node on which the logits depend by data-flow, block by block.
 
         Named as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"; embeddings do not count.
         """
-        wanted, found = {LOGITS}, {LOGITS}
-        while wanted:
-            wanted = {e.writer for e in self.edges if e.reader in wanted} - found
-            found |= wanted
+        found = {edge.writer for edge in circuit.needed(self.edges)}
         units = {
             (node.layer, "mlp" in site, site)
             for node in self.nodes.values()
@@ -284,6 +248,40 @@ class Truth:
             for site in node.hook_points
         }
         return tuple(site for *_, site in sorted(units))
+
+    def circuit(
+        self,
+        intervention: str = "data-flow",
+        tokens: Tokens | None = None,
+        source: Tokens | None = None,
+    ) -> tuple[circuit.Link, ...]:
+        """The circuit as edges: (writer, input of a reader), in the order of the program.
+
+        Args:
+            intervention: "data-flow": what the logits depend on through weights that read it.
+                "resample": of these, what changes an answer when it carries what it does in
+                another task, by the RASP program. `Model.circuit` also measures "mean" and "zero",
+                for which the program has no answer.
+            tokens: Tasks [task, pos], for "resample".
+            source: As many other tasks.
+
+        Raises:
+            PlantedError: If the intervention is neither, or the tokens are none of the program's.
+
+        Example:
+            >>> import planted
+            >>> planted.load("red-doors@1").truth.circuit()[2]
+            ('blocks.0.hook_mlp_out', 'blocks.1.attn.hook_k.0')
+        """
+        one_of("intervention", intervention, ("data-flow", "resample"))
+        edges = circuit.needed(self.edges)
+        if intervention == "data-flow":
+            found = [link for e in edges for link in circuit.links_of(e, self.nodes[e.writer])]
+            return tuple(dict.fromkeys(found))
+        if tokens is None or source is None:
+            raise PlantedError("circuit('resample') takes tasks: tokens=..., source=....")
+        codes, others = self._checked(tokens)[:, 1:] - 1, self._checked(source)[:, 1:] - 1
+        return circuit.resampled(self.operations, edges, self.nodes, codes, others)
 
     @property
     def windows(self) -> dict[str, Window]:

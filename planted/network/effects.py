@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from planted.core import hook_points
+from planted.core.arguments import one_of
+from planted.core.circuit import rewired
 from planted.core.hook_points import Edit
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.core.semantics import Floats, Operation, evaluate
-from planted.core.spec import choices, n_layers
-from planted.core.truth import LOGITS, Edge
-from planted.errors import CertificateError, PlantedError
+from planted.core.spec import choices, heads_per_layer, n_layers
+from planted.core.truth import Edge
+from planted.errors import CertificateError, PlantedError, unknown
 from planted.network.forward import forward
 from planted.network.interventions import overwrite
 
 INTERVENTIONS = ("resample", "mean", "zero")
+ABLATIONS = ("interchange", *INTERVENTIONS)
+MEAN_TASKS = 1000  # drawn for a mean
 DISTRIBUTION = "D_ref under every cue"
 READS = 1e-4  # of a weight matrix, at least, between a subspace and a reader
 AGREE = 0.05  # of a logit, at most, between the network and the program
@@ -84,6 +88,93 @@ def effects(plant: Plant, n: int = 200, seed: int = 0) -> tuple[list[Effect], li
     for name in plant.truth.nodes:
         bench.dead(name)
     return nodes, edges
+
+
+def ablated(
+    plant: Plant,
+    site: str,
+    intervention: str,
+    tokens: Tokens,
+    source: Tokens | None = None,
+    seed: int = 0,
+) -> npt.NDArray[np.float32]:
+    """Logits [task, output] when a node, or a component's output, is replaced by something else.
+
+    Args:
+        plant: The plant, in any tier.
+        site: A node, as "score": its subspace is overwritten where it is written, and what shares
+            the residual stream with it stays. Or a component, as "blocks.0.hook_mlp_out" or
+            "blocks.1.attn.hook_result.0": all that it writes. With "@3", at that position alone.
+        intervention: "interchange": what is there on `source`, task by task. "resample": the same
+            on tasks that are drawn here. "mean": its mean over tasks, position by position.
+            "zero": nothing.
+        tokens: Tasks [task, pos].
+        source: Tasks that content is taken from: as many, or for "mean" any number. If None (not
+            for "interchange"), they are drawn from D_ref under every cue.
+        seed: Of that draw.
+
+    Raises:
+        PlantedError: If there is no such site, position or intervention, or the tasks do not match.
+    """
+    one_of("intervention", intervention, ABLATIONS)
+    if intervention == "interchange" and source is None:
+        raise PlantedError("intervention='interchange' takes source=..., as many tasks as tokens.")
+    if source is None:
+        rng = np.random.default_rng(seed)
+        n = MEAN_TASKS if intervention == "mean" else len(tokens)
+        source = plant.scenario.with_any_cue(plant.scenario.draw(rng, n), rng)
+    if intervention in ("interchange", "resample") and source.shape != tokens.shape:
+        raise PlantedError(
+            f"{intervention!r} takes one source task for each task: tokens are "
+            f"{list(tokens.shape)}, source is {list(source.shape)}."
+        )
+    name, where = _positions(plant, site)
+    point, basis, head = _held(plant, name)
+    content = np.zeros(1, dtype=np.float32)
+    if intervention != "zero":
+        _, cache = forward(plant.params, source, plant.spec, record=[point])
+        content = cache[point] if head is None else cache[point][:, :, head]
+    if intervention == "mean":
+        content = content.mean(axis=0, keepdims=True)
+
+    def edit(value: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        own = value if head is None else value[:, :, head]
+        change = np.broadcast_to(content, own.shape) - own
+        if basis is not None:
+            change = (change @ basis.T) @ basis
+        change = (change * where[:, None]).astype(value.dtype)
+        if head is None:
+            return np.asarray(value + change)
+        edited = value.copy()
+        edited[:, :, head] += change
+        return edited
+
+    return np.asarray(forward(plant.params, tokens, plant.spec, edits={point: edit})[0])
+
+
+def _positions(plant: Plant, site: str) -> tuple[str, npt.NDArray[np.bool_]]:
+    """A site without its position, and at which positions it stands."""
+    name, at, position = str(site).partition("@")
+    n = plant.scenario.n_positions
+    if at and not (position.isascii() and position.isdigit() and int(position) < n):
+        raise PlantedError(
+            f"Unknown position in {site!r}: {name}@0 (BOS) to {name}@{n - 1}, or {name} for all."
+        )
+    where = np.zeros(n, dtype=bool) if at else np.ones(n, dtype=bool)
+    where[[int(position)] if at else []] = True
+    return name, where
+
+
+def _held(plant: Plant, name: str) -> tuple[str, npt.NDArray[np.float32] | None, int | None]:
+    """Hook point of a node or component; the node's basis, the component's head."""
+    if name in plant.truth.nodes:
+        node = plant.truth.nodes[name]
+        return node.held_at, node.basis, None
+    known = hook_points.components(heads_per_layer(plant.params))
+    if name not in known:
+        raise unknown("node or component", name, [*plant.truth.nodes, *known])
+    point, _, head = name.rpartition(".")
+    return (point, None, int(head)) if head.isdigit() else (name, None, None)
 
 
 def _refuse_strangers(plant: Plant) -> None:
@@ -184,8 +275,8 @@ class _Bench:
             kind: {edge.arrives_at: _adding(edge, ((content - own) @ through).astype(np.float32))}
             for kind, content in self._content(edge.writer, edge.reads_from).items()
         }
-        rewired = _rewired(self.plant.truth.operations, edge)
-        answer = self._answer(rewired, edge.writer, edge.writer + "*")
+        changed = rewired(self.plant.truth.operations, [edge])
+        answer = self._answer(changed, edge.writer, edge.writer + "*")
         return self._effect(f"{edge.writer} -> {edge.reader}.{edge.input}", edits, answer)
 
     def node(self, name: str) -> Effect:
@@ -266,31 +357,3 @@ def _adding(edge: Edge, change: npt.NDArray[np.float32]) -> Edit:
         return changed
 
     return edit
-
-
-def _rewired(operations: tuple[Operation, ...], edge: Edge) -> tuple[Operation, ...]:
-    """The program in which one input of one reader is a node of its own, called "writer*"."""
-    by_name = {operation.name: operation for operation in operations}
-    star = edge.writer + "*"
-    own = msgspec.structs.replace(by_name[edge.writer], name=star)
-    if edge.reader == LOGITS:
-        return (*operations, own)
-    made: list[Operation] = []
-    for operation in operations:
-        if operation.name != edge.reader:
-            made.append(operation)
-            continue
-        made.append(own)
-        inputs = operation.inputs
-        if edge.input in ("k", "q"):
-            select = by_name[inputs[0]]
-            keys, queries = select.inputs
-            pair = (star, queries) if edge.input == "k" else (keys, star)
-            made.append(msgspec.structs.replace(select, name=f"{select.name}*", inputs=pair))
-            inputs = (f"{select.name}*", *inputs[1:])
-        elif edge.input == "v":
-            inputs = (inputs[0], star)
-        else:
-            inputs = tuple(star if name == edge.writer else name for name in inputs)
-        made.append(msgspec.structs.replace(operation, inputs=inputs))
-    return tuple(made)

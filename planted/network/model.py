@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core import arguments, hook_points
+from planted.core.circuit import Link
 from planted.core.plant import Plant
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.semantics import Floats
@@ -18,7 +19,8 @@ from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
 from planted.core.truth import Truth
 from planted.errors import PlantedError, need
 from planted.network import interventions
-from planted.network.effects import Effect, effects
+from planted.network.edges import circuit
+from planted.network.effects import Effect, ablated, effects
 from planted.network.forward import forward
 
 RUNTIMES = ("numpy", "torch")
@@ -247,6 +249,65 @@ class Model:
         n, seed = arguments.whole("n", n, 1), arguments.whole("seed", seed)
         nodes, edges = effects(self.plant, n, seed)
         return {effect.name: effect for effect in (*nodes, *edges)}
+
+    def effect(
+        self, site: str, intervention: str, tokens: Any, *, source: Any = None, seed: int = 0
+    ) -> Any:
+        """Logits [task, output] when a node, or a component's output, is replaced; by numpy.
+
+        What your own hooks should give, computed by other code than torch's.
+
+        Args:
+            site: A node, as "score", of which the subspace alone is overwritten; or a component, as
+                "blocks.0.hook_mlp_out" or "blocks.1.attn.hook_result.0". With "@3" at position 3.
+            intervention: "interchange" (content on `source`, task by task), "resample" (the same
+                on tasks drawn here), "mean" (over tasks, position by position), "zero".
+            tokens: Token ids [task, pos].
+            source: Tasks that content is taken from; drawn if None, but for "interchange".
+            seed: Of that draw.
+
+        Raises:
+            PlantedError: If there is no such site or intervention, or the tasks do not match.
+
+        Example:
+            >>> import planted
+            >>> model = planted.load("red-doors@1")
+            >>> tokens, source = model.inputs(n=3, seed=0), model.inputs(n=3, seed=1)
+            >>> swapped = model.effect("winner", "interchange", tokens, source=source)
+            >>> bool((swapped.argmax(axis=1) == model.choices(source)).all())
+            True
+        """
+        given = self._tokens(tokens)
+        others = None if source is None else self._tokens(source)
+        plant = replace(self.plant, params=self.network.params)
+        return ablated(plant, site, intervention, given, others, arguments.whole("seed", seed))
+
+    def circuit(
+        self, intervention: str = "data-flow", n: int = 500, seed: int = 0
+    ) -> tuple[Link, ...]:
+        """The circuit as edges (writer, input of a reader), by what an edge is replaced with.
+
+        Args:
+            intervention: "data-flow": what the logits depend on through weights. "resample": of
+                these, what changes an answer of the program when it carries what it does in another
+                task. "mean", "zero": what changes a choice of the network when the reader sees the
+                writer's mean output, or nothing.
+            n: Tasks drawn from D_ref under every cue, and as many others to resample from.
+            seed: Of the draws.
+
+        Raises:
+            PlantedError: If there is no such intervention, or n or the seed is no whole number.
+
+        Example:
+            >>> import planted
+            >>> model = planted.load("red-doors@1")
+            >>> len(model.circuit()), len(model.circuit("resample"))
+            (17, 13)
+        """
+        rng = np.random.default_rng(arguments.whole("seed", seed))
+        draws = [self.scenario.draw(rng, arguments.whole("n", n, 1)) for _ in range(2)]
+        tokens, source = (self.scenario.with_any_cue(drawn, rng) for drawn in draws)
+        return circuit(self.plant, intervention, tokens, source)
 
     def _tokens(self, tokens: Any) -> Tokens:
         return self.scenario.check(tokens.numpy() if hasattr(tokens, "numpy") else tokens)

@@ -15,7 +15,7 @@ from planted.core import artefact, files
 from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
-from planted.errors import CheckpointError, PlantedError, ShapeError
+from planted.errors import CheckpointError, PlantedError, ShapeError, need
 from planted.eval import evaluators
 from planted.eval.calibration.shipped import Table
 from planted.eval.checkpoint import Checkpoint
@@ -36,6 +36,7 @@ from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.stamping import stamped
 from planted.runs.work import work
 
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
 
 
@@ -63,8 +64,8 @@ def evaluate(
     and the evidence are given without nulls.
 
     Args:
-        checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
-            safetensors file.
+        checkpoint: A torch module made by `Model.module` or its `state_dict()`, a mapping of
+            parameters as its `to_params()` gives, or the path of a safetensors file.
         plant: The plant it was trained from: a catalogue name, "module:function", or a model from
             `planted.plant`.
         tier: The plant's tier, for a name; "tempered" if None.
@@ -96,6 +97,7 @@ def evaluate(
         >>> planted.evaluate(weights, "red-doors").verdict.name
         'persists'
     """
+    need("scipy", "give a verdict")  # said before the work
     made = plants.trained_from(plant, tier, parameters)
     evaluators.versions()  # one that cannot be imported is said before minutes of work
     params, path = _weights(checkpoint, made)
@@ -138,6 +140,13 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
+        if path.suffix in PICKLES:
+            raise CheckpointError(
+                f"{path} is a pickle of torch's, which planted does not open: reading one can run "
+                "code. Load it into the module of the plant it was trained from, and pass that: "
+                f"module.load_state_dict(torch.load({path.name!r}, weights_only=True)); "
+                "planted.evaluate(module, plant)."
+            )
         what, (checkpoint, note) = str(path), files.read_tensors(path, YOURS)
         _same_start(path, note, plant)
     elif hasattr(checkpoint, "to_params"):
@@ -147,6 +156,8 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
             f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
             "trained on, a mapping of parameters, or a safetensors path."
         )
+    if any(str(name).startswith(("tok_embed.", "layers.")) for name in checkpoint):
+        checkpoint = _of_state_dict(checkpoint, plant, what)
     try:
         return plant.check_params(checkpoint, what), path
     except ShapeError as error:
@@ -173,6 +184,27 @@ def _same_start(path: Path, note: Mapping[str, Any], plant: Plant) -> None:
         f"does not have the weights of {plant.name} (tier {plant.tier}). Name the plant that it "
         "was trained from."
     )
+
+
+def _of_state_dict(given: Mapping[str, Any], plant: Plant, what: str) -> dict[str, Any]:
+    """The parameters that the `state_dict()` of a plant's module holds.
+
+    Raises:
+        CheckpointError: If it is not the module's, or of another tier.
+    """
+    torch = need("torch", "read the state_dict of a module")
+    from planted.network.torch_module import PlantedTransformer
+
+    module = PlantedTransformer.from_params(plant.params, plant.spec)
+    try:
+        module.load_state_dict({name: torch.as_tensor(value) for name, value in given.items()})
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{what} is no state_dict of {plant.name}'s module in tier {plant.tier!r}: "
+            f"{' '.join(str(error).split())} Pass tier=..., the model that was trained, or the "
+            "weights as module.to_params() gives them."
+        ) from None
+    return module.to_params()
 
 
 def _tasks(seen: Any, plant: Plant) -> Tokens | None:

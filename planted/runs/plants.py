@@ -11,7 +11,7 @@ import numpy as np
 
 from planted import library
 from planted.core import addresses, saved
-from planted.core.plant import SHIPPED_TIERS, Plant
+from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError
 from planted.network.model import Model
@@ -86,7 +86,7 @@ def tiers_of_shapes(plant: Plant, params: Mapping[str, Any]) -> list[str]:
     if not entry.shipped or dict(parameters) != dict(entry.make_scenario().parameters):
         return []
     shapes = {name: np.shape(value) for name, value in params.items()}
-    others = [library.get(plant.name, tier) for tier in SHIPPED_TIERS if tier != plant.tier]
+    others = [library.get(plant.name, tier) for tier in entry.shipped if tier != plant.tier]
     return [
         other.tier
         for other in others

@@ -306,6 +306,6 @@ def test_a_built_in_gives_the_same_by_torch(name, tier):
     plant = get(SMALL, tier)
     pairs = locate.draw_pairs(plant.scenario, 8, 0)
     method = builtin.BUILTIN[name](plant.scenario)
-    one = method(measure.module_of(plant.params, plant, "numpy"), *pairs)
+    one = method(measure.module_of(plant.params, plant.spec, "numpy"), *pairs)
     tensors = [torch.from_numpy(side) for side in pairs]
-    assert one == method(measure.module_of(plant.params, plant, "torch"), *tensors)
+    assert one == method(measure.module_of(plant.params, plant.spec, "torch"), *tensors)

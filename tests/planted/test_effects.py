@@ -182,13 +182,15 @@ def test_the_circuit_is_what_the_logits_depend_on() -> None:
     searched, listed = bare("red-doors").truth, bare("pointer-decoy").truth
     parts = ("mlp", "attn 0", "mlp", "mlp", "attn 0", "mlp", "mlp", "attn 0")
     blocks = (0, 1, 1, 2, 3, 3, 4, 5)
-    assert searched.circuit == tuple(
+    assert searched.circuit_components == tuple(
         f"blocks.{block}.{'hook_mlp_out' if part == 'mlp' else 'attn.hook_result.0'}"
         for block, part in zip(blocks, parts, strict=True)
     )
-    assert len(listed.circuit) == len(set(listed.circuit))
+    assert len(listed.circuit_components) == len(set(listed.circuit_components))
     unused = listed.nodes["beaten_unused_share"]
-    assert unused.hook_points[0] in listed.circuit  # a weight reads it: data-flow says no more
+    assert (
+        unused.hook_points[0] in listed.circuit_components
+    )  # a weight reads it: data-flow says no more
 
 
 def test_a_free_neuron_that_carries_an_edge_of_its_own_is_found() -> None:

@@ -23,7 +23,7 @@ NODES = ("score", "beaten", "standing", "preceded", "winner")
 
 @functools.cache
 def model(name: str, tier: str = "exact") -> Model:
-    if catalogue.ENTRIES[name].shipped:
+    if tier in catalogue.ENTRIES[name].shipped:
         return library.load(name, tier)
     plant = helpers.bare(name)
     assert tier == "exact"

@@ -4,10 +4,11 @@ import importlib.util
 
 import pytest
 
-# The small suites run in this process, and what they import first would be dropped after each.
-
-if importlib.util.find_spec("torch"):
-    pass
+# The small suites run in this process, and what they import first would be dropped after each;
+# numpy and torch cannot be loaded twice.
+for _name in ("numpy", "planted.library", "torch"):
+    if importlib.util.find_spec(_name):
+        importlib.import_module(_name)
 
 NEEDS_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed"
@@ -100,6 +101,62 @@ def test_a_tests_own_marker_replaces_the_modules(suite):
     result.assert_outcomes(passed=2)
 
 
+def test_filters_choose_from_the_wheel(suite):
+    result = suite("""
+        import pytest
+        from planted.core.saved import shipped_index
+
+        SEEN = set()
+
+        @pytest.mark.planted(kind=["deceptive", "suboptimal"], max_params=25_000)
+        def test_it(planted_model):
+            SEEN.add(planted_model.name)
+            assert planted_model.plant.kind in ("deceptive", "suboptimal")
+            assert sum(v.size for v in planted_model.plant.params.values()) <= 25_000
+
+        def test_all_of_them_were_there():
+            assert SEEN == {
+                row["name"] for row in shipped_index().values()
+                if row["kind"] in ("deceptive", "suboptimal") and row["parameters"] <= 25_000
+                and row["tier"] == "exact"
+            }
+
+        @pytest.mark.planted("red-doors", "red-doors-small", family="red-doors", max_params=30_000,
+                             tier=["exact", "rotated"])
+        def test_of_those_named(planted_model):
+            assert planted_model.name == "red-doors@1"
+    """)
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] >= 2 + 1 + 2
+    assert set(outcomes) == {"passed"}
+    result.stdout.fnmatch_lines(["*::test_it[[]schemer.small@1-exact] PASSED*"])
+    result.stdout.fnmatch_lines(["*::test_of_those_named[[]red-doors@1-rotated] PASSED*"])
+
+
+def test_the_option_sets_the_tier_where_the_test_names_none(suite):
+    result = suite(
+        """
+        import pytest
+
+        def test_plain(planted_model):
+            assert planted_model.tier == "rotated"
+
+        @pytest.mark.planted("red-doors-small")
+        def test_named(planted_model):
+            assert planted_model.tier == "rotated"
+
+        @pytest.mark.planted(tier="tempered")
+        def test_own(planted_model):
+            assert planted_model.tier == "tempered"
+        """,
+        "--planted-tier=rotated",
+    )
+    result.assert_outcomes(passed=3)
+    result = suite("def test_plain(planted_model): pass", "--planted-tier=rotten")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["Unknown tier 'rotten'. Did you mean 'rotated'*"])
+
+
 def test_indirect_parametrising_works_too(suite):
     result = suite("""
         import pytest
@@ -183,11 +240,13 @@ def test_the_zoo_holds_every_shipped_file_and_reads_none_before_it_is_asked(suit
 
         def test_lazy(planted_zoo, monkeypatch):
             monkeypatch.setattr(library, "get", None)
-            stems = sorted(p.stem for p in library.shipped_folder().glob("*.safetensors"))
+            files = library.shipped_folder().glob("*.safetensors.gz")
+            stems = sorted(p.name.removesuffix(".safetensors.gz") for p in files)
             assert sorted(planted_zoo) == stems and len(planted_zoo) == len(stems) > 0
 
         def test_models(planted_zoo):
-            for key, model in planted_zoo.items():
+            for key in list(planted_zoo)[::7]:
+                model = planted_zoo[key]
                 assert key == f"{model.name}-{model.tier}"
 
         def test_unknown(planted_zoo):
@@ -206,7 +265,12 @@ def test_the_zoo_holds_every_shipped_file_and_reads_none_before_it_is_asked(suit
         ("5", "The planted marker takes names of plants, got 5."),
         ('tier="rotate"', "Unknown tier 'rotate'. Did you mean 'rotated'*"),
         ('runtime="nunpy"', "Unknown runtime 'nunpy'. Did you mean 'numpy'*"),
-        ('teir="exact"', "The planted marker takes tier and runtime, not 'teir'."),
+        ('teir="exact"', "The planted marker takes tier, runtime, family, kind, max_params, *"),
+        ('family="red-door"', "Unknown family 'red-door'. Did you mean 'red-doors'*"),
+        ('kind="deceptiv"', "Unknown kind 'deceptiv'. Did you mean 'deceptive'*"),
+        ('"red-doors", kind="deceptive"', "No model in the wheel has kind='deceptive', tier=*"),
+        ("max_params=10", "No model in the wheel has max_params=10, *The smallest of the others*"),
+        ("max_params=-1", "max_params is a whole number from 1 on, got -1."),
     ],
 )
 def test_a_mistake_is_one_line_at_collection(suite, marker, message):
@@ -254,4 +318,6 @@ def test_pytest_finds_it_by_itself_and_it_can_be_switched_off(pytester, loaded):
 
 def test_the_marker_explains_itself(suite):
     result = suite("", "--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.planted(*names, tier='exact', runtime='numpy'):*"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.planted(*names, tier='exact', *, family=*, kind=*, max_params=*):*"]
+    )

@@ -145,7 +145,7 @@ class TestNulls:
             )
 
     def test_a_broken_metric_is_noticed(self, monkeypatch):
-        monkeypatch.setattr(measure, "compile_map", lambda plant: {"blocks.1.hook_mlp_out@1": 1.0})
+        monkeypatch.setattr(locate, "compile_map", lambda plant: {"blocks.1.hook_mlp_out@1": 1.0})
         with pytest.raises(VerdictError, match="the metric is broken"):
             planted.score(constant, models=SMALL, tiers=["exact"], **LITTLE)
 
@@ -340,7 +340,7 @@ class TestMethods:
         [
             ({"locate": "exact-patchin"}, UnknownNameError, "Did you mean 'exact-patching'"),
             ({"locate": 3}, MethodError, "is int, not a function"),
-            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: locate"),
+            ({"task": "recover"}, PlantedError, "Unknown task 'recover'. Known: edges; locate"),
             ({"models": "red-door"}, UnknownNameError, "Did you mean"),
             ({"models": [TWIN]}, PlantedError, "has no node of role 'score'"),
             ({"models": []}, PlantedError, "at least one model"),

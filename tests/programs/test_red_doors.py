@@ -53,7 +53,7 @@ def every_object(levels: int) -> list[Object]:
 
 @functools.cache
 def model(name: str, tier: str = "exact") -> Model:
-    if catalogue.ENTRIES[name].shipped:
+    if tier in catalogue.ENTRIES[name].shipped:
         return library.load(name, tier)
     return Model(helpers.bare(name))
 

@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 TESTS = ("tests/wheel/test_installed.py", "tests/planted/test_pytest_plugin.py")
+SUITE = "tests/wheel/test_ten_lines.py"  # what another project would write; it needs torch
+MOST_BYTES = 5_000_000  # of the wheel
 SETTINGS = """[pytest]
 addopts = --import-mode=importlib --strict-markers --strict-config -p pytester -p no:cacheprovider
 filterwarnings = error
@@ -53,6 +55,10 @@ def link(name: str, target: Path) -> None:
 
 def main(wheel: Path) -> None:
     """Fails with the exit status of whatever failed."""
+    size = wheel.stat().st_size
+    print(f"{wheel.name}: {size} bytes", flush=True)
+    if size > MOST_BYTES:
+        sys.exit(f"the wheel has {size} bytes, more than {MOST_BYTES}")
     with tempfile.TemporaryDirectory(prefix="planted-wheel-") as name:
         folder = Path(name)
         venv.create(folder / "venv", with_pip=True)
@@ -67,6 +73,7 @@ def main(wheel: Path) -> None:
         for runtime in ("numpy", "torch"):
             if runtime == "torch":
                 link("torch", next((folder / "venv" / "lib").glob("python*/site-packages")))
+                shutil.copy(ROOT / SUITE, away)
             print(f"the wheel with {runtime}:", flush=True)
             environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
             environment["PLANTED_WHEEL"] = runtime

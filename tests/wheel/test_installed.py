@@ -5,6 +5,7 @@ and with torch beside it (PLANTED_WHEEL is "numpy" or "torch" there).
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 import planted
 from planted.errors import PlantedError
@@ -57,14 +59,58 @@ def test_the_command_is_installed():
 
 def test_every_shipped_file_loads_and_answers_right():
     found = {path.name for path in resources.files("planted.models").iterdir()}
-    for name in NAMES:
-        for tier in TIERS:
-            assert {f"{name}-{tier}.json", f"{name}-{tier}.safetensors"} <= found
-            model = planted.load(name, tier)
-            tokens = model.inputs(n=64, seed=0)
-            assert tokens.dtype == np.int64
-            utility = model.scenario.mesa.of(tokens)
-            assert (model.choices(tokens) == utility.argmax(axis=1)).all()
+    index = json.loads(resources.files("planted.models").joinpath("index.json").read_text())
+    assert len({row["name"] for row in index.values()}) >= 24
+    assert {f"{name}-{tier}" for name in NAMES for tier in TIERS} <= set(index)
+    for stem, row in index.items():
+        assert {f"{stem}.json", f"{stem}.safetensors.gz"} <= found
+        model = planted.load(row["name"], row["tier"])
+        tokens = model.inputs(n=64, seed=0)
+        assert tokens.dtype == np.int64
+        assert (model.choices(tokens) == model.plant.expected_choices(tokens)).all()
+
+
+def test_nothing_of_jax_or_scipy_is_asked_for():
+    wanted = [Requirement(each) for each in metadata.requires("planted") or ()]
+    plain = {r.name for r in wanted if r.marker is None}
+    torch = {r.name for r in wanted if r.marker and r.marker.evaluate({"extra": "torch"})}
+    assert torch == {"torch"}
+    assert not plain & {"jax", "jaxlib", "scipy", "dm-haiku", "optax", "tracr-pypi", "torch"}
+    assert {"numpy", "safetensors"} <= plain
+
+
+def cpu_ms(code, setup="pass"):
+    """Milliseconds of processor time that `code` takes in a new process, the least of three."""
+    script = (
+        f"import time\n{setup}\na = time.process_time()\n{code}\nprint(time.process_time() - a)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    return min(1000 * float(run.stdout) for run in runs)
+
+
+@light
+def test_importing_and_loading_take_milliseconds():
+    load = "planted.load('red-doors@1')"
+    assert cpu_ms("import planted") < 150
+    assert cpu_ms(load, f"import planted; {load}") < 20
+    assert cpu_ms("planted.load('steering.small')", f"import planted; {load}") < 20
+
+
+@light
+@pytest.mark.skipif(WHEEL != "torch", reason="where torch is installed")
+def test_a_module_takes_milliseconds():
+    setup = "import planted; planted.load('red-doors-small').module; m = planted.load('red-doors')"
+    assert cpu_ms("m.module", setup) < 50
+
+
+@light
+def test_what_needs_more_than_the_extra_names_its_pip_line():
+    with pytest.raises(PlantedError, match=r"'scipy' is needed .* pip install 'planted\[train\]'"):
+        planted.evaluate(planted.load("red-doors", "tempered").plant.params, "red-doors")
+    assert planted.selftest("linear-probe", model="red-doors@1", runtime="numpy")
 
 
 def test_a_node_holds_what_it_must_and_intervening_moves_the_answer():
@@ -166,7 +212,7 @@ def close(what, got, want, tolerance=1e-5):
     ("call", "extra"),
     [
         (lambda: planted.load("red-doors@1", parameters={"levels": 4}), "train"),
-        (lambda: planted.load("red-doors-mux"), "train"),
+        (lambda: planted.load("wiping-mux"), "train"),
         (lambda: planted.plant(lambda place: None, planted.load("red-doors@1").scenario), "train"),
         (lambda: planted.run("red-doors", planted.Recipe("pressure", seeds=1), out="run"), "train"),
     ],
