@@ -272,16 +272,24 @@ class PlantedTransformer(nn.Module):
         logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.read_out]))
         return logits * self.spec.logit_scale
 
-    def hook_point(self, name: str) -> HookPoint:
-        """The submodule that stands for a hook point, for forward hooks of one's own.
+    def path_of(self, name: str) -> str:
+        """Where the submodule of a hook point is, as "layers.0.attn.hook_pattern".
 
         Raises:
             PlantedError: If the name is not a hook point.
         """
         hook_points.check_hook_points([name], self.config.n_heads)
         point, _ = hook_points.split(name)
-        path = point.replace("blocks.", "layers.").replace("attn.hook_result", "attn.o.hook_result")
-        return cast(HookPoint, self.get_submodule(path))
+        path = point.replace("blocks.", "layers.")
+        return path.replace("attn.hook_result", "attn.o.hook_result")
+
+    def hook_point(self, name: str) -> HookPoint:
+        """The submodule that stands for a hook point, for forward hooks of one's own.
+
+        Raises:
+            PlantedError: If the name is not a hook point.
+        """
+        return cast(HookPoint, self.get_submodule(self.path_of(name)))
 
     def run_with_cache(
         self, tokens: torch.Tensor, names: str | Iterable[str] | Callable[[str], bool] | None = None
