@@ -11,11 +11,12 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import time
 import venv
 from pathlib import Path
 
-from tests.wheel.check import link
+from tests.wheel.check import closure, link
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "clients"
@@ -25,7 +26,7 @@ CLIENTS = {
     "nnsight": ("nnsight==0.8.1",),
     "pyvene": ("pyvene==0.1.8",),
 }
-LINKED = ("planted", "torch", "pytest", "pytest-xdist")
+LINKED = (*sorted(closure("planted") - {"planted"}), "torch", "pytest", "pytest-xdist")
 # The libraries' own warnings are theirs; without a network nothing may be looked for in it.
 SETTINGS = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_MODE": "disabled"}
 
@@ -40,6 +41,8 @@ def environment(name: str) -> Path:
     packages = next((place / "lib").glob("python*/site-packages"))
     for each in LINKED:
         link(each, packages)
+    for path in Path(sysconfig.get_path("purelib")).glob("*planted*"):  # installed by links itself
+        (packages / path.name).symlink_to(path)
     pip = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
     subprocess.run([*pip, *CLIENTS[name]], check=True)
     stamp.write_text(wanted)

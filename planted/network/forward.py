@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from planted.core.arguments import mapping
 from planted.core.hook_points import Array, Edit, check_hook_points, of_head, split
 from planted.core.scenario import Choices, Tokens
 from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
@@ -60,6 +61,7 @@ def forward(
         PlantedError: If a name in `edits` or `record` is not a hook point, or an edit returns
             another shape.
     """
+    mapping("hooks", edits or {}, "hook points to functions")
     check_hook_points([*(edits or {}), *record], heads_per_layer(params))
     wanted: dict[str, set[str]] = {}
     for name in record:

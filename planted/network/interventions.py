@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.arguments import mapping
 from planted.core.hook_points import Array, Edit, head_axis, of_head, split
 from planted.errors import PlantedError
 
@@ -92,9 +91,8 @@ def by_hook_point(
         concatenate: The runtime's: `numpy.concatenate` or another of its kind.
 
     Raises:
-        PlantedError: If it is no mapping of names to functions.
+        PlantedError: If one of them is no function.
     """
-    mapping("hooks", edits, "hook points to functions")
     for name, edit in edits.items():
         if not callable(edit):
             raise PlantedError(f"The edit of {name!r} is a function of its value, got {edit!r}.")

@@ -14,8 +14,10 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from planted.core import hook_points
+from planted.core.arguments import mapping
 from planted.core.arrays import to_numpy
 from planted.core.hook_points import Edit
 from planted.core.spec import Params, Spec
@@ -29,11 +31,41 @@ class HookPoint(nn.Module):
     """Gives its input on, as memory of its own: what a hook changes there, it changes nowhere else.
 
     A forward hook returns the new value, or None where it changed the value in place.
+
+    Attributes:
+        hooks: The numbers of its hooks. A compiled module asks whether this text is still the one
+            that it was compiled with, and not for the hooks: they would be missed.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks = ""
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
         """The value, copied."""
-        return value.clone()
+        return value.clone() if self.hooks is not None else value
+
+    def register_forward_hook(self, hook: Any, **how: Any) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_forward_hook(hook, **how))
+
+    def register_forward_pre_hook(self, hook: Any, **how: Any) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_forward_pre_hook(hook, **how))
+
+    def _noted(self, handle: RemovableHandle) -> RemovableHandle:
+        remove = handle.remove
+
+        def note() -> None:
+            self.hooks = " ".join(map(str, (*self._forward_pre_hooks, *self._forward_hooks)))
+
+        def remove_and_note() -> None:
+            remove()
+            note()
+
+        handle.remove = remove_and_note  # type: ignore[method-assign]
+        note()
+        return handle
 
 
 class Output(nn.Linear):
@@ -331,6 +363,7 @@ class PlantedTransformer(nn.Module):
             PlantedError: If a name is not a hook point, the tokens are no tasks, or a hook returns
                 another shape.
         """
+        mapping("hooks", hooks, "hook points to functions")
         hook_points.check_hook_points(hooks, self.config.n_heads)
 
         def replacing(name: str, edit: Edit) -> Edit:

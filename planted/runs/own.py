@@ -23,6 +23,7 @@ from planted.eval.evidence import index
 from planted.eval.reading import reading
 from planted.eval.verdict.rule import decide
 from planted.finetune.recipes import Recipe
+from planted.network import layout
 from planted.runs import plants, store
 from planted.runs.cell import Cell, Network
 from planted.runs.executor import Executor, checked
@@ -31,9 +32,10 @@ from planted.runs.folder import beside
 from planted.runs.progress import Progress
 from planted.runs.request import CONTROL_SEEDS, LEAST_CONTROLS, controls_of
 from planted.runs.results import CheckpointResult, digest_of_weights
-from planted.runs.work import work
+from planted.runs.work import require, work
 
 YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")  # as torch.save's files are called
 
 
 def evaluate(
@@ -59,8 +61,9 @@ def evaluate(
     reading and the evidence are given without nulls.
 
     Args:
-        checkpoint: A torch module made by `Model.module`, a mapping of parameters, or the path of a
-            safetensors file.
+        checkpoint: A torch module made by `Model.module`; a mapping of parameters, as
+            `module.to_params()` or `module.state_dict()`, of arrays or tensors of any float type;
+            or the path of a safetensors file of either.
         plant: The plant it was trained from: a catalogue name, "module:function", or a model from
             `planted.plant`.
         tier: The plant's tier, for a name; "tempered" if None.
@@ -93,6 +96,7 @@ def evaluate(
         'persists'
     """
     made = plants.trained_from(plant, tier, parameters)
+    require("judge")
     evaluators.versions()  # one that cannot be imported is said before minutes of work
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
@@ -127,14 +131,19 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
+        _refuse_pickle(path)
         what, checkpoint = str(path), files.read_tensors(path, YOURS)[0]
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
-    elif not isinstance(checkpoint, Mapping):
+    elif hasattr(checkpoint, "state_dict"):  # a module that wraps it, as for several processes
+        checkpoint = checkpoint.state_dict()
+    if not isinstance(checkpoint, Mapping):
         raise PlantedError(
             f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
-            "trained on, a mapping of parameters, or a safetensors path."
+            "trained on, its to_params() or state_dict(), or a safetensors path."
         )
+    if layout.is_state_dict(checkpoint):
+        checkpoint = layout.from_state_dict(checkpoint, plant.params)
     try:
         return plant.check_params(checkpoint, what), path
     except ShapeError as error:
@@ -145,6 +154,21 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
             f"{error} It has the shapes of tier {' or '.join(fitting)}: pass tier={fitting[0]!r}, "
             "or the model that was trained."
         ) from error
+
+
+def _refuse_pickle(path: Path) -> None:
+    """Refuses torch's own files.
+
+    Raises:
+        PlantedError: Saying what to save, or to pass, instead.
+    """
+    if path.suffix in PICKLES:
+        raise PlantedError(
+            f"{path} is a pickle, which can run code when it is opened: planted opens none. Save "
+            "the weights by safetensors.torch.save_file(module.state_dict(), "
+            f"'{path.with_suffix('.safetensors').name}'), or pass "
+            f"torch.load({path.name!r}, weights_only=True)."
+        )
 
 
 def _tasks(seen: Any, plant: Plant) -> Tokens | None:
