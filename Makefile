@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz validation api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room mutants fuzz validation clients api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to d
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py
+
+clients: .venv/.dev ## adapters beside their libraries, each in its own environment: docs/clients.md
+	$(BIN)/python -m tools.clients --write
 
 api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
 	$(BIN)/python tools/api.py

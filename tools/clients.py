@@ -1,5 +1,7 @@
 """Runs the tests of each adapter beside the library it is for: `python -m tools.clients [NAME]`.
 
+With `--write` the table of hook points in docs/clients.md is made anew from what they measured.
+
 Libraries that cannot be installed together get an environment each, under build/clients. planted,
 torch and what both need are linked there from the environment that runs this file: torch is too
 large to unpack five times. A test that is skipped there is a failure.
@@ -16,6 +18,7 @@ import time
 import venv
 from pathlib import Path
 
+from tests.adapters.sites import Row, kept
 from tests.wheel.check import closure, link
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +29,9 @@ CLIENTS = {
     "nnsight": ("nnsight==0.8.1",),
     "pyvene": ("pyvene==0.1.8",),
 }
+COLUMNS = ("forward hooks", "TransformerLens 4", "TransformerLens 3", "nnsight", "pyvene")
+MEASURED = PLACE / "sites.jsonl"
+PAGE, MARK, END = ROOT / "docs" / "clients.md", "<!-- sites -->", "<!-- end -->"
 LINKED = (*sorted(closure("planted") - {"planted"}), "torch", "pytest", "pytest-xdist")
 # The libraries' own warnings are theirs; without a network nothing may be looked for in it.
 SETTINGS = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_MODE": "disabled"}
@@ -72,15 +78,55 @@ def tested(name: str) -> bool:
     return done.returncode == 0 and not skipped
 
 
-def main(names: list[str]) -> None:
+def table(rows: list[Row]) -> str:
+    """Hook points by clients: largest deviation read and edited, over blocks, plants and tiers."""
+    names = list(dict.fromkeys(row.client for row in rows if row.client in COLUMNS))
+    kinds = dict.fromkeys(kind(row.site) for row in rows)
+    lines = [f"| hook point | {' | '.join(names)} | edits that act |"]
+    lines.append("| --- " * (len(names) + 2) + "|")
+    for each in kinds:
+        cells = []
+        for name in names:
+            here = [row for row in rows if row.client == name and kind(row.site) == each]
+            edited = "" if each == "logits" else f" / {max(row.edited for row in here):.0e}"
+            cells.append(f"{max(row.read for row in here):.0e}{edited}".replace("0e+00", "0"))
+        plain = [row for row in rows if row.client == names[0] and kind(row.site) == each]
+        acting = f"{sum(row.moved > 0.1 for row in plain)} of {len(plain)}"
+        acting = "" if each == "logits" else acting
+        label = each if each == "logits" else f"`{each}`"
+        lines.append(f"| {label} | {' | '.join(cells)} | {acting} |")
+    return "\n".join(lines)
+
+
+def kind(site: str) -> str:
+    """A hook point's name without its block's number."""
+    return re.sub(r"^blocks\.\d+\.", "", site)
+
+
+def write(rows: list[Row]) -> None:
+    """Puts the table into the page."""
+    page = PAGE.read_text()
+    head, _, rest = page.partition(f"{MARK}\n")
+    PAGE.write_text(f"{head}{MARK}\n{table(rows)}\n{END}{rest.partition(END)[2]}")
+
+
+def main(names: list[str], writing: bool) -> None:
     """Fails if any client's tests did, or were skipped."""
     unknown = sorted(set(names) - set(CLIENTS))
     if unknown:
         sys.exit(f"no client {unknown[0]!r}; there are {', '.join(CLIENTS)}")
+    PLACE.mkdir(parents=True, exist_ok=True)
+    if writing:
+        MEASURED.unlink(missing_ok=True)
+        os.environ["PLANTED_SITES"] = str(MEASURED)
+        plain = [sys.executable, "-m", "pytest", "-q", "-n", "0", "tests/adapters/test_sites.py"]
+        subprocess.run(plain, cwd=ROOT, check=True)
     failed = [name for name in names or CLIENTS if not tested(name)]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+    if writing:
+        write(list(kept(MEASURED)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([each for each in sys.argv[1:] if each != "--write"], "--write" in sys.argv)

@@ -10,7 +10,7 @@ import torch
 import planted
 from planted.adapters.nnsight import at, to_nnsight
 from planted.errors import PlantedError
-from tests.adapters import sites
+from tests.adapters import documented, sites
 
 
 def client(model: Any) -> sites.Client:
@@ -78,3 +78,7 @@ def test_a_gradient_at_a_hook_point() -> None:
 def test_a_name_that_is_no_hook_point_is_refused() -> None:
     with pytest.raises(PlantedError, match="Unknown hook point 'hook_mlp_out'"):
         at(to_nnsight(planted.load("red-doors", runtime="torch")), "hook_mlp_out")
+
+
+def test_the_page_shows_what_runs() -> None:
+    documented.run_section("nnsight")

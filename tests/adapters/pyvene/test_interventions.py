@@ -12,7 +12,9 @@ import torch
 import planted
 from planted.adapters.pyvene import place, to_pyvene
 from planted.errors import PlantedError, UnknownNameError
-from tests.adapters import sites
+from planted.network.model import Network
+from planted.network.torch_module import PlantedTransformer
+from tests.adapters import documented, sites
 
 
 def counterfactual(where: Any, module: Any, base: Any, source: Any = None, **how: Any) -> Any:
@@ -27,7 +29,10 @@ def client(model: Any) -> sites.Client:
     def read(tokens: Any) -> Any:
         given = torch.from_numpy(tokens)
         names = sites.hook_point_names(module.n_layers)
-        collect = [{"component": n, "intervention": pyvene.CollectIntervention()} for n in names]
+        collect = [
+            {"component": name, "intervention": pyvene.CollectIntervention(keep_last_dim=True)}
+            for name in names
+        ]
         (logits, found), _ = pyvene.IntervenableModel(collect, model=module)(
             base={"tokens": given}, unit_locations=None
         )
@@ -35,7 +40,9 @@ def client(model: Any) -> sites.Client:
         return logits.numpy(), {name: value.numpy() for name, value in values.items()}
 
     def edit(tokens: Any, site: str, value: Any) -> Any:
-        put = pyvene.VanillaIntervention(source_representation=torch.from_numpy(value))
+        put = pyvene.VanillaIntervention(
+            source_representation=torch.from_numpy(value), keep_last_dim=True
+        )
         where = {"component": site, "intervention": put}
         return counterfactual(where, module, torch.from_numpy(tokens))
 
@@ -63,17 +70,27 @@ def test_the_counterfactual_of_every_node_is_planteds_own(tier: str) -> None:
 
 
 def test_one_head_is_exchanged_alone() -> None:
-    model = planted.load("red-doors-gate", runtime="torch")
-    config = model.module.config
-    layer = max(range(config.n_layers), key=lambda i: config.n_heads[i])
-    assert config.n_heads[layer] > 1
+    """Each head is made two, which share its result by three to one."""
+    model = planted.load("red-doors")
+    params = dict(model.plant.params)
+    for name, value in params.items():
+        if ".attn." in name and not name.endswith("b_O"):
+            shares = (0.75, 0.25) if name.endswith("W_O") else (1, 1)
+            params[name] = np.concatenate([value * np.float32(share) for share in shares])
+    module = PlantedTransformer.from_params(params, model.spec)
+    network, split = Network(params, model.spec), to_pyvene(module)
     base, source = model.inputs(16, seed=1), model.inputs(16, seed=2)
-    for head in range(config.n_heads[layer]):
-        name = f"blocks.{layer}.attn.hook_result.{head}"
-        _, other = model.network.run_with_cache(source, name)
-        found = counterfactual(place(model, name), to_pyvene(model), base, source)
-        wanted = model.network.run_with_hooks(base, {name: lambda _, o=other[name]: o})
+    assert sites.deviation(network(base), model.network(base)) <= sites.TOLERANCE
+    effects = []
+    for head in (0, 1):
+        name = f"blocks.1.attn.hook_result.{head}"
+        _, other = network.run_with_cache(source, name)
+        given = torch.from_numpy(base), torch.from_numpy(source)
+        found = counterfactual(place(module, name), split, *given)
+        wanted = network.run_with_hooks(base, {name: lambda _, o=other[name]: o})
         assert sites.deviation(found, wanted) <= sites.TOLERANCE
+        effects.append(np.abs(wanted - network(base)).max())
+    assert min(effects) > 0.1
 
 
 def test_pyvenes_own_names_and_learned_subspaces_work() -> None:
@@ -116,3 +133,15 @@ def test_names_that_are_not_there_are_refused() -> None:
         place(model, "blocks.9.hook_mlp_out")
     with pytest.raises(PlantedError, match="its block has no heads"):
         place(model, "blocks.0.attn.hook_z.0")
+
+
+def test_the_page_shows_what_runs() -> None:
+    documented.run_section("pyvene")
+
+
+def test_the_known_counterfactuals() -> None:
+    agreed = documented.run_example("known_counterfactual")
+    assert {"score", "beaten"} <= set(agreed)
+    for name, (by_planted, by_program) in agreed.items():
+        assert by_planted == 1, name
+        assert by_program == 1, name

@@ -11,7 +11,7 @@ import torch
 import planted
 from planted.adapters.transformer_lens import to_bridge, to_hooked_transformer
 from planted.errors import PlantedError
-from tests.adapters import sites
+from tests.adapters import documented, sites
 
 
 def client(model: Any, prepare: Any = lambda bridge: None) -> sites.Client:
@@ -102,3 +102,13 @@ def test_a_gradient_flows_through_the_bridge() -> None:
 def test_the_other_major_version_is_named() -> None:
     with pytest.raises(PlantedError, match=r"TransformerLens 4 is installed.*to_bridge"):
         to_hooked_transformer(planted.load("red-doors", runtime="torch"))
+
+
+def test_the_page_shows_what_runs() -> None:
+    documented.run_section("TransformerLens 4")
+
+
+def test_the_oracle_of_attribution_patching() -> None:
+    off, moving, nodes = documented.run_example("attribution_patching")
+    assert off < 1e-4
+    assert nodes > moving > 10

@@ -11,7 +11,7 @@ import planted
 from planted.adapters.transformer_lens import to_bridge, to_hooked_transformer
 from planted.core.hook_points import head_axis
 from planted.errors import PlantedError
-from tests.adapters import sites
+from tests.adapters import documented, sites
 
 
 def client(model: Any) -> sites.Client:
@@ -66,3 +66,7 @@ def test_padding_writes_nothing() -> None:
 def test_the_other_major_version_is_named() -> None:
     with pytest.raises(PlantedError, match=r"TransformerLens 3 is installed.*to_hooked"):
         to_bridge(planted.load("red-doors", runtime="torch"))
+
+
+def test_the_page_shows_what_runs() -> None:
+    documented.run_section("TransformerLens 3")
