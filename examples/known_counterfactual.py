@@ -35,7 +35,10 @@ def main():
         moved = (by_planted != plain).mean()
         if moved:
             agreed[name] = (by_pyvene == by_planted).mean(), (by_pyvene[said] == by_program).mean()
-            print(f"{name:12} choice moved {moved:.2f}; pyvene = planted {agreed[name][0]:.2f}, ", end="")
+            print(
+                f"{name:12} choice moved {moved:.2f}; pyvene = planted {agreed[name][0]:.2f}, ",
+                end="",
+            )
             print(f"= program {agreed[name][1]:.2f} of {said.sum()} tasks")
     return agreed
 

@@ -83,13 +83,13 @@ def place(model: Any, name: str) -> dict[str, Any]:
 
 def _is_wide(name: str) -> bool:
     """Whether a place holds vectors of the residual stream."""
-    return name in _ABSTRACT and name != "mlp_activation" or (
+    return (name in _ABSTRACT and name != "mlp_activation") or (
         ".attn." not in name and ".mlp." not in name and name not in _ABSTRACT
     )
 
 
 def _swap(basis: Any, axis: int | None, head: int | None) -> Any:
-    """pyvene's intervention that takes the source's value: all of it, a subspace's, or a head's."""
+    """Pyvene's intervention that takes the source's value: all of it, a subspace's, or a head's."""
     installed("pyvene", WANTED, "intervene by it")
     import pyvene
     import torch

@@ -51,9 +51,7 @@ def to_bridge(model: Any, *, uniform_blocks: bool = False) -> Any:
         made.cfg._set_bridge_managed_hook_flag(flag, True)
     made.clear_hook_registry()
     made._initialize_hook_registry()
-    made.enable_compatibility_mode = functools.partial(
-        _unprocessed, made.enable_compatibility_mode
-    )
+    made.enable_compatibility_mode = functools.partial(_unprocessed, made.enable_compatibility_mode)
     return made.eval()
 
 

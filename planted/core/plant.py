@@ -73,9 +73,7 @@ class Plant(PickledByValue):
         """Whether it is the same plant: weights, truth, and what its scenario gives on tasks."""
         if not isinstance(other, Plant):
             return NotImplemented
-        return self is other or (
-            hash(self) == hash(other) and _digest(self) == _digest(other)
-        )
+        return self is other or (hash(self) == hash(other) and _digest(self) == _digest(other))
 
     def __hash__(self) -> int:
         """By its name and tier."""

@@ -98,7 +98,9 @@ def by_hook_point(
             raise PlantedError(f"The edit of {name!r} is a function of its value, got {edit!r}.")
     if not any(split(name)[1] is not None for name in edits):
         return edits
-    return compose({split(name)[0]: _at_head(name, edit, concatenate)} for name, edit in edits.items())
+    return compose(
+        {split(name)[0]: _at_head(name, edit, concatenate)} for name, edit in edits.items()
+    )
 
 
 def _at_head(name: str, edit: Edit, concatenate: Callable[..., Array]) -> Edit:

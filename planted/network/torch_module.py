@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import torch
@@ -23,6 +22,7 @@ from planted.core.hook_points import Edit
 from planted.core.spec import Params, Spec
 from planted.core.tokens import BOS_ID, check_tokens
 from planted.errors import CheckpointError, PlantedError
+from planted.network.config import Config
 from planted.network.interventions import by_hook_point, edited
 from planted.network.layout import from_torch, to_torch, torch_name
 
@@ -160,51 +160,6 @@ class Block(nn.Module):
         return after
 
 
-@dataclass(frozen=True)
-class Config:
-    """The sizes of a network by TransformerLens's names; what differs between blocks is a tuple.
-
-    Attributes:
-        d_model: Width of the residual stream.
-        n_layers: Number of blocks.
-        n_heads: Heads of each block.
-        d_head: Their size in each block.
-        d_mlp: Neurons of each block.
-        n_ctx: Positions, BOS included.
-        d_vocab: Token ids.
-        d_vocab_out: Output columns.
-        attn_scale: Factor on query-key products.
-        read_out: Position that is unembedded.
-        logit_scale: Factor on the logits.
-        act_fn, normalization_type, attention_dir, model_type: The same for every network here.
-    """
-
-    d_model: int
-    n_layers: int
-    n_heads: tuple[int, ...]
-    d_head: tuple[int, ...]
-    d_mlp: tuple[int, ...]
-    n_ctx: int
-    d_vocab: int
-    d_vocab_out: int
-    attn_scale: float
-    read_out: int
-    logit_scale: float
-    act_fn: str = "relu"
-    normalization_type: str | None = None
-    attention_dir: str = "bidirectional"
-    model_type: str = "planted"
-
-    @property
-    def hidden_size(self) -> int:
-        """`d_model`, by Hugging Face's name."""
-        return self.d_model
-
-    def to_dict(self) -> dict[str, Any]:
-        """Name -> value."""
-        return asdict(self)
-
-
 class PlantedTransformer(nn.Module):
     """A plant, or a checkpoint of one, in torch.
 
@@ -220,7 +175,7 @@ class PlantedTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.spec, self.bos = spec, bos
-        self.config = _config(shapes, spec)
+        self.config = Config.of(shapes, spec)
         vocabulary, width = shapes["embed.W_E"]
         with _own_random_state():
             self.tok_embed = nn.Embedding(vocabulary, width)
@@ -398,10 +353,8 @@ class PlantedTransformer(nn.Module):
         tokens = tokens.to(self.device, torch.int64)
         if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
             config = self.config
-            try:
+            with suppress(RuntimeError):  # inside vmap a value is none that can be asked for
                 check_tokens(tokens, config.d_vocab, self.spec.read_out, config.n_ctx, self.bos)
-            except RuntimeError:  # inside vmap a value is none that can be asked for
-                pass
         return tokens
 
     def _own(self) -> dict[str, torch.Tensor]:
@@ -422,25 +375,6 @@ class PlantedTransformer(nn.Module):
                 )
             found[name] = getattr(layer_of, which)
         return found
-
-
-def _config(shapes: Mapping[str, tuple[int, ...]], spec: Spec) -> Config:
-    """The sizes that parameters of these shapes have."""
-    depth = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("blocks."))
-    heads = [shapes[f"blocks.{i}.attn.b_Q"] for i in range(depth)]
-    return Config(
-        d_model=shapes["embed.W_E"][1],
-        n_layers=depth,
-        n_heads=tuple(shape[0] for shape in heads),
-        d_head=tuple(shape[1] for shape in heads),
-        d_mlp=tuple(shapes[f"blocks.{i}.mlp.b_in"][0] for i in range(depth)),
-        n_ctx=shapes["pos_embed.W_pos"][0],
-        d_vocab=shapes["embed.W_E"][0],
-        d_vocab_out=shapes["unembed.W_U"][1],
-        attn_scale=spec.attn_scale,
-        read_out=spec.read_out,
-        logit_scale=spec.logit_scale,
-    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Every submodule is called, and an edit acts, in place or returned, in each runtime and wrapper."""
+"""Every submodule is called; an edit acts, in place or returned, in each runtime and wrapper."""
 
 from __future__ import annotations
 

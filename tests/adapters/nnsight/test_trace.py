@@ -33,10 +33,9 @@ def client(model: Any) -> sites.Client:
 
     def in_place(tokens: Any, site: str, value: Any) -> Any:
         given, new = torch.from_numpy(tokens), torch.from_numpy(value)
-        with torch.no_grad():
-            with traced.trace(given):
-                at(traced, site).output[:] = new
-                logits = traced.output.save()
+        with torch.no_grad(), traced.trace(given):
+            at(traced, site).output[:] = new
+            logits = traced.output.save()
         return logits.numpy()
 
     return sites.Client("nnsight", read, edit, in_place)

@@ -34,7 +34,7 @@ def client(model: Any) -> sites.Client:
             for name in names
         ]
         (logits, found), _ = pyvene.IntervenableModel(collect, model=module)(
-            base={"tokens": given}, unit_locations=None
+            base={"tokens": given}, output_original_output=True
         )
         values = dict(zip(names, found, strict=True))
         return logits.numpy(), {name: value.numpy() for name, value in values.items()}
@@ -69,14 +69,15 @@ def test_the_counterfactual_of_every_node_is_planteds_own(tier: str) -> None:
     assert moved > 2
 
 
-def test_one_head_is_exchanged_alone() -> None:
-    """Each head is made two, which share its result by three to one."""
+@pytest.mark.parametrize("shares", [(0.75, 0.25), (0.25, 0.75)])
+def test_one_head_is_exchanged_alone(shares: tuple[float, float]) -> None:
+    """Each head is made two, which share its result by three to one: the larger decides."""
     model = planted.load("red-doors")
     params = dict(model.plant.params)
     for name, value in params.items():
         if ".attn." in name and not name.endswith("b_O"):
-            shares = (0.75, 0.25) if name.endswith("W_O") else (1, 1)
-            params[name] = np.concatenate([value * np.float32(share) for share in shares])
+            each = shares if name.endswith("W_O") else (1, 1)
+            params[name] = np.concatenate([value * np.float32(share) for share in each])
     module = PlantedTransformer.from_params(params, model.spec)
     network, split = Network(params, model.spec), to_pyvene(module)
     base, source = model.inputs(16, seed=1), model.inputs(16, seed=2)
@@ -90,7 +91,7 @@ def test_one_head_is_exchanged_alone() -> None:
         wanted = network.run_with_hooks(base, {name: lambda _, o=other[name]: o})
         assert sites.deviation(found, wanted) <= sites.TOLERANCE
         effects.append(np.abs(wanted - network(base)).max())
-    assert min(effects) > 0.1
+    assert effects[shares.index(0.75)] > 0.1
 
 
 def test_pyvenes_own_names_and_learned_subspaces_work() -> None:
@@ -127,9 +128,9 @@ def test_the_module_keeps_its_gradients() -> None:
 
 def test_names_that_are_not_there_are_refused() -> None:
     model = planted.load("red-doors", runtime="torch")
-    with pytest.raises(UnknownNameError, match="Unknown node 'scor'.*'score'"):
+    with pytest.raises(UnknownNameError, match=r"Unknown node 'scor'.*'score'"):
         place(model, "scor")
-    with pytest.raises(PlantedError, match="Unknown hook point 'blocks.9.hook_mlp_out'"):
+    with pytest.raises(PlantedError, match=r"Unknown hook point 'blocks\.9\.hook_mlp_out'"):
         place(model, "blocks.9.hook_mlp_out")
     with pytest.raises(PlantedError, match="its block has no heads"):
         place(model, "blocks.0.attn.hook_z.0")

@@ -15,7 +15,11 @@ from tests.adapters import documented, sites
 
 
 def client(model: Any) -> sites.Client:
-    hooked, config, read_out = to_hooked_transformer(model), model.module.config, model.spec.read_out
+    hooked, config, read_out = (
+        to_hooked_transformer(model),
+        model.module.config,
+        model.spec.read_out,
+    )
 
     def trim(site: str, value: Any) -> Any:
         """Without the heads, sizes and neurons that are padding."""
