@@ -218,7 +218,7 @@ def _bfloat16(path: Path, names: Collection[str]) -> dict[str, Any]:
     from safetensors import deserialize
 
     found = {}
-    for name, stored in deserialize(path.read_bytes()):
+    for name, stored in deserialize(path.read_bytes()):  # type: ignore[no-untyped-call]
         if name in names:
             bits = np.frombuffer(stored["data"], dtype="<u2").astype(np.uint32) << 16
             found[name] = bits.view(np.float32).reshape(stored["shape"])

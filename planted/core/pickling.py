@@ -26,6 +26,6 @@ class PickledByValue:
 
 def _restored(kind: type, fields: bytes) -> Any:
     cloudpickle = need("cloudpickle", "open the pickle of a plant or its scenario")
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made.__dict__.update(cloudpickle.loads(fields))
     return made

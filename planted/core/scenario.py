@@ -226,7 +226,7 @@ class Scenario(PickledByValue):
             PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
         """
         try:
-            array = to_numpy(tokens)
+            array: npt.NDArray[Any] = to_numpy(tokens)
         except (TypeError, ValueError):
             raise PlantedError(
                 f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got {tokens!r}."

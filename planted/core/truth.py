@@ -85,7 +85,7 @@ class Node:
                 is not one that the node can hold.
         """
         try:
-            given = to_numpy(numbers).astype(np.float64)
+            given: Floats = to_numpy(numbers).astype(np.float64)
         except (TypeError, ValueError):
             raise PlantedError(
                 f"Values of node {self.name!r} are numbers [task, pos] = {list(tokens.shape)}, got "

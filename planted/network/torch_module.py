@@ -346,16 +346,17 @@ class PlantedTransformer(nn.Module):
 
     def _tokens(self, tokens: Any) -> torch.Tensor:
         """The tokens on the module's device, checked where their values can be looked at."""
-        if not isinstance(tokens, torch.Tensor):
-            tokens = torch.from_numpy(to_numpy(tokens))
-        if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
-            raise PlantedError(f"Tokens are whole numbers [task, pos], got {tokens.dtype}.")
-        tokens = tokens.to(self.device, torch.int64)
-        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        given: torch.Tensor = (
+            tokens if isinstance(tokens, torch.Tensor) else torch.from_numpy(to_numpy(tokens))
+        )
+        if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+            raise PlantedError(f"Tokens are whole numbers [task, pos], got {given.dtype}.")
+        given = given.to(self.device, torch.int64)
+        if not (torch.compiler.is_compiling() or torch._C._get_tracing_state()):
             config = self.config
             with suppress(RuntimeError):  # inside vmap a value is none that can be asked for
-                check_tokens(tokens, config.d_vocab, self.spec.read_out, config.n_ctx, self.bos)
-        return tokens
+                check_tokens(given, config.d_vocab, self.spec.read_out, config.n_ctx, self.bos)
+        return given
 
     def _own(self) -> dict[str, torch.Tensor]:
         """Every parameter under its name in `planted.network.forward`."""
