@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage clients api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -82,6 +82,9 @@ damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py
+
+clients: .venv/.dev ## adapters beside their libraries, each in its own environment: docs/clients.md
+	$(BIN)/python -m tools.clients --write
 
 api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
 	$(BIN)/python tools/api.py

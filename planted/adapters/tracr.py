@@ -63,7 +63,7 @@ def from_tracr(assembled: Any, output: str, read_out: int | None = None) -> Netw
         outputs=tuple(labels[i].partition(":")[2] or output for i in columns),
         n_choices=0,
     )
-    return Network(params, spec)
+    return Network(params, spec, bos=assembled.input_encoder.bos_encoding)
 
 
 def _block(found: Any, layer: int, config: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 import socket
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], note: Mapping[str, Any
 def read_tensors(path: Path, remedy: str = ANEW) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors and note of a safetensors file; the digest in the note is checked where there is one.
 
+    Tensors of bfloat16, which numpy does not have, are given as float32.
+
     Args:
         path: The file.
         remedy: What to do about a damaged one, for the error.
@@ -212,7 +214,11 @@ def read_tensors(path: Path, remedy: str = ANEW) -> tuple[dict[str, Any], dict[s
             note = json.loads((file.metadata() or {}).get("planted", "{}"))
             if not isinstance(note, dict):
                 raise ValueError("its note is no mapping")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            halves = {name for name in names if file.get_slice(name).get_dtype() == "BF16"}
+            tensors = {name: file.get_tensor(name) for name in names if name not in halves}
+        if halves:
+            tensors |= _bfloat16(path, halves)
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:
@@ -264,6 +270,18 @@ def unpacked(content: bytes, path: Path) -> bytes:
             f"{path} was truncated or altered: it does not end where its content does, or it holds "
             f"more than {MOST_BYTES >> 20} MB. {ANEW}"
         )
+    return found
+
+
+def _bfloat16(path: Path, names: Collection[str]) -> dict[str, Any]:
+    """Tensors of bfloat16 as float32: their 16 bits are the first of float32's 32."""
+    from safetensors import deserialize
+
+    found = {}
+    for name, stored in deserialize(path.read_bytes()):  # type: ignore[no-untyped-call]
+        if name in names:
+            bits = np.frombuffer(stored["data"], dtype="<u2").astype(np.uint32) << 16
+            found[name] = bits.view(np.float32).reshape(stored["shape"])
     return found
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from planted.core.arrays import to_numpy
 from planted.core.objectives import leftmost
+from planted.core.pickling import PickledByValue
 from planted.core.roles import Program
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.spec import Params, Spec
@@ -19,8 +22,8 @@ SHIPPED_TIERS = ("exact", "tempered", "rotated")  # what the wheel carries, and 
 TIERS = (*SHIPPED_TIERS, "dense", "compressed")  # planted's own; packages may bring others
 
 
-@dataclass(frozen=True)
-class Plant:
+@dataclass(frozen=True, eq=False)
+class Plant(PickledByValue):
     """The planted model.
 
     Attributes:
@@ -66,6 +69,21 @@ class Plant:
         size = sum(int(value.size) for value in self.params.values())
         return f"<plant {self.name} {self.tier} ({size} parameters)>"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same plant: weights, truth, and what its scenario gives on tasks."""
+        if not isinstance(other, Plant):
+            return NotImplemented
+        return self is other or (hash(self) == hash(other) and _digest(self) == _digest(other))
+
+    def __hash__(self) -> int:
+        """By its name and tier."""
+        return hash((self.name, self.tier))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Plant:
+        """With weights and truth of its own; what is a function stays the same."""
+        params = {name: np.array(value) for name, value in self.params.items()}
+        return replace(self, params=params, truth=deepcopy(self.truth, memo))
+
     def expected_choices(self, tokens: Tokens) -> Choices:
         """The candidate that the oracle picks, [task]: leftmost among the best."""
         scenario = self.scenario
@@ -93,7 +111,7 @@ class Plant:
         for name, own in self.params.items():
             if name not in params:
                 raise CheckpointError(f"{what}: tensor {name!r} of {self.name} is missing.")
-            value = np.asarray(params[name])
+            value = to_numpy(params[name])
             if value.shape != own.shape:
                 raise ShapeError(
                     f"{what}: {name!r} has shape {list(value.shape)}, {self.name} ({self.tier}) "
@@ -114,3 +132,9 @@ class Plant:
         if extra:
             raise CheckpointError(f"{what}: tensor {extra[0]!r} is not one of {self.name}'s.")
         return checked
+
+
+def _digest(plant: Plant) -> str:
+    from planted.core.artefact import plant_digest  # it reads and writes plants
+
+    return plant_digest(plant)

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core.arguments import texts
+from planted.core.arrays import to_numpy
+from planted.core.pickling import PickledByValue
 from planted.errors import PlantedError
 
 Tokens = npt.NDArray[np.int64]  # [task, pos], BOS included
@@ -80,7 +82,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(PickledByValue):
     """One family of tasks with a mesa-objective and a base objective on the same candidates.
 
     Attributes:
@@ -160,6 +162,14 @@ class Scenario:
     sought: str = ""
     episode: Episode | None = None
 
+    def __hash__(self) -> int:
+        """By its name and layout; parameters are a mapping, which has no hash."""
+        return hash((self.name, self.vocabulary, self.candidates, self.read_out))
+
+    def __deepcopy__(self, memo: object) -> Scenario:
+        """Itself: it is data that nothing changes, and functions."""
+        return self
+
     @property
     def search_space(self) -> tuple[int, ...]:
         """Positions of what the program searches over."""
@@ -216,7 +226,7 @@ class Scenario:
             PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
         """
         try:
-            array = np.asarray(tokens)
+            array: npt.NDArray[Any] = to_numpy(tokens)
         except (TypeError, ValueError):
             raise PlantedError(
                 f"Tokens of {self.name!r} are integers [task, {self.n_positions}], got {tokens!r}."

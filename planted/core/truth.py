@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from planted.core import circuit
 from planted.core.arguments import mapping, one_of
+from planted.core.arrays import to_numpy
 from planted.core.circuit import LOGITS as LOGITS
 from planted.core.circuit import Edge as Edge
 from planted.core.roles import ROLES
@@ -20,7 +22,7 @@ from planted.errors import PlantedError, UnknownNodeError, unknown
 Matrix = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """One node of the planted program, as it stands in the network.
 
@@ -47,6 +49,19 @@ class Node:
     reads: tuple[str, ...]
     basis: Matrix = field(repr=False)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, the basis number by number."""
+        if not isinstance(other, Node):
+            return NotImplemented
+        names = [each.name for each in fields(self) if each.name != "basis"]
+        return np.array_equal(self.basis, other.basis) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
+    def __hash__(self) -> int:
+        """By its name and place."""
+        return hash((self.name, self.layer, self.heads, self.neurons))
+
     @property
     def hook_points(self) -> tuple[str, ...]:
         """Where it is written: head results, the MLP output, or an embedding."""
@@ -72,7 +87,7 @@ class Node:
                 is not one that the node can hold.
         """
         try:
-            given = np.asarray(numbers, dtype=np.float64)
+            given: Floats = to_numpy(numbers).astype(np.float64)
         except (TypeError, ValueError):
             raise PlantedError(
                 f"Values of node {self.name!r} are numbers [task, pos] = {list(tokens.shape)}, got "
@@ -110,7 +125,7 @@ class Node:
         codes = self._codes(numbers)
         return np.eye(len(self.values))[np.maximum(codes, 0)] * held[..., None], held
 
-    def compare(self, stream: npt.NDArray[np.floating], numbers: Floats) -> tuple[float, int, int]:
+    def compare(self, stream: Any, numbers: Floats) -> tuple[float, int, int]:
         """How far a residual stream [task, pos, d] is from holding these values [task, pos].
 
         Returns:
@@ -124,7 +139,7 @@ class Node:
         n = int(held.sum())
         if not n:
             return 0.0, 0, 0
-        content = (stream @ self.basis.T)[held]
+        content = (to_numpy(stream) @ self.basis.T)[held]
         if self.numerical:
             return float(np.abs(content[:, 0] - numbers[held]).max()), 0, n
         codes = self._codes(numbers)[held]
@@ -132,9 +147,12 @@ class Node:
         content[np.arange(n), codes] -= 1
         return float(np.abs(content).max()), wrong, n
 
-    def decode(self, stream: npt.NDArray[np.floating]) -> Floats:
-        """The value with the largest entry (or the number) in a residual stream [task, pos, d]."""
-        content = stream @ self.basis.T
+    def decode(self, stream: Any) -> Floats:
+        """The value with the largest entry (or the number) in a residual stream [task, pos, d].
+
+        The stream is an array, or a tensor on any device, of any float type, in a graph or not.
+        """
+        content = to_numpy(stream) @ self.basis.T
         if self.numerical:
             return np.asarray(content[..., 0], dtype=np.float64)
         return np.asarray(as_numbers(self.values)[content.argmax(axis=-1)])
@@ -185,6 +203,10 @@ class Truth:
         """Gives the nodes a mapping that says which names are near one that it lacks."""
         if not isinstance(self.nodes, Nodes):
             object.__setattr__(self, "nodes", Nodes(self.nodes))
+
+    def __hash__(self) -> int:
+        """By its nodes' names; a mapping has no hash."""
+        return hash(tuple(self.nodes))
 
     def of_role(self, role: str) -> tuple[Node, ...]:
         """Nodes with this role, in program order.

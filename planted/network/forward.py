@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from planted.core.hook_points import Array, Edit, check_hook_points
+from planted.core.arguments import mapping
+from planted.core.hook_points import Array, Edit, check_hook_points, of_head, split
 from planted.core.scenario import Choices, Tokens
-from planted.core.spec import Params, Spec, choices, n_layers
+from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
 from planted.core.threads import one_thread
+from planted.network.interventions import by_hook_point, edited
 
 
 def forward(
@@ -43,8 +45,9 @@ def forward(
         params: Parameters, float32.
         tokens: Token ids [task, pos], BOS included.
         spec: Attention scale, read-out position, output columns.
-        edits: Hook point -> function applied to the hook point's value before it is used.
-        record: Names of the hook points to return.
+        edits: Hook point -> function applied to the hook point's value before it is used; it
+            returns the new value, or None where it changed numpy's in place.
+        record: Names of the hook points to return; "blocks.1.attn.hook_z.0" is one head's part.
         recorded_only: Stop as soon as they are there; the logits are then None.
         xp: numpy or jax.numpy.
 
@@ -55,10 +58,17 @@ def forward(
         [task, pos, d_mlp].
 
     Raises:
-        PlantedError: If a name in `edits` or `record` is not a hook point.
+        PlantedError: If a name in `edits` or `record` is not a hook point, or an edit returns
+            another shape.
     """
+    mapping("hooks", edits or {}, "hook points to functions")
+    check_hook_points([*(edits or {}), *record], heads_per_layer(params))
+    wanted: dict[str, set[str]] = {}
+    for name in record:
+        wanted.setdefault(split(name)[0], set()).add(name)
     run = _run if xp is not np else _run_alone
-    return run(params, tokens, spec, edits or {}, frozenset(record), recorded_only, xp)
+    whole = by_hook_point(edits or {}, xp.concatenate)
+    return run(params, tokens, spec, whole, wanted, recorded_only, xp)
 
 
 def _run_alone(*given: Any) -> tuple[Array, dict[str, Array]]:
@@ -71,20 +81,21 @@ def _run(
     tokens: Array,
     spec: Spec,
     edits: Mapping[str, Edit],
-    wanted: Collection[str],
+    wanted: Mapping[str, Collection[str]],
     recorded_only: bool,
     xp: ModuleType,
 ) -> tuple[Array, dict[str, Array]]:
     """The pass itself, read top to bottom: it is one function so that it can be."""
     depth = n_layers(params)
-    check_hook_points([*edits, *wanted], depth)
     cache: dict[str, Array] = {}
+    asked = sum(len(names) for names in wanted.values())
 
     def site(name: str, value: Array) -> Array:
         if name in edits:
-            value = edits[name](value)
-        if name in wanted:
-            cache[name] = value
+            # a copy, so that a change in place acts here and not on what shares the memory
+            value = edited(name, edits[name], np.array(value) if xp is np else value)
+        for each in wanted.get(name, ()):
+            cache[each] = of_head(value, *split(each))
         return value
 
     last = f"blocks.{depth - 1}."
@@ -94,7 +105,7 @@ def _run(
     x = x + site("hook_pos_embed", positions)
     for layer in range(depth):
         at = f"blocks.{layer}."
-        if recorded_only and len(cache) == len(wanted):
+        if recorded_only and len(cache) == asked:
             return None, cache
         x = site(at + "hook_resid_pre", x)
         asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]

@@ -1,14 +1,15 @@
-"""Interventions: functions that replace the value of a hook point."""
+"""Interventions: functions that replace the value of a hook point, in every runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.hook_points import Array, Edit
+from planted.core.hook_points import Array, Edit, head_axis, of_head, split
+from planted.errors import PlantedError
 
 
 def overwrite(
@@ -47,4 +48,73 @@ def compose(edits: Iterable[Mapping[str, Edit]]) -> dict[str, Edit]:
 
 
 def _then(first: Edit, second: Edit) -> Edit:
-    return lambda value: second(first(value))
+    def edit(value: Array) -> Array:
+        return edited("the hook point", second, edited("the hook point", first, value))
+
+    return edit
+
+
+def edited(name: str, edit: Edit, value: Array) -> Array:
+    """What an edit makes of a value: what it returns or, where that is None, what it left there.
+
+    Args:
+        name: The hook point, for the error.
+        edit: The edit. It may change its argument, which nothing else may then hold.
+        value: What stands at the hook point.
+
+    Raises:
+        PlantedError: If it returns something of another shape.
+    """
+    made = edit(value)
+    if made is None:
+        return value
+    if getattr(made, "shape", None) != value.shape:
+        raise PlantedError(
+            f"The edit of {name!r} returned {_described(made)}; what stands there is "
+            f"{list(value.shape)}, and an edit returns as much, or None to leave it as it is."
+        )
+    return made
+
+
+def _described(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"shape {list(shape)}"
+
+
+def by_hook_point(
+    edits: Mapping[str, Edit], concatenate: Callable[..., Array]
+) -> Mapping[str, Edit]:
+    """The same edits, those of single heads as edits of their hook point; several act in turn.
+
+    Args:
+        edits: Hook point, or a head of one as "blocks.1.attn.hook_z.0", -> edit.
+        concatenate: The runtime's: `numpy.concatenate` or another of its kind.
+
+    Raises:
+        PlantedError: If one of them is no function.
+    """
+    for name, edit in edits.items():
+        if not callable(edit):
+            raise PlantedError(f"The edit of {name!r} is a function of its value, got {edit!r}.")
+    if not any(split(name)[1] is not None for name in edits):
+        return edits
+    return compose(
+        {split(name)[0]: _at_head(name, edit, concatenate)} for name, edit in edits.items()
+    )
+
+
+def _at_head(name: str, edit: Edit, concatenate: Callable[..., Array]) -> Edit:
+    """An edit of one head as an edit of all heads; one of all heads as it is."""
+    point, head = split(name)
+    if head is None:
+        return edit
+    axis = head_axis(point) or 0
+
+    def whole(value: Array) -> Array:
+        own = edited(name, edit, of_head(value, point, head))
+        before = value[(slice(None),) * axis + (slice(0, head),)]
+        after = value[(slice(None),) * axis + (slice(head + 1, None),)]
+        put = own[(slice(None),) * axis + (None,)]
+        return concatenate([before, put, after], axis=axis)
+
+    return whole

@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core import arguments, hook_points
+from planted.core.arrays import to_numpy
 from planted.core.circuit import Link
+from planted.core.hook_points import Edit
 from planted.core.plant import Plant
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.semantics import Floats
 from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
+from planted.core.tokens import BOS_ID, check_tokens
 from planted.core.truth import Truth
 from planted.errors import PlantedError, need
 from planted.network import interventions
@@ -26,17 +29,19 @@ from planted.network.forward import forward
 RUNTIMES = ("numpy", "torch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """Weights that run by numpy, with the methods that the torch module has too.
 
     Attributes:
         params: Parameters, float32.
         spec: How to run them.
+        bos: Id of the token at position 0 and nowhere else; None if there is no such rule.
     """
 
     params: Params
     spec: Spec
+    bos: int | None = BOS_ID
 
     @property
     def n_layers(self) -> int:
@@ -49,29 +54,52 @@ class Network:
         return hook_points.components(heads_per_layer(self.params))
 
     def __call__(self, tokens: npt.ArrayLike) -> Any:
-        """Logits before the argmax, [task, output]."""
-        return forward(self.params, np.asarray(tokens), self.spec)[0]
+        """Logits before the argmax, [task, output].
+
+        Raises:
+            PlantedError: If the tokens are no tasks.
+        """
+        return forward(self.params, self._tokens(tokens), self.spec)[0]
 
     def run_with_cache(
-        self, tokens: npt.ArrayLike, names: Iterable[str] | None = None
+        self,
+        tokens: npt.ArrayLike,
+        names: str | Iterable[str] | Callable[[str], bool] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
-        """Logits [task, output] and the value of every hook point (or of those in `names`).
+        """Logits [task, output] and the value of hook points.
+
+        Args:
+            tokens: Token ids [task, pos], BOS included.
+            names: All hook points if None; or one, several, or a function from a name to whether
+                it is wanted. "blocks.1.attn.hook_result.0" is one head's part.
 
         Raises:
-            PlantedError: If a name is not a hook point.
+            PlantedError: If a name is not a hook point, or the tokens are no tasks.
         """
-        wanted = hook_points.hook_point_names(self.n_layers) if names is None else tuple(names)
-        return forward(self.params, np.asarray(tokens), self.spec, record=wanted)
+        wanted = hook_points.selected(names, heads_per_layer(self.params))
+        return forward(self.params, self._tokens(tokens), self.spec, record=wanted)
 
-    def run_with_hooks(
-        self, tokens: npt.ArrayLike, hooks: Mapping[str, Callable[[Any], Any]]
-    ) -> Any:
-        """Logits [task, output] when each hook replaces the value of its hook point.
+    def run_with_hooks(self, tokens: npt.ArrayLike, hooks: Mapping[str, Edit]) -> Any:
+        """Logits [task, output] when hooks replace the values of their hook points.
+
+        Args:
+            tokens: Token ids [task, pos], BOS included.
+            hooks: Hook point, or a head of one as "blocks.1.attn.hook_z.0", -> function of its
+                value that returns the new one, or None where it changed it in place.
 
         Raises:
-            PlantedError: If a name is not a hook point.
+            PlantedError: If a name is not a hook point, the tokens are no tasks, or a hook returns
+                another shape.
         """
-        return forward(self.params, np.asarray(tokens), self.spec, edits=hooks)[0]
+        return forward(self.params, self._tokens(tokens), self.spec, edits=hooks)[0]
+
+    def _tokens(self, tokens: npt.ArrayLike) -> Tokens:
+        array = np.asarray(to_numpy(tokens))
+        if array.dtype.kind not in "iu":
+            raise PlantedError(f"Tokens are whole numbers [task, pos], got {array.dtype}.")
+        vocabulary, positions = (self.params[n].shape[0] for n in ("embed.W_E", "pos_embed.W_pos"))
+        check_tokens(array, vocabulary, self.spec.read_out, positions, self.bos)
+        return array
 
 
 @dataclass(frozen=True)
@@ -128,12 +156,16 @@ class Model:
 
     @property
     def network(self) -> Network:
-        """The weights, run by numpy."""
-        return Network(self.plant.params, self.plant.spec)
+        """The weights, run by numpy: those of `module` as they are now, once there is one."""
+        made = self.__dict__.get("module")
+        return Network(self.plant.params if made is None else made.to_params(), self.plant.spec)
 
     @cached_property
     def module(self) -> Any:
-        """The network as a plain torch.nn.Module, its own copy of the weights.
+        """The network as a plain torch.nn.Module.
+
+        Its weights are a copy of the plant's and from then on the model's: what trains or edits
+        them changes `choices` and `intervene`, and `plant` stays as it is.
 
         Raises:
             PlantedError: If torch is not installed.
@@ -174,16 +206,19 @@ class Model:
         return self._torch().from_numpy(tokens) if self.runtime == "torch" else tokens
 
     def run_with_cache(
-        self, tokens: Any, names: Iterable[str] | None = None
+        self, tokens: Any, names: str | Iterable[str] | Callable[[str], bool] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Logits [task, output] and hook points by name, by the model's runtime.
+
+        Args:
+            tokens: Token ids [task, pos], BOS included.
+            names: All hook points if None; or one, several, or a function from a name to whether
+                it is wanted. "blocks.1.attn.hook_result.0" is one head's part.
 
         Raises:
             PlantedError: If the tokens are no tasks of the scenario, or a name is not a hook point.
         """
         checked = self._tokens(tokens)
-        if names is not None:
-            names = arguments.texts("names", names, "blocks.0.hook_mlp_out")
         if self.runtime == "torch":
             return self.module.run_with_cache(  # type: ignore[no-any-return]
                 self._torch().from_numpy(checked), names
@@ -227,7 +262,7 @@ class Model:
             node = self.truth.node(name)
             content, held = node.encode(node.checked(given, checked))
             edits.append({node.held_at: interventions.overwrite(node.basis, content, held)})
-        return forward(self.plant.params, checked, self.spec, edits=interventions.compose(edits))[0]
+        return self.network.run_with_hooks(checked, interventions.compose(edits))
 
     def effects(self, n: int = 200, seed: int = 0) -> dict[str, Effect]:
         """What every node and edge does to the choice, by intervening on the network.
@@ -310,7 +345,7 @@ class Model:
         return circuit(self.plant, intervention, tokens, source)
 
     def _tokens(self, tokens: Any) -> Tokens:
-        return self.scenario.check(tokens.numpy() if hasattr(tokens, "numpy") else tokens)
+        return self.scenario.check(tokens)
 
     @staticmethod
     def _torch() -> Any:

@@ -1,47 +1,123 @@
-"""The same network as a plain torch.nn.Module, with TransformerLens's native submodule names."""
+"""The same network as a plain torch.nn.Module, with TransformerLens's native submodule names.
+
+Every submodule is called, and every hook point is one: a forward hook on it sees what stands there
+and may replace it.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from planted.core import hook_points
+from planted.core.arguments import mapping
+from planted.core.arrays import to_numpy
+from planted.core.hook_points import Edit
 from planted.core.spec import Params, Spec
+from planted.core.tokens import BOS_ID, check_tokens
+from planted.errors import CheckpointError, PlantedError
+from planted.network.config import Config
+from planted.network.interventions import by_hook_point, edited
+from planted.network.layout import from_torch, to_torch, torch_name
 
-Hook = Callable[[str, torch.Tensor], torch.Tensor]
+
+class HookPoint(nn.Module):
+    """Gives its input on, as memory of its own: what a hook changes there, it changes nowhere else.
+
+    A forward hook returns the new value, or None where it changed the value in place.
+
+    Attributes:
+        hooks: The numbers of its hooks. A compiled module asks whether this text is still the one
+            that it was compiled with, and not for the hooks: they would be missed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks = ""
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """The value, copied."""
+        return value.clone() if self.hooks is not None else value
+
+    def register_forward_hook(self, hook: Any, **how: Any) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_forward_hook(hook, **how))
+
+    def register_forward_pre_hook(self, hook: Any, **how: Any) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_forward_pre_hook(hook, **how))
+
+    def _noted(self, handle: RemovableHandle) -> RemovableHandle:
+        remove = handle.remove
+
+        def note() -> None:
+            self.hooks = " ".join(map(str, (*self._forward_pre_hooks, *self._forward_hooks)))
+
+        def remove_and_note() -> None:
+            remove()
+            note()
+
+        handle.remove = remove_and_note  # type: ignore[method-assign]
+        note()
+        return handle
+
+
+class Output(nn.Linear):
+    """The output matrix of attention, head by head."""
+
+    def __init__(self, heads: int, size: int, width: int) -> None:
+        super().__init__(heads * size, width)
+        self.heads, self.size = heads, size
+        self.hook_result = HookPoint()
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """The sum of all heads' results [task, pos, d_model] for z [task, pos, head * d_head]."""
+        n, length, _ = z.shape
+        apart = z.view(n, length, self.heads, self.size)
+        weight = self.weight.T.reshape(self.heads, self.size, self.out_features)
+        result = self.hook_result(torch.einsum("nphs,hsd->nphd", apart, weight))
+        out: torch.Tensor = result.sum(dim=2) + self.bias
+        return out
 
 
 class Attention(nn.Module):
     """Bidirectional attention with `heads` heads of size `size`."""
 
+    accepts_pattern_fn = True  # TransformerLens's bridge then passes its hook_pattern
+
     def __init__(self, width: int, heads: int, size: int, scale: float) -> None:
         super().__init__()
         self.heads, self.size, self.scale = heads, size, scale
-        self.q = _linear(width, heads * size)
-        self.k = _linear(width, heads * size)
-        self.v = _linear(width, heads * size)
-        self.o = _linear(heads * size, width)
+        self.q = nn.Linear(width, heads * size)
+        self.k = nn.Linear(width, heads * size)
+        self.v = nn.Linear(width, heads * size)
+        self.o = Output(heads, size, width)
+        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
+        self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
+        self.hook_z = HookPoint()
 
-    def forward(self, x: torch.Tensor, at: str, hook: Hook) -> torch.Tensor:
-        """Output [task, pos, d_model]; `at` is the block's prefix of hook point names."""
-        n, length, width = x.shape
-        q, k, v = (
-            hook(f"{at}attn.hook_{name}", layer(x).view(n, length, self.heads, self.size))
-            for name, layer in (("q", self.q), ("k", self.k), ("v", self.v))
-        )
+    def forward(
+        self,
+        x: torch.Tensor,
+        pattern_fn: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Output [task, pos, d_model]; `pattern_fn` sees and may replace the pattern."""
+        n, length, _ = x.shape
+        apart = (n, length, self.heads, self.size)
+        q = self.hook_q(self.q(x).view(apart))
+        k = self.hook_k(self.k(x).view(apart))
+        v = self.hook_v(self.v(x).view(apart))
         scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) * self.scale
-        scores = hook(at + "attn.hook_attn_scores", scores)
-        pattern = hook(at + "attn.hook_pattern", scores.softmax(dim=-1))
-        z = hook(at + "attn.hook_z", (pattern @ v.transpose(1, 2)).transpose(1, 2))
-        # [head, size, d_model], so that each head's own result can be read and replaced
-        weight = self.o.weight.T.reshape(self.heads, self.size, width)
-        result = hook(at + "attn.hook_result", torch.einsum("nphs,hsd->nphd", z, weight))
-        out: torch.Tensor = result.sum(dim=2) + self.o.bias
+        pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))
+        pattern = pattern if pattern_fn is None else pattern_fn(pattern)
+        z = self.hook_z((pattern @ v.transpose(1, 2)).transpose(1, 2))
+        out: torch.Tensor = self.o(z.reshape(n, length, self.heads * self.size))
         return out
 
 
@@ -50,13 +126,14 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, neurons: int) -> None:
         super().__init__()
-        self.fc_in = _linear(width, neurons)
-        self.fc_out = _linear(neurons, width)
+        self.fc_in = nn.Linear(width, neurons)
+        self.fc_out = nn.Linear(neurons, width)
+        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
 
-    def forward(self, x: torch.Tensor, at: str, hook: Hook) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output [task, pos, d_model]."""
-        post = torch.relu(hook(at + "mlp.hook_pre", self.fc_in(x)))
-        out: torch.Tensor = self.fc_out(hook(at + "mlp.hook_post", post))
+        post = self.hook_post(torch.relu(self.hook_pre(self.fc_in(x))))
+        out: torch.Tensor = self.fc_out(post)
         return out
 
 
@@ -69,16 +146,18 @@ class Block(nn.Module):
         self.attn = Attention(width, heads, size, scale)
         self.ln2 = nn.Identity()
         self.mlp = MLP(width, neurons)
+        self.hook_resid_pre, self.hook_resid_mid = HookPoint(), HookPoint()
+        self.hook_resid_post = HookPoint()
+        self.hook_attn_out, self.hook_mlp_out = HookPoint(), HookPoint()
+        self.hook_mlp_in = HookPoint()
 
-    def forward(self, x: torch.Tensor, at: str, hook: Hook) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The residual stream after the block, [task, pos, d_model]."""
-        x = hook(at + "hook_resid_pre", x)
-        x = x + hook(at + "hook_attn_out", self.attn(self.ln1(x), at, hook))
-        x = hook(at + "hook_resid_mid", x)
-        mlp_in = hook(at + "hook_mlp_in", self.ln2(x))
-        return hook(
-            at + "hook_resid_post", x + hook(at + "hook_mlp_out", self.mlp(mlp_in, at, hook))
-        )
+        x = self.hook_resid_pre(x)
+        x = self.hook_resid_mid(x + self.hook_attn_out(self.attn(self.ln1(x))))
+        out = self.hook_mlp_out(self.mlp(self.hook_mlp_in(self.ln2(x))))
+        after: torch.Tensor = self.hook_resid_post(x + out)
+        return after
 
 
 class PlantedTransformer(nn.Module):
@@ -88,60 +167,69 @@ class PlantedTransformer(nn.Module):
 
     Attributes:
         spec: Read-out position, output columns, scales.
+        config: Its sizes.
     """
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], spec: Spec) -> None:
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], spec: Spec, bos: int | None = BOS_ID
+    ) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.bos = spec, bos
+        self.config = Config.of(shapes, spec)
         vocabulary, width = shapes["embed.W_E"]
-        self.tok_embed = nn.Embedding(vocabulary, width)
-        self.pos = nn.Embedding(shapes["pos_embed.W_pos"][0], width)
-        depth = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("blocks."))
-        self.layers = nn.ModuleList(
-            Block(
-                width,
-                shapes[f"blocks.{i}.attn.b_Q"][0],
-                shapes[f"blocks.{i}.attn.b_Q"][1],
-                shapes[f"blocks.{i}.mlp.b_in"][0],
-                spec.attn_scale,
+        with _own_random_state():
+            self.tok_embed = nn.Embedding(vocabulary, width)
+            self.pos = nn.Embedding(self.config.n_ctx, width)
+            sizes = zip(self.config.n_heads, self.config.d_head, self.config.d_mlp, strict=True)
+            self.layers = nn.ModuleList(
+                Block(width, heads, size, neurons, spec.attn_scale)
+                for heads, size, neurons in sizes
             )
-            for i in range(depth)
-        )
-        self.ln_out = nn.Identity()
-        self.head = nn.Linear(width, shapes["unembed.W_U"][1], bias=False)
+            self.ln_out = nn.Identity()
+            self.head = nn.Linear(width, self.config.d_vocab_out, bias=False)
+        self.hook_embed, self.hook_pos_embed = HookPoint(), HookPoint()
+        self.to(torch.float32)  # whatever torch's default type is
 
     @classmethod
-    def from_params(cls, params: Params, spec: Spec) -> PlantedTransformer:
-        """The module with a copy of these parameters, in evaluation mode."""
-        module = cls({name: tuple(value.shape) for name, value in params.items()}, spec)
+    def from_params(
+        cls, params: Params, spec: Spec, bos: int | None = BOS_ID
+    ) -> PlantedTransformer:
+        """The module with a copy of these parameters, in evaluation mode.
+
+        Args:
+            params: As `planted.network.forward` takes them.
+            spec: How to run them.
+            bos: Id of the token at position 0 and nowhere else; None if there is no such rule.
+        """
+        module = cls({name: tuple(value.shape) for name, value in params.items()}, spec, bos)
         with torch.no_grad():
             for name, tensor in module._own().items():
-                tensor.copy_(_to_torch(name, params[name]))
+                tensor.copy_(torch.from_numpy(to_torch(name, params[name])))
         return module.eval()
 
     def to_params(self) -> dict[str, Any]:
-        """The weights as numpy parameters, as `planted.network.forward` names them."""
-        shapes = {
-            f"layers.{i}": (block.attn.heads, block.attn.size)
-            for i, block in enumerate(self._blocks())
-        }
-        out: dict[str, Any] = {}
-        for name, tensor in self._own().items():
-            value = tensor.detach().cpu().numpy().copy()
-            layer = name.split(".")[1] if name.startswith("blocks.") else ""
-            out[name] = _from_torch(name, value, shapes.get(f"layers.{layer}", (0, 0)))
-        return out
+        """The weights as numpy parameters, float32, as `planted.network.forward` names them.
 
-    def forward(self, tokens: torch.Tensor, hook: Hook | None = None) -> torch.Tensor:
-        """Logits [task, output]; `hook(name, value)` sees and may replace every hook point."""
-        seen = hook or _unchanged
-        positions = torch.arange(tokens.shape[1], device=tokens.device)
-        x = seen("hook_embed", self.tok_embed(tokens))
-        x = x + seen("hook_pos_embed", self.pos(positions).expand_as(x))
-        for i, block in enumerate(self.layers):
-            x = block(x, f"blocks.{i}.", seen)
-        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.read_out]))
-        return logits * self.spec.logit_scale
+        Raises:
+            CheckpointError: If a layer was replaced by one that is not a plain Linear, as an
+                adapter that is not merged.
+        """
+        found = {}
+        for name, tensor in self._own().items():
+            layer = int(name.split(".")[1]) if ".attn." in name else 0
+            heads, size = self.config.n_heads[layer], self.config.d_head[layer]
+            found[name] = from_torch(name, tensor, heads, size)
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.tok_embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of its weights, and of all that it computes."""
+        return self.tok_embed.weight.dtype
 
     @property
     def n_layers(self) -> int:
@@ -151,99 +239,152 @@ class PlantedTransformer(nn.Module):
     @property
     def components(self) -> tuple[str, ...]:
         """Every head and MLP, as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"."""
-        return hook_points.components(block.attn.heads for block in self._blocks())
+        return hook_points.components(self.config.n_heads)
 
-    def _blocks(self) -> tuple[Block, ...]:
-        """The layers, as what they are."""
-        return tuple(cast(Block, layer) for layer in self.layers)
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits [task, output].
+
+        Args:
+            tokens: Token ids [task, pos], BOS included; brought to the module's device.
+
+        Raises:
+            PlantedError: If they are no tasks.
+        """
+        tokens = self._tokens(tokens)
+        positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+        x = self.hook_embed(self.tok_embed(tokens)) + self.hook_pos_embed(self.pos(positions))
+        for block in self.layers:
+            x = block(x)
+            x = x[0] if isinstance(x, tuple) else x  # as TransformerLens's bridge gives it
+        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.read_out]))
+        return logits * self.spec.logit_scale
+
+    def path_of(self, name: str) -> str:
+        """Where the submodule of a hook point is, as "layers.0.attn.hook_pattern".
+
+        Raises:
+            PlantedError: If the name is not a hook point.
+        """
+        hook_points.check_hook_points([name], self.config.n_heads)
+        point, _ = hook_points.split(name)
+        path = point.replace("blocks.", "layers.")
+        return path.replace("attn.hook_result", "attn.o.hook_result")
+
+    def hook_point(self, name: str) -> HookPoint:
+        """The submodule that stands for a hook point, for forward hooks of one's own.
+
+        Raises:
+            PlantedError: If the name is not a hook point.
+        """
+        return cast(HookPoint, self.get_submodule(self.path_of(name)))
 
     def run_with_cache(
-        self, tokens: torch.Tensor, names: Iterable[str] | None = None
+        self, tokens: torch.Tensor, names: str | Iterable[str] | Callable[[str], bool] | None = None
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Logits [task, output] and the value of every hook point (or of those in `names`).
+        """Logits [task, output] and the value of hook points.
+
+        Args:
+            tokens: Token ids [task, pos], BOS included.
+            names: All hook points if None; or one, several, or a function from a name to whether
+                it is wanted. "blocks.1.attn.hook_result.0" is one head's part.
 
         Raises:
-            PlantedError: If a name is not a hook point.
+            PlantedError: If a name is not a hook point, or the tokens are no tasks.
         """
-        wanted = set(hook_points.hook_point_names(self.n_layers) if names is None else names)
-        hook_points.check_hook_points(wanted, self.n_layers)
+        wanted: dict[str, list[str]] = {}
+        for name in hook_points.selected(names, self.config.n_heads):
+            wanted.setdefault(hook_points.split(name)[0], []).append(name)
         cache: dict[str, torch.Tensor] = {}
 
-        def keep(name: str, value: torch.Tensor) -> torch.Tensor:
-            if name in wanted:
-                cache[name] = value
-            return value
+        def keep(point: str) -> Callable[[torch.Tensor], None]:
+            def hook(value: torch.Tensor) -> None:
+                for name in wanted[point]:
+                    cache[name] = hook_points.of_head(value, *hook_points.split(name))
 
-        return self(tokens, keep), cache
+            return hook
 
-    def run_with_hooks(
-        self,
-        tokens: torch.Tensor,
-        hooks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-    ) -> torch.Tensor:
-        """Logits [task, output] when each hook replaces the value of its hook point.
+        with self._hooked({point: keep(point) for point in wanted}):
+            return self(tokens), cache
+
+    def run_with_hooks(self, tokens: torch.Tensor, hooks: Mapping[str, Edit]) -> torch.Tensor:
+        """Logits [task, output] when hooks replace the values of their hook points.
+
+        Args:
+            tokens: Token ids [task, pos], BOS included.
+            hooks: Hook point, or a head of one as "blocks.1.attn.hook_z.0", -> function of its
+                value that returns the new one, or None where it changed it in place.
 
         Raises:
-            PlantedError: If a name is not a hook point.
+            PlantedError: If a name is not a hook point, the tokens are no tasks, or a hook returns
+                another shape.
         """
-        hook_points.check_hook_points(hooks, self.n_layers)
+        mapping("hooks", hooks, "hook points to functions")
+        hook_points.check_hook_points(hooks, self.config.n_heads)
 
-        def replace(name: str, value: torch.Tensor) -> torch.Tensor:
-            return hooks[name](value) if name in hooks else value
+        def replacing(name: str, edit: Edit) -> Edit:
+            return lambda value: edited(name, edit, value)
 
-        logits: torch.Tensor = self(tokens, replace)
+        whole = by_hook_point(hooks, torch.cat)
+        with self._hooked({name: replacing(name, edit) for name, edit in whole.items()}):
+            logits: torch.Tensor = self(tokens)
         return logits
+
+    @contextmanager
+    def _hooked(self, hooks: Mapping[str, Callable[[torch.Tensor], Any]]) -> Iterator[None]:
+        """Forward hooks on hook points, as long as the context lasts."""
+        handles = []
+        try:
+            for name, hook in hooks.items():
+                point = self.hook_point(name)
+                handles.append(
+                    point.register_forward_hook(lambda _, __, value, hook=hook: hook(value))
+                )
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _tokens(self, tokens: Any) -> torch.Tensor:
+        """The tokens on the module's device, checked where their values can be looked at."""
+        given: torch.Tensor = (
+            tokens if isinstance(tokens, torch.Tensor) else torch.from_numpy(to_numpy(tokens))
+        )
+        if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+            raise PlantedError(f"Tokens are whole numbers [task, pos], got {given.dtype}.")
+        given = given.to(self.device, torch.int64)
+        if not (torch.compiler.is_compiling() or torch._C._get_tracing_state()):
+            config = self.config
+            with suppress(RuntimeError):  # inside vmap a value is none that can be asked for
+                check_tokens(given, config.d_vocab, self.spec.read_out, config.n_ctx, self.bos)
+        return given
 
     def _own(self) -> dict[str, torch.Tensor]:
         """Every parameter under its name in `planted.network.forward`."""
-        found: dict[str, torch.Tensor] = {
-            "embed.W_E": self.tok_embed.weight,
-            "pos_embed.W_pos": self.pos.weight,
-            "unembed.W_U": self.head.weight,
-        }
-        for i, block in enumerate(self._blocks()):
-            at, attn, mlp = f"blocks.{i}.", block.attn, block.mlp
-            for letter, layer in (("Q", attn.q), ("K", attn.k), ("V", attn.v), ("O", attn.o)):
-                found |= {f"{at}attn.W_{letter}": layer.weight, f"{at}attn.b_{letter}": layer.bias}
-            found |= {f"{at}mlp.W_in": mlp.fc_in.weight, f"{at}mlp.b_in": mlp.fc_in.bias}
-            found |= {f"{at}mlp.W_out": mlp.fc_out.weight, f"{at}mlp.b_out": mlp.fc_out.bias}
+        names = ["embed.W_E", "pos_embed.W_pos"]
+        for layer in range(self.n_layers):
+            at = f"blocks.{layer}."
+            names += [f"{at}attn.{kind}_{x}" for x in "QKVO" for kind in "Wb"]
+            names += [f"{at}mlp.{kind}_{x}" for x in ("in", "out") for kind in "Wb"]
+        found: dict[str, torch.Tensor] = {}
+        for name in (*names, "unembed.W_U"):
+            path, _, which = torch_name(name).rpartition(".")
+            layer_of = self.get_submodule(path)
+            if not isinstance(layer_of, nn.Linear | nn.Embedding):
+                raise CheckpointError(
+                    f"{path} is a {type(layer_of).__name__}, so that the weights of this module "
+                    "are not a plant's: merge an adapter into its Linear first."
+                )
+            found[name] = getattr(layer_of, which)
         return found
 
 
-def _unchanged(name: str, value: torch.Tensor) -> torch.Tensor:
-    return value
+@contextmanager
+def _own_random_state() -> Iterator[None]:
+    """Makes layers without taking numbers from torch's random state.
 
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A Linear that may have no inputs or outputs: torch warns when it initialises an empty one."""
-    with warnings.catch_warnings():
+    Not on the meta device, whose first use costs two seconds of imports. torch warns where a layer
+    of no inputs or outputs is initialised.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
-        layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    return layer
-
-
-def _to_torch(name: str, value: Any) -> torch.Tensor:
-    part = name.rsplit(".", 1)[1]
-    if part in ("W_Q", "W_K", "W_V"):  # [head, d_model, d_head] -> [head * d_head, d_model]
-        value = value.transpose(0, 2, 1).reshape(-1, value.shape[1])
-    elif part == "W_O":  # [head, d_head, d_model] -> [d_model, head * d_head]
-        value = value.reshape(-1, value.shape[2]).T
-    elif part in ("b_Q", "b_K", "b_V"):
-        value = value.reshape(-1)
-    elif part in ("W_in", "W_out", "W_U"):
-        value = value.T
-    return torch.from_numpy(np.array(value, dtype=np.float32))
-
-
-def _from_torch(name: str, value: Any, head_shape: tuple[int, int]) -> Any:
-    part = name.rsplit(".", 1)[1]
-    heads, size = head_shape
-    if part in ("W_Q", "W_K", "W_V"):
-        value = value.reshape(heads, size, value.shape[1]).transpose(0, 2, 1)
-    elif part == "W_O":
-        value = value.T.reshape(heads, size, value.shape[0])
-    elif part in ("b_Q", "b_K", "b_V"):
-        value = value.reshape(heads, size)
-    elif part in ("W_in", "W_out", "W_U"):
-        value = value.T
-    return np.ascontiguousarray(value, dtype=np.float32)
+        yield

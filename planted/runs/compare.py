@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from planted.errors import PlantedError
+from planted.errors import PlantedError, need
 from planted.eval.evidence import LEVEL
 from planted.eval.measures import label
 from planted.runs.results import CheckpointResult, Run
@@ -135,6 +135,7 @@ def _values(results: Iterable[CheckpointResult]) -> dict[str, list[float]]:
 
 
 def _difference(recipe: str, name: str, one: list[float], two: list[float]) -> Difference:
+    need("scipy", "compare two runs")
     from scipy import stats
 
     first, second = sum(one) / len(one), sum(two) / len(two)

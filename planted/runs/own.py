@@ -15,7 +15,7 @@ from planted.core import artefact, files
 from planted.core.arguments import mapping, one_of
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
-from planted.errors import CheckpointError, PlantedError, ShapeError, need
+from planted.errors import CheckpointError, PlantedError, ShapeError
 from planted.eval import evaluators
 from planted.eval.calibration.shipped import Table
 from planted.eval.checkpoint import Checkpoint
@@ -25,6 +25,7 @@ from planted.eval.evidence import index
 from planted.eval.reading import reading
 from planted.eval.verdict.rule import decide
 from planted.finetune.recipes import Recipe
+from planted.network import layout
 from planted.runs import nulls, plants, store
 from planted.runs.asked import LEAST_CONTROLS, Asked, controls_of, grown
 from planted.runs.cell import Cell, Network
@@ -34,10 +35,10 @@ from planted.runs.nulls import Beside
 from planted.runs.progress import Progress
 from planted.runs.results import CheckpointResult, digest_of_weights
 from planted.runs.stamping import stamped
-from planted.runs.work import work
+from planted.runs.work import require, work
 
-PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 YOURS = "Pass a safetensors file that holds the trained weights, saved once more if this is one."
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")  # as torch.save's files are called
 
 
 def evaluate(
@@ -64,8 +65,9 @@ def evaluate(
     and the evidence are given without nulls.
 
     Args:
-        checkpoint: A torch module made by `Model.module` or its `state_dict()`, a mapping of
-            parameters as its `to_params()` gives, or the path of a safetensors file.
+        checkpoint: A torch module made by `Model.module`; a mapping of parameters, as
+            `module.to_params()` or `module.state_dict()`, of arrays or tensors of any float type;
+            or the path of a safetensors file of either.
         plant: The plant it was trained from: a catalogue name, "module:function", or a model from
             `planted.plant`.
         tier: The plant's tier, for a name; "tempered" if None.
@@ -97,8 +99,8 @@ def evaluate(
         >>> planted.evaluate(weights, "red-doors").verdict.name
         'persists'
     """
-    need("scipy", "give a verdict")  # said before the work
     made = plants.trained_from(plant, tier, parameters)
+    require("judge")
     evaluators.versions()  # one that cannot be imported is said before minutes of work
     params, path = _weights(checkpoint, made)
     tasks = _tasks(seen, made)
@@ -140,24 +142,20 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
-        if path.suffix in PICKLES:
-            raise CheckpointError(
-                f"{path} is a pickle of torch's, which planted does not open: reading one can run "
-                "code. Load it into the module of the plant it was trained from, and pass that: "
-                f"module.load_state_dict(torch.load({path.name!r}, weights_only=True)); "
-                "planted.evaluate(module, plant)."
-            )
+        _refuse_pickle(path)
         what, (checkpoint, note) = str(path), files.read_tensors(path, YOURS)
         _same_start(path, note, plant)
     elif hasattr(checkpoint, "to_params"):
         checkpoint = checkpoint.to_params()
-    elif not isinstance(checkpoint, Mapping):
+    elif hasattr(checkpoint, "state_dict"):  # a module that wraps it, as for several processes
+        checkpoint = checkpoint.state_dict()
+    if not isinstance(checkpoint, Mapping):
         raise PlantedError(
             f"Cannot read weights from a {type(checkpoint).__name__}: pass a Model.module that was "
-            "trained on, a mapping of parameters, or a safetensors path."
+            "trained on, its to_params() or state_dict(), or a safetensors path."
         )
-    if any(str(name).startswith(("tok_embed.", "layers.")) for name in checkpoint):
-        checkpoint = _of_state_dict(checkpoint, plant, what)
+    if layout.is_state_dict(checkpoint):
+        checkpoint = layout.from_state_dict(checkpoint, plant.params)
     try:
         return plant.check_params(checkpoint, what), path
     except ShapeError as error:
@@ -186,25 +184,19 @@ def _same_start(path: Path, note: Mapping[str, Any], plant: Plant) -> None:
     )
 
 
-def _of_state_dict(given: Mapping[str, Any], plant: Plant, what: str) -> dict[str, Any]:
-    """The parameters that the `state_dict()` of a plant's module holds.
+def _refuse_pickle(path: Path) -> None:
+    """Refuses torch's own files.
 
     Raises:
-        CheckpointError: If it is not the module's, or of another tier.
+        PlantedError: Saying what to save, or to pass, instead.
     """
-    torch = need("torch", "read the state_dict of a module")
-    from planted.network.torch_module import PlantedTransformer
-
-    module = PlantedTransformer.from_params(plant.params, plant.spec)
-    try:
-        module.load_state_dict({name: torch.as_tensor(value) for name, value in given.items()})
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{what} is no state_dict of {plant.name}'s module in tier {plant.tier!r}: "
-            f"{' '.join(str(error).split())} Pass tier=..., the model that was trained, or the "
-            "weights as module.to_params() gives them."
-        ) from None
-    return module.to_params()
+    if path.suffix in PICKLES:
+        raise PlantedError(
+            f"{path} is a pickle, which can run code when it is opened: planted opens none. Save "
+            "the weights by safetensors.torch.save_file(module.state_dict(), "
+            f"'{path.with_suffix('.safetensors').name}'), or pass "
+            f"torch.load({path.name!r}, weights_only=True)."
+        )
 
 
 def _tasks(seen: Any, plant: Plant) -> Tokens | None:

@@ -1,0 +1,350 @@
+"""Every submodule is called; an edit acts, in place or returned, in each runtime and wrapper."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, vmap
+
+from planted import library
+from planted.core.arrays import to_numpy
+from planted.core.hook_points import head_axis, hook_point_names, of_head
+from planted.errors import CheckpointError, PlantedError
+from planted.library import relative_error
+from planted.network import surgery
+from planted.network.forward import forward
+from planted.network.model import Model
+from planted.network.torch_module import PlantedTransformer
+from tests import helpers
+
+TOLERANCE = 1e-5
+NAME = "red-doors-small"
+OUT = "blocks.0.hook_mlp_out"
+
+
+@functools.cache
+def model(tier: str = "exact") -> Model:
+    return library.load(NAME, tier)
+
+
+@functools.cache
+def tasks() -> tuple[Any, Any]:
+    return helpers.draw(NAME, 8, seed=1), helpers.draw(NAME, 8, seed=2)
+
+
+def module(tier: str = "exact") -> PlantedTransformer:
+    return PlantedTransformer.from_params(model(tier).plant.params, model().spec)
+
+
+def sites() -> tuple[str, ...]:
+    return hook_point_names(model().network.n_layers)
+
+
+def test_every_submodule_is_called_once() -> None:
+    made, called = module(), []
+    layers = [layer for layer in made.modules() if not isinstance(layer, nn.ModuleList)]
+    for layer in layers:
+        layer.register_forward_hook(lambda *given: called.append(given[0]))
+    made(torch.from_numpy(tasks()[0]))
+    assert len(called) == len(layers)
+    assert set(called) == set(layers)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_an_edit_in_place_is_the_returned_edit_in_both_runtimes(grad: bool) -> None:
+    """The value that is put there is another task's, in reverse where it has positions."""
+    tokens, other = tasks()
+    network, made = model().network, module()
+    _, source = network.run_with_cache(other)
+    plain, moved = network(tokens), 0
+    for site in sites():
+        value = source[site] if head_axis(site) == 1 else source[site][:, ::-1]
+        tensor = torch.from_numpy(np.ascontiguousarray(value))
+
+        def put(own: Any, value: Any = value) -> None:
+            own[...] = value
+
+        def put_tensor(own: torch.Tensor, tensor: torch.Tensor = tensor) -> None:
+            own[...] = tensor
+
+        wanted = network.run_with_hooks(tokens, {site: lambda _, value=value: value})
+        assert relative_error(network.run_with_hooks(tokens, {site: put}), wanted) == 0, site
+        with torch.set_grad_enabled(grad):
+            for hook in (put_tensor, lambda _, tensor=tensor: tensor):
+                got = made.run_with_hooks(torch.from_numpy(tokens), {site: hook})
+                assert relative_error(got.detach(), wanted) < TOLERANCE, site
+        if grad and got.requires_grad:
+            got.sum().backward()
+        moved += bool(np.abs(wanted - plain).max() > 0.1)
+    assert moved > len(sites()) / 3
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_an_edit_in_place_reaches_nothing_else(runtime: str) -> None:
+    """hook_mlp_in and the stream, hook_resid_pre and the block before: one value, two places."""
+    tokens = tasks()[0]
+    runner: Any = model().network if runtime == "numpy" else module()
+    given = tokens if runtime == "numpy" else torch.from_numpy(tokens)
+    _, before = runner.run_with_cache(given)
+    seen: dict[str, Any] = {}
+
+    def nothing(value: Any) -> None:
+        value[...] = 0
+
+    def look(value: Any) -> None:
+        seen["mid"] = value
+
+    with torch.no_grad():
+        runner.run_with_hooks(
+            given, {"blocks.1.hook_resid_mid": look, "blocks.1.hook_mlp_in": nothing}
+        )
+    wanted = to_numpy(before["blocks.1.hook_resid_mid"])
+    assert relative_error(seen["mid"], wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_none_leaves_everything_as_it_is(runtime: str) -> None:
+    tokens = tasks()[0]
+    runner: Any = model().network if runtime == "numpy" else module()
+    given = tokens if runtime == "numpy" else torch.from_numpy(tokens)
+    with torch.no_grad():
+        got = runner.run_with_hooks(given, {site: lambda _: None for site in sites()})
+        assert relative_error(np.asarray(got), np.asarray(runner(given))) < TOLERANCE
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_one_head_is_read_and_edited_by_its_name(runtime: str) -> None:
+    name = "red-doors-gate"
+    plant = helpers.bare(name)
+    tokens, other = helpers.draw(name, 8, seed=1), helpers.draw(name, 8, seed=2)
+    network = Model(plant).network
+    made = PlantedTransformer.from_params(plant.params, plant.spec)
+    runner: Any = network if runtime == "numpy" else made
+    turn = (lambda v: v) if runtime == "numpy" else torch.from_numpy
+    heads = made.config.n_heads
+    layer = heads.index(max(heads))
+    assert heads[layer] > 1
+    for part in ("q", "k", "v", "attn_scores", "pattern", "z", "result"):
+        point = f"blocks.{layer}.attn.hook_{part}"
+        _, whole = network.run_with_cache(other, point)
+        _, mine = network.run_with_cache(tokens, point)
+        for head in range(heads[layer]):
+            one = f"{point}.{head}"
+            _, found = runner.run_with_cache(turn(other), one)
+            new = of_head(whole[point], point, head)
+            assert list(found) == [one]
+            assert relative_error(to_numpy(found[one]), new) < TOLERANCE
+            mixed = mine[point].copy()
+            of_head(mixed, point, head)[...] = new
+            wanted = network.run_with_hooks(tokens, {point: lambda _, mixed=mixed: mixed})
+            with torch.no_grad():
+                put = turn(new.copy())
+                got = runner.run_with_hooks(turn(tokens), {one: lambda _, put=put: put})
+            assert relative_error(np.asarray(got), wanted) < TOLERANCE, one
+    with pytest.raises(PlantedError, match=rf"has heads 0 to {heads[layer] - 1}"):
+        runner.run_with_cache(turn(tokens), f"blocks.{layer}.attn.hook_z.{heads[layer]}")
+
+
+def test_edits_of_two_heads_and_of_all_act_in_turn() -> None:
+    tokens = tasks()[0]
+    point = next(f"blocks.{i}.attn.hook_z" for i, n in enumerate(module().config.n_heads) if n)
+    zero = {f"{point}.0": lambda v: v * 0, point: lambda v: v + 1}
+    wanted = model().network.run_with_hooks(tokens, {point: np.ones_like})
+    assert relative_error(model().network.run_with_hooks(tokens, zero), wanted) < TOLERANCE
+    with torch.no_grad():
+        got = module().run_with_hooks(torch.from_numpy(tokens), zero)
+    assert relative_error(got, wanted) < TOLERANCE
+
+
+def test_components_are_names_that_are_read() -> None:
+    made = module()
+    _, cache = made.run_with_cache(torch.from_numpy(tasks()[0]), made.components)
+    assert tuple(cache) == made.components
+    assert {value.shape for value in cache.values()} == {(*tasks()[0].shape, made.config.d_model)}
+    _, by_numpy = model().network.run_with_cache(tasks()[0], model().network.components)
+    for name, value in by_numpy.items():
+        assert relative_error(cache[name].detach(), value) < TOLERANCE
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_names_are_one_several_or_a_filter(runtime: str) -> None:
+    made = Model(model().plant, runtime)
+    tokens = made.inputs(2)
+    assert list(made.run_with_cache(tokens, OUT)[1]) == [OUT]
+    ends = made.run_with_cache(tokens, lambda name: name.endswith("hook_z"))[1]
+    assert list(ends) == [site for site in sites() if site.endswith("hook_z")]
+    assert made.run_with_cache(tokens, ())[1] == {}
+    for wrong in (3, [3], {"a": 1}.values()):
+        with pytest.raises(PlantedError, match=r"names is a list of texts"):
+            made.run_with_cache(tokens, wrong)
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_an_edit_that_is_none_is_refused(runtime: str) -> None:
+    runner: Any = model().network if runtime == "numpy" else module()
+    tokens = tasks()[0] if runtime == "numpy" else torch.from_numpy(tasks()[0])
+    for wrong, why in (
+        ({OUT: lambda v: v[:, :1]}, r"The edit of 'blocks\.0\.hook_mlp_out' returned shape \[8, 1"),
+        ({OUT: lambda v: 0.0}, r"returned 0\.0; what stands there is \[8,"),
+        ({OUT: 3}, "is a function of its value, got 3"),
+        ([(OUT, lambda v: v)], "hooks is a mapping of hook points"),
+    ):
+        with pytest.raises(PlantedError, match=why):
+            runner.run_with_hooks(tokens, wrong)
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda t: t[:, 1:], r"Position 0 is BOS"),
+        (lambda t: t[0], r"\[task, 6\], got \[6\]\. One task is a batch of one: tokens\[None\]"),
+        (lambda t: t * 0 + 1, r"BOS \(id 0\) stands at position 0"),
+        (lambda t: t * 0, r"BOS \(id 0\) stands at position 0"),
+        (lambda t: t + 1000, r"Token id 1000 is outside 0\.\."),
+        (lambda t: t * 1.0, r"Tokens are whole numbers \[task, pos\], got .*float"),
+    ],
+)
+def test_a_bare_network_refuses_what_is_no_task(runtime: str, change: Any, why: str) -> None:
+    name = "red-doors"
+    made = library.load(name, runtime=runtime)
+    runner: Any = made.network if runtime == "numpy" else made.module
+    tokens = change(made.inputs(3))
+    for call in (runner, runner.run_with_cache, lambda t: runner.run_with_hooks(t, {})):
+        with pytest.raises(PlantedError, match=why):
+            call(tokens)
+
+
+def test_tokens_come_to_the_modules_type() -> None:
+    made, tokens = module(), tasks()[0]
+    wanted = made(torch.from_numpy(tokens))
+    for given in (tokens, tokens.tolist(), torch.from_numpy(tokens).int(), tokens.astype(np.uint8)):
+        assert torch.equal(made(given), wanted)
+
+
+def test_a_layer_in_the_place_of_attentions_output_acts() -> None:
+    """As an adapter of low rank: it used to be read past."""
+
+    class Doubled(nn.Module):
+        def __init__(self, base: nn.Module) -> None:
+            super().__init__()
+            self.base = base
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = 2 * self.base(z)
+            return out
+
+    plant = library.get("red-doors", "tempered")
+    made = PlantedTransformer.from_params(plant.params, plant.spec)
+    network, tokens = Model(plant).network, helpers.draw("red-doors", 64)
+    layer = next(i for i, n in enumerate(made.config.n_heads) if n)
+    made.layers[layer].attn.o = Doubled(made.layers[layer].attn.o)  # type: ignore[union-attr, assignment]
+    wanted = network.run_with_hooks(tokens, {f"blocks.{layer}.hook_attn_out": lambda v: 2 * v})
+    with torch.no_grad():
+        got = made(torch.from_numpy(tokens))
+    assert relative_error(got, wanted) < TOLERANCE
+    assert np.abs(wanted - network(tokens)).max() > 0.01
+    with pytest.raises(CheckpointError, match=rf"layers\.{layer}\.attn\.o is a Doubled"):
+        made.to_params()
+
+
+def test_hooks_act_on_a_compiled_module_before_and_after() -> None:
+    tokens, made = torch.from_numpy(tasks()[0]), module()
+    with torch.no_grad():
+        plain, compiled = made(tokens), torch.compile(made, backend="eager")
+        wanted = made.run_with_hooks(tokens, {OUT: torch.zeros_like})
+        assert (wanted - plain).abs().max() > 0.1
+        assert torch.allclose(compiled(tokens), plain, atol=1e-6)
+        handle = made.hook_point(OUT).register_forward_hook(lambda *a: torch.zeros_like(a[2]))
+        assert torch.allclose(compiled(tokens), wanted, atol=1e-6)
+        handle.remove()
+        assert torch.allclose(compiled(tokens), plain, atol=1e-6)
+        got = compiled.run_with_hooks(tokens, {OUT: torch.zeros_like})
+        assert torch.allclose(got, wanted, atol=1e-6)
+
+
+def test_tracing_exporting_and_vmap_give_the_same_logits() -> None:
+    tokens, made = torch.from_numpy(tasks()[0]), module()
+    wanted = made(tokens)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of tracing itself
+        assert torch.equal(torch.jit.trace(made, tokens)(tokens), wanted)
+    assert torch.allclose(torch.export.export(made, (tokens,)).module()(tokens), wanted)
+    assert torch.allclose(vmap(lambda task: made(task[None])[0])(tokens), wanted, atol=1e-6)
+    twice = {name: torch.stack([p, p]) for name, p in made.named_parameters()}
+    both = vmap(lambda given: functional_call(made, given, (tokens,)))(twice)
+    assert torch.allclose(both, wanted.expand_as(both), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_precisions_run_and_come_back(dtype: torch.dtype) -> None:
+    tokens, made = tasks()[0], module().to(dtype)
+    logits, cache = made.run_with_cache(torch.from_numpy(tokens))
+    assert made.dtype == logits.dtype == dtype
+    assert {value.dtype for value in cache.values()} == {dtype}
+    np.testing.assert_array_equal(
+        logits.float().argmax(dim=1).numpy(), model().network(tokens).argmax(axis=1)
+    )
+    back = made.to_params()
+    for name, value in model().plant.params.items():
+        want = torch.from_numpy(np.array(value)).to(dtype).float().numpy()
+        np.testing.assert_array_equal(back[name], want, err_msg=name)
+
+
+def test_making_a_module_takes_nothing_from_torchs_random_state() -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    module()
+    assert torch.equal(torch.rand(4), wanted)
+
+
+def test_it_says_what_it_is() -> None:
+    made, params = module(), model().plant.params
+    config = made.config
+    assert config.n_layers == made.n_layers
+    assert config.d_model == config.hidden_size == params["embed.W_E"].shape[1]
+    assert config.n_heads == tuple(
+        params[f"blocks.{i}.attn.W_Q"].shape[0] for i in range(made.n_layers)
+    )
+    assert config.to_dict()["d_vocab_out"] == len(made.spec.outputs)
+    assert made.device == torch.device("cpu")
+    assert made.dtype == torch.float32
+
+
+def test_the_position_embedding_has_the_batch_and_is_edited() -> None:
+    tokens = tasks()[0]
+    _, cache = module().run_with_cache(torch.from_numpy(tokens))
+    assert cache["hook_pos_embed"].shape == cache["hook_embed"].shape == (*tokens.shape, 116)
+
+
+def test_uniform_blocks_give_the_same_logits() -> None:
+    params, tokens = model("tempered").plant.params, tasks()[0]
+    even = surgery.uniform(params)
+    shapes = {
+        tuple(even[f"blocks.{i}.{part}"].shape for part in ("attn.W_Q", "attn.W_O", "mlp.W_in"))
+        for i in range(model().network.n_layers)
+    }
+    assert len(shapes) == 1
+    wanted = forward(params, tokens, model("tempered").spec)[0]
+    got = forward(even, tokens, model("tempered").spec)[0]
+    assert relative_error(got, wanted) < TOLERANCE
+
+
+def test_jax_takes_edits_of_one_head_too() -> None:
+    tokens = tasks()[0]
+    point = next(f"blocks.{i}.attn.hook_z" for i, n in enumerate(module().config.n_heads) if n)
+    edits = {f"{point}.0": lambda v: v * 0}
+    got, cache = forward(
+        dict(model().plant.params), tokens, model().spec, edits=edits, record=[point], xp=jnp
+    )
+    wanted = model().network.run_with_hooks(tokens, edits)
+    assert relative_error(got, wanted) < TOLERANCE
+    assert not np.asarray(cache[point])[:, :, 0].any()
