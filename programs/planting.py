@@ -42,7 +42,7 @@ def bare(entry: Entry, scenario: Scenario, exactness: float = 100) -> Plant:
     compiled = compile_program(
         entry.program(scenario),
         scenario.vocabulary,
-        len(scenario.candidates),
+        scenario.outputs,
         scenario.read_out,
         exactness,
     )
