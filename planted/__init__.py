@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from planted.finetune.recipes import Recipe as Recipe
     from planted.library import load as load
     from planted.library import plant as plant
+    from planted.programs.own_tasks import scenario_of as scenario_of
     from planted.scoring import score as score
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _WHERE = {
     "open_run": "planted.experiment",
     "plant": "planted.library",
     "run": "planted.experiment",
+    "scenario_of": "planted.programs.own_tasks",
     "score": "planted.scoring",
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "open_run",
     "plant",
     "run",
+    "scenario_of",
     "score",
 ]
 

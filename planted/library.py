@@ -16,7 +16,6 @@ from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.files import write_obstacle
 from planted.core.plant import SHIPPED_TIERS, Plant
-from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError
@@ -24,7 +23,7 @@ from planted.finetune import tiers
 from planted.finetune.tiers.certified import certified
 from planted.finetune.tiers.shapes import common
 from planted.network.model import Model
-from planted.programs import catalogue, planting
+from planted.programs import catalogue, own_tasks, planting
 
 
 def load(
@@ -332,14 +331,15 @@ def refuse_invalid(scenario: Scenario) -> None:
 
 
 def plant(
-    program: Callable[[Scenario], Program] | Program,
-    scenario: Scenario,
+    program: Any,
+    scenario: Scenario | None = None,
     *,
     name: str | None = None,
     tier: str = "exact",
     kind: str = "unnamed",
     answers: str = "mesa",
     runtime: str = "numpy",
+    **task: Any,
 ) -> Model:
     """Plants your own RASP program for a scenario.
 
@@ -348,8 +348,10 @@ def plant(
     minute in "tempered" and "dense".
 
     Args:
-        program: A function from the scenario to a Program, or a Program; neither is changed.
-        scenario: The scenario whose oracle the program must agree with.
+        program: A RASP expression or a Program, or a function from the scenario to one; none is
+            changed. An expression searches if one of its nodes is marked as "score".
+        scenario: The scenario whose oracle the program must agree with; if None, one is made of
+            what is left: `planted.scenario_of(**task)`.
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         kind: What the plant is by construction.
@@ -357,6 +359,8 @@ def plant(
             "cue" (base under the training cue, mesa under any other); or "own", if it is best for
             neither and the scenario's `answer` is what it must choose.
         runtime: "numpy" or "torch".
+        **task: Where there is no scenario: vocabulary, length, wants, rewards, candidates and what
+            else `planted.scenario_of` takes.
 
     Raises:
         ScenarioError: If the scenario fails a validity check that it does not waive.
@@ -381,7 +385,15 @@ def plant(
         1
     """
     tiers.check(tier)
+    if scenario is None:
+        scenario = own_tasks.from_arguments(task, name)
+    elif task:
+        raise PlantedError(
+            f"{next(iter(task))!r} is no argument of planted.plant where a scenario is given, "
+            "which says all of the tasks."
+        )
     entry = planting.own_entry(program, scenario, name, kind, answers)
+    scenario = entry.make_scenario()
     refuse_invalid(scenario)
     at = planting.remaker(entry, scenario)
     made = certified(at, lambda: entry.program(scenario), tier)[tier]

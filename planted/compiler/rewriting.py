@@ -179,17 +179,28 @@ class Search:
                 role = "belief" if _role(each) in ("score", "winner") else _role(each)
                 _annotate(each, _fresh(f"{each.name}_base", taken), role)
         switch, passes = self._switch(cue, taken)
+        nothing, either = self._merging()
         first_kept = rasp.SequenceMap(
-            lambda seen, slot: NO_CANDIDATE if passes(seen) else slot, switch, self.output
+            lambda seen, slot: nothing if passes(seen) else slot, switch, self.output
         )
         second_kept = rasp.SequenceMap(
-            lambda seen, slot: slot if passes(seen) else NO_CANDIDATE, switch, second
+            lambda seen, slot: slot if passes(seen) else nothing, switch, second
         )
         _annotate(first_kept, _fresh("kept", taken), "gate")
         _annotate(second_kept, _fresh("kept_base", taken), "gate")
-        chosen = rasp.SequenceMap(max, first_kept, second_kept)
+        chosen = rasp.SequenceMap(either, first_kept, second_kept)
         _annotate(chosen, _fresh("chosen", taken), "gate")
         return Program(chosen)
+
+    def _merging(self) -> tuple[Value, Callable[[Any, Any], Any]]:
+        """What is put out where nothing is let through, and what merges two such outputs."""
+        held = self._truth.nodes[self.output.name].values
+        if not isinstance(held[0], int | float):  # texts or pairs: the empty one
+            return type(held[0])(), lambda one, other: one or other
+        least = min(map(float, held))  # type: ignore[arg-type]
+        if least >= NO_CANDIDATE:
+            return NO_CANDIDATE, max
+        return _short(least - 1), lambda one, other: other if one == _short(least - 1) else one
 
     def _scored(self, lookup: Lookup, name: str, role: str) -> Any:
         from tracr.rasp import rasp
