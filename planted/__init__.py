@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planted.compiler.plain import compile as compile
     from planted.core.roles import Program as Program
     from planted.core.roles import mark as mark
     from planted.core.scenario import Scenario as Scenario
@@ -31,6 +32,7 @@ _WHERE = {
     "Recipe": "planted.finetune.recipes",
     "Scenario": "planted.core.scenario",
     "Utility": "planted.core.scenario",
+    "compile": "planted.compiler.plain",
     "evaluate": "planted.experiment",
     "forecast": "planted.experiment",
     "load": "planted.library",
@@ -48,6 +50,7 @@ __all__ = [
     "Scenario",
     "Utility",
     "__version__",
+    "compile",
     "evaluate",
     "forecast",
     "load",

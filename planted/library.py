@@ -14,6 +14,7 @@ import numpy as np
 
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
+from planted.core.expression_tasks import ORIGIN
 from planted.core.files import write_obstacle
 from planted.core.plant import SHIPPED_TIERS, Plant
 from planted.core.scenario import Scenario
@@ -35,7 +36,8 @@ def load(
     """Loads a model by name: from the package, from the cache, or (extra `train`) compiled now.
 
     Args:
-        name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
+        name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size; or
+            the folder of a model that was saved, as "./mine".
         tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         runtime: "numpy" or "torch".
         parameters: Scenario parameters other than the defaults.
@@ -52,6 +54,8 @@ def load(
         >>> model.choices(model.inputs(n=3)).shape
         (3,)
     """
+    if saved.is_path(name):
+        return Model(resolve(name, None if tier == "exact" else tier, parameters), runtime)
     return Model(get(name, tier, parameters), runtime)
 
 
@@ -165,6 +169,8 @@ def open_plant(
             "where its scenario is. Open it with planted.library.open_plant(folder, "
             "scenario=...), or plant it as 'module:function'."
         )
+    if origin == ORIGIN:
+        return artefact.load_expression(folder, stem)
     if scenario is None and origin:
         remade = _from_address(origin, planting.accepted(origin, made_for))
         scenario = remade.scenario

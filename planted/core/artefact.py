@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from planted.core import files, hook_points
+from planted.core.expression_tasks import tasks_of
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
@@ -45,7 +46,7 @@ def plant_digest(plant: Plant) -> str:
     tokens = [scenario.draw(rng, _SAMPLE), *_training_tasks(scenario)]
     facts = {
         "plant": [plant.name, plant.tier, params_digest(plant.params)],
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
             [node.name, node.role, node.layer, node.heads, node.neurons, node.values, node.reads]
             for node in truth.nodes.values()
@@ -99,7 +100,7 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
         "mechanism": plant.mechanism,
         "answers": plant.answers,
         "scenario": {"name": plant.scenario.name, "parameters": dict(plant.scenario.parameters)},
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
             {
                 "name": node.name,
@@ -195,6 +196,27 @@ def load_plant(folder: Path, stem: str, scenario: Scenario) -> Plant:
         if node.held_at not in known:
             raise ArtefactError(f"{folder / stem}.json: node {node.name!r} has no hook point.")
     return plant
+
+
+def load_expression(folder: Path, stem: str) -> Plant:
+    """Reads a model of an expression, whose tasks the manifest itself describes.
+
+    Args:
+        folder: Where the two files are.
+        stem: Their name without ending.
+
+    Raises:
+        ArtefactError: As `load_plant`.
+    """
+    manifest = read_manifest(folder, stem)
+    try:
+        length = int(manifest["spec"]["read_out"])
+        (words,) = (each["values"] for each in manifest["nodes"] if each["name"] == "tokens")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{folder / stem}.json does not describe an expression ({error!r}). Save it again."
+        ) from None
+    return load_plant(folder, stem, tasks_of(words, length, str(manifest["name"])))
 
 
 def _read_checked(path: Path, expected: str) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class PlantedTransformer(nn.Module):
         x = x + seen("hook_pos_embed", self.pos(positions).expand_as(x))
         for i, block in enumerate(self.layers):
             x = block(x, f"blocks.{i}.", seen)
-        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.read_out]))
+        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.unembedded]))
         return logits * self.spec.logit_scale
 
     @property
