@@ -110,8 +110,8 @@ def held(
         Values of the node; None where it holds nothing, as RASP's interpreter has it.
 
     Raises:
-        PlantedError: If the tokens are no tasks, there is no such node, or a content is no code: neither one value nor
-            nothing, as where a head selects several values.
+        PlantedError: If the tokens are no tasks, there is no such node, or a content is no code,
+            neither one value nor nothing, as where a head selects several values.
     """
     tokens = _checked(compiled, tokens)
     last = compiled.truth.operations[-1].name
