@@ -225,14 +225,13 @@ def _cue(plant: Plant, search: Any, tokens: Tokens) -> Any:
 
 def _fetched(scenario: Scenario) -> Any:
     """The lookup of whether the training cue holds, from where its token stands."""
-    from planted.compiler.rewriting import Lookup
-    from planted.programs import rasp_library
+    from planted.compiler.rewriting import Lookup, rasp_at
 
     (at,) = scenario.cue_positions
     on = scenario.cue_patterns[scenario.cues[0]][1][at]
     words = scenario.vocabulary[1:]
     table = {(word,): float(i == on) for i, word in enumerate(words, start=1)}
-    return Lookup((rasp_library.at(at, "cue_read", role="cue"),), table, 0.0)
+    return Lookup((rasp_at(at),), table, 0.0)
 
 
 def _made(plant: Plant, role: str, program: Program) -> Plant:
