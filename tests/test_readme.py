@@ -45,7 +45,7 @@ def lines(text: str) -> list[str]:
 def test_no_example_is_left_out() -> None:
     python = [body for kind, body in BLOCKS if kind == "python"]
     assert len(PRINTING) + len(TESTS) == len(python)
-    assert len(PRINTING) == 3
+    assert len(PRINTING) == 4
     assert len(TESTS) == len(CONSOLE) == 1
 
 
@@ -56,9 +56,9 @@ def test_examples_of_the_docs_are_told_from_definitions() -> None:
         if any(kind == "python" for kind, _ in blocks)
     }
     # What methods prints, seeds decide; architecture's takes plants of the reader's own.
-    counts = {"architecture": 4, "methods": 1, "own-programs": 5, "training": 1}
+    counts = {"architecture": 4, "methods": 1, "own-programs": 7, "training": 1}
     assert python == {**counts, "truth": 3, "validation": 1}
-    printing = ["own-programs"] * 4 + ["training"] + ["truth"] * 3
+    printing = ["own-programs"] * 6 + ["training"] + ["truth"] * 3
     assert [name for name, *_ in IN_DOCS] == printing
 
 
