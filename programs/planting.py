@@ -257,11 +257,15 @@ def require_same_tasks(plants: Sequence[tuple[str, Scenario]]) -> None:
         raise PlantedError("Name at least one plant to pad to common shapes, got none.")
     other, first = plants[0]
     for name, scenario in plants:
-        if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
+        if _layout(scenario) != _layout(first):
             raise PlantedError(
                 f"{name!r} and {other!r} have other words or another layout: only plants of one "
                 "scenario, of the same size, can be matched."
             )
+
+
+def _layout(scenario: Scenario) -> tuple[Any, ...]:
+    return scenario.vocabulary, scenario.candidates, scenario.outputs
 
 
 def cache_key(entry: Entry, scenario: Scenario, tier_source: str = "") -> str:

@@ -307,3 +307,33 @@ class TestMarkingLittle:
 
         plant = planted_model("pairs").plant
         assert Checkpoint(plant, plant.params).emitter.heads
+
+
+class TestMatched:
+    def test_own_plants_are_padded_to_common_shapes(self) -> None:
+        from planted import library
+
+        def table() -> Any:
+            best = lib.choose(
+                rasp.Map(lambda t: searches.SPEED.get(t, -1), rasp.tokens),
+                5,
+                lib.ones(),
+                role="table",
+            )
+            return rasp.Map(lambda k: 10 * k, lib.emit(best, ("T", "D")), simplify=False)
+
+        plant, twin = planted_model("prices"), planted.plant(table(), **ALL["prices"].task)
+        matched = library.matched([plant, twin])
+        shapes = [
+            {name: value.shape for name, value in one.plant.params.items()} for one in matched
+        ]
+        assert shapes[0] == shapes[1]
+        tokens = plant.inputs(50)
+        assert (matched[0].choices(tokens) == plant.choices(tokens)).all()
+        assert [one.plant.mechanism for one in matched] == ["search", "no search"]
+
+    def test_other_outputs_are_another_layout(self) -> None:
+        from planted import library
+
+        with pytest.raises(PlantedError, match="have other words or another layout"):
+            library.matched([planted_model("prices"), planted_model("rightmost")])
