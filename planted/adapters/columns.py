@@ -93,16 +93,14 @@ class _Graph:
         """What each dimension looks like, by the colours of the others."""
         seen: list[list[Any]] = [[] for _ in range(self.width)]
         for unit in self.units:
-            entries = [
-                (kind, *(int(i) for i in index), float(value[tuple(index)]))
+            entries: list[tuple[str, tuple[int, ...], float]] = [
+                (kind, tuple(map(int, index)), float(value[tuple(index)]))
                 for kind, value in unit.items()
                 for index in np.argwhere(np.abs(value) > _ATOL)
             ]
-            own = tuple(
-                sorted((kind, tuple(colours[i] for i in at), w) for kind, *at, w in entries)
-            )
+            own = tuple(sorted((kind, tuple(colours[i] for i in at), w) for kind, at, w in entries))
             whole = hash(own)  # of numbers and tuples of texts: the same within one process
-            for kind, *at, weight in entries:
+            for kind, at, weight in entries:
                 for side, i in enumerate(at):
                     seen[i].append((whole, kind, side, tuple(colours[j] for j in at), weight))
         return [(colours[i], tuple(sorted(each))) for i, each in enumerate(seen)]
