@@ -160,6 +160,18 @@ def from_arguments(given: Mapping[str, Any], name: str | None) -> Scenario:
     return scenario_of(**{"name": name or "own", **given})
 
 
+def refuse(given: Mapping[str, Any]) -> None:
+    """Refuses arguments of `scenario_of` beside a scenario.
+
+    Raises:
+        ScenarioError: Naming the first.
+    """
+    raise ScenarioError(
+        f"{next(iter(given))!r} is no argument of planted.plant where a scenario is given, which "
+        "says all of the tasks."
+    )
+
+
 def _levelled(utility: Utility, tokens: Tokens) -> Utility:
     """The utility with the levels that it takes in these tasks."""
     return Utility(utility.formula, utility.of, tuple(map(float, np.unique(utility.of(tokens)))))

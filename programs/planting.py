@@ -150,8 +150,8 @@ def built(program: Callable[[Scenario], Any], scenario: Scenario) -> Program:
             ) from error
     if not isinstance(made, Program) and not hasattr(made, "annotations"):
         raise CompileError(
-            f"The function that makes a program must return a planted.Program, or a RASP "
-            f"expression, got {type(made).__name__} from {called!r}."
+            f"The function that makes a program must return a planted.Program, got "
+            f"{type(made).__name__} from {called!r}. Return a Program or its output, an expression."
         )
     made = as_program(made)
     guards.kept(made.output, marked)

@@ -230,7 +230,9 @@ def _fetched(scenario: Scenario) -> Any:
     (at,) = scenario.cue_positions
     on = scenario.cue_patterns[scenario.cues[0]][1][at]
     words = scenario.vocabulary[1:]
-    table = {(word,): float(i == on) for i, word in enumerate(words, start=1)}
+    table: dict[tuple[Any, ...], float] = {
+        (word,): float(i == on) for i, word in enumerate(words, start=1)
+    }
     return Lookup((rasp_at(at),), table, 0.0)
 
 

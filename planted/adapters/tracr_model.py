@@ -13,7 +13,10 @@ from planted.network.model import Model
 
 
 def assembled(model: Model) -> Any:
-    """Tracr's model with the same numbers; see `planted.adapters.tracr.to_tracr`."""
+    """Tracr's model with the same numbers; see `planted.adapters.tracr.to_tracr`.
+
+    Long because haiku wants the network as functions inside functions.
+    """
     need("tracr", "write a model as Tracr's")
     import haiku as hk
     import jax

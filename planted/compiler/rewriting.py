@@ -215,7 +215,7 @@ class Search:
         held = self._truth.nodes[self.output.name].values
         if not isinstance(held[0], int | float):  # texts or pairs: the empty one
             return type(held[0])(), lambda one, other: one or other
-        least = min(map(float, held))  # type: ignore[arg-type]
+        least = min(map(float, held))
         if least >= NO_CANDIDATE:
             return NO_CANDIDATE, max
         return _short(least - 1), lambda one, other: other if one == _short(least - 1) else one

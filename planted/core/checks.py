@@ -48,17 +48,17 @@ def checked(scenario: Any) -> Scenario:
             f"The vocabulary of {name!r} is strings, 'BOS' first; got {list(words[:3])!r}..."
         )
     _check_positions(scenario)
-    scenario = _in_arrays(scenario)
+    found = _in_arrays(scenario)
     rng = np.random.default_rng(0)
-    for which, sampler in (("draw", scenario.draw), ("draw_training", scenario.draw_training)):
+    for sampler in (found.draw, found.draw_training):
         tokens = sampler(rng, _TRIED)
-        for utility in (scenario.mesa, scenario.base):
-            _check_utility(scenario, utility, tokens)
-        _check_choices(scenario, which, tokens)
-        if scenario.episode is not None:
-            _check_episode(scenario, scenario.episode, tokens)
-    _check_enumerate(scenario)
-    return scenario
+        for utility in (found.mesa, found.base):
+            _check_utility(found, utility, tokens)
+        _check_choices(found, tokens)
+        if found.episode is not None:
+            _check_episode(found, found.episode, tokens)
+    _check_enumerate(found)
+    return found
 
 
 def _in_arrays(scenario: Scenario) -> Scenario:
@@ -118,7 +118,7 @@ def _asked(scenario: Scenario, which: str, function: Callable[..., Any], *given:
         ) from error
 
 
-def _check_choices(scenario: Scenario, which: str, tokens: Tokens) -> None:
+def _check_choices(scenario: Scenario, tokens: Tokens) -> None:
     """Refuses a plain oracle that chooses no candidate, and a tie rule that picks none of the best.
 
     Raises:
@@ -164,7 +164,10 @@ def _check_enumerate(scenario: Scenario) -> None:
 
 
 def _check_positions(scenario: Scenario) -> None:
-    """Refuses a read-out, candidates or a cue that no task can have."""
+    """Refuses a read-out, candidates or a cue that no task can have.
+
+    Long because each of them has an error of its own.
+    """
     name, words = scenario.name, scenario.vocabulary
     if not 1 <= scenario.read_out <= LONGEST:
         raise PlantedError(

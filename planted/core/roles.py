@@ -32,7 +32,7 @@ ROLES = (
     "order",
 )
 
-HELD = ("score", "winner", "feature", "table", "belief")  # what a selector cannot be
+HELD = ("score", "winner")  # what evaluators read; a selector holds no value
 RESERVED = ("tokens", "indices", "logits")  # what they are called in every program
 
 T = TypeVar("T")
