@@ -81,7 +81,7 @@ def model_from_state_dict(
         causal,
         bos,
         pad,
-        exactness,  # type: ignore[arg-type]
+        exactness,
     )
     wanted = from_tracr(stock, program.label)
     params = _read(state, n_layers(wanted.params))

@@ -50,15 +50,14 @@ def assembled(model: Model) -> Any:
             transformer=theirs.Transformer(config),
             token_embed=hk.Embed(embedding_matrix=params["embed.W_E"], name="token_embed"),
             position_embed=hk.Embed(embedding_matrix=params["pos_embed.W_pos"], name="pos_embed"),
-            unembed=hk.to_module(unembed)(),  # type: ignore[no-untyped-call]
+            unembed=hk.to_module(unembed)(),
             use_unembed_argmax=not node.numerical,
         )
 
-    @hk.without_apply_rng
-    @hk.transform
-    def forward(tokens: Any) -> Any:
+    def run(tokens: Any) -> Any:
         return get_compiled_model()(tokens, use_dropout=False)
 
+    forward: Any = hk.without_apply_rng(hk.transform(run))
     inputs, outputs = _encoders(model)
     return AssembledTransformerModel(
         forward=forward.apply,
