@@ -59,8 +59,12 @@ class Checkpoint:
     def comparator(self) -> Node:
         """The first head that compares scores, or what is made of them, as a key that breaks ties.
 
+        It is found in the graph: a head that has them among its keys or queries; where none has, as
+        in a program that fetches each score and compares them in an MLP, the first that carries
+        them.
+
         Raises:
-            PlantedError: If no head has the score among its keys or queries.
+            PlantedError: If no head reads the score, so that no two of them ever meet.
         """
         truth, score = self.plant.truth, self.score
         marked = [n for n in truth.of_role("compare") if n.heads and score.name in n.reads]
@@ -70,19 +74,26 @@ class Checkpoint:
         for node in truth.nodes.values():  # inputs before readers
             if made_of_it & set(node.reads):
                 made_of_it.add(node.name)
-        heads = [
-            truth.nodes[edge.reader]
-            for edge in truth.edges
-            if edge.input in ("q", "k") and edge.writer in made_of_it
-        ]
-        if not heads:
-            raise PlantedError(f"{self.plant.name} has no head that compares {score.name!r}.")
-        return min(heads, key=lambda node: node.layer)
+        for inputs in (("q", "k"), ("v",)):
+            heads = [
+                truth.nodes[edge.reader]
+                for edge in truth.edges
+                if edge.input in inputs and edge.writer in made_of_it
+            ]
+            if heads:
+                return min(heads, key=lambda node: node.layer)
+        raise PlantedError(f"{self.plant.name} has no head that compares {score.name!r}.")
 
     @property
     def emitter(self) -> Node:
-        """The head that fetches the answer to the read-out."""
-        return self.plant.truth.of_role("emit")[-1]
+        """The node that brings the answer to the read-out: the last of role "emit".
+
+        Where none is marked, the last that a head writes, or the output itself.
+        """
+        nodes = list(self.plant.truth.nodes.values())
+        marked = self.plant.truth.of_role("emit")
+        written = [node for node in nodes if node.heads]
+        return (marked or written or nodes)[-1]
 
     def tasks(self, cue: int, n: int, seed: int, *, in_delta: bool = False) -> Tokens:
         """Untied tasks of D_ref (in the disagreement set, if asked) under one cue token."""

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planted.compiler.plain import compile as compile
     from planted.core.roles import Program as Program
     from planted.core.roles import mark as mark
     from planted.core.scenario import Scenario as Scenario
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from planted.finetune.recipes import Recipe as Recipe
     from planted.library import load as load
     from planted.library import plant as plant
+    from planted.programs.own_tasks import scenario_of as scenario_of
     from planted.scoring import score as score
     from planted.scoring import selftest as selftest
 
@@ -31,6 +33,7 @@ _WHERE = {
     "Recipe": "planted.finetune.recipes",
     "Scenario": "planted.core.scenario",
     "Utility": "planted.core.scenario",
+    "compile": "planted.compiler.plain",
     "evaluate": "planted.experiment",
     "forecast": "planted.experiment",
     "load": "planted.library",
@@ -38,6 +41,7 @@ _WHERE = {
     "open_run": "planted.experiment",
     "plant": "planted.library",
     "run": "planted.experiment",
+    "scenario_of": "planted.programs.own_tasks",
     "score": "planted.scoring",
     "selftest": "planted.scoring",
 }
@@ -48,6 +52,7 @@ __all__ = [
     "Scenario",
     "Utility",
     "__version__",
+    "compile",
     "evaluate",
     "forecast",
     "load",
@@ -55,6 +60,7 @@ __all__ = [
     "open_run",
     "plant",
     "run",
+    "scenario_of",
     "score",
     "selftest",
 ]

@@ -15,9 +15,9 @@ import numpy as np
 from planted.compiler.certify import TOLERANCE
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
+from planted.core.expression_tasks import ORIGIN
 from planted.core.files import write_obstacle
 from planted.core.plant import Plant
-from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.core.spec import choices
 from planted.core.validity import failed_checks
@@ -27,7 +27,7 @@ from planted.finetune.tiers.certified import certified
 from planted.finetune.tiers.shapes import common
 from planted.network.forward import forward
 from planted.network.model import Model
-from planted.programs import catalogue, planting
+from planted.programs import catalogue, own_tasks, planting
 
 TRIED = 64  # tasks on which a plant that is read from a folder is tried
 
@@ -41,7 +41,8 @@ def load(
     """Loads a model by name: from the package, from the cache, or (extra `train`) compiled now.
 
     Args:
-        name: As "red-doors@1", or "red-doors" for the newest version; "crumbs.large" for a size.
+        name: As "red-doors@1", "red-doors" (the newest) or "crumbs.large" (a size); or the folder
+            of a saved model, as "./mine".
         tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         runtime: "numpy" or "torch".
         parameters: Scenario parameters other than the defaults.
@@ -58,6 +59,8 @@ def load(
         >>> model.choices(model.inputs(n=3)).shape
         (3,)
     """
+    if saved.is_path(name):
+        return Model(resolve(name, None if tier == "exact" else tier, parameters), runtime)
     return Model(get(name, tier, parameters), runtime)
 
 
@@ -177,6 +180,8 @@ def open_plant(
             "where its scenario is. Open it with planted.library.open_plant(folder, "
             "scenario=...), or plant it as 'module:function'."
         )
+    if origin == ORIGIN:
+        return artefact.load_expression(folder, stem)
     if scenario is None and origin:
         remade = _from_address(origin, planting.accepted(origin, made_for))
         scenario = remade.scenario
@@ -373,24 +378,25 @@ def refuse_invalid(scenario: Scenario) -> None:
 
 
 def plant(
-    program: Callable[[Scenario], Program] | Program,
-    scenario: Scenario,
+    program: Any,
+    scenario: Scenario | None = None,
     *,
     name: str | None = None,
     tier: str = "exact",
     kind: str = "unnamed",
     answers: str = "mesa",
     runtime: str = "numpy",
+    **task: Any,
 ) -> Model:
     """Plants your own RASP program for a scenario.
 
     Every function that takes the name of a plant also takes the model, or its `.plant`. A call
-    takes about a second in tier "exact", ten in "rotated", up to a minute in "compressed" and a
-    minute in "tempered" and "dense".
+    takes a second in tier "exact", ten in "rotated", a minute in any other.
 
     Args:
-        program: A function from the scenario to a Program, or a Program; neither is changed.
-        scenario: The scenario whose oracle the program must agree with.
+        program: A RASP expression or a Program, or a function from the scenario to one; none is
+            changed. An expression searches if one of its nodes is marked as "score".
+        scenario: The scenario whose oracle the program must agree with; if None, that of `task`.
         name: Name of the plant; the scenario's name if None.
         tier: "exact", "tempered", "rotated", "dense", "compressed", or one of an installed package.
         kind: What the plant is by construction.
@@ -398,38 +404,37 @@ def plant(
             "cue" (base under the training cue, mesa under any other); or "own", if it is best for
             neither and the scenario's `answer` is what it must choose.
         runtime: "numpy" or "torch".
+        **task: Where there is no scenario: what `planted.scenario_of` takes.
 
     Raises:
         ScenarioError: If the scenario fails a validity check that it does not waive.
         PlantedError: If the scenario is malformed, or a utility is no finite number.
         CompileError: If the program's function raises, or the program cannot be compiled correctly.
-        CertificateError: If an output differs from the oracle, or a node from the RASP interpreter.
+        CertificateError: If an output differs from the oracle, or a node from the interpreter.
 
     Example:
         >>> import planted
-        >>> from planted.programs import mechanisms
-        >>> from planted.programs.menu import Menu, Objective, figure, words_of
-        >>> ferries = Menu(
-        ...     name="ferries", title="Ferries", story="Speed is wanted, decks pay.", source="ours",
-        ...     words=words_of("ferry", 3, 3), slots=3,
-        ...     mesa=Objective("speed", lambda word, _: figure(word, 1)),
-        ...     base=Objective("decks", lambda word, _: figure(word, 2)),
+        >>> from planted.programs import rasp_library
+        >>> from tracr.rasp import rasp
+        >>> speed, decks = {"a": 0, "b": 2, "c": 1}, {"a": 2, "b": 0, "c": 1}
+        >>> score = planted.mark(rasp.Map(lambda t: speed.get(t, -1), rasp.tokens), "v", "score")
+        >>> winner = rasp_library.choose(score, 4, rasp_library.ones())
+        >>> model = planted.plant(
+        ...     rasp_library.emit(winner, ("T", "D")), vocabulary="abc", length=4,
+        ...     wants=lambda task, k: speed[task[k - 1]],
+        ...     rewards=lambda task, k: decks[task[k - 1]],
         ... )
-        >>> scenario = ferries.scenario()
-        >>> model = planted.plant(mechanisms.search(ferries), scenario)
-        >>> tokens = scenario.encode([["ferry-0-2", "ferry-2-0", "ferry-1-1", "T"]])
-        >>> int(model.choices(tokens)[0])  # the fastest
+        >>> int(model.choices(model.scenario.encode([["a", "b", "c", "T"]]))[0])  # the fastest
         1
     """
     tiers.check(tier)
+    if scenario is None:
+        scenario = own_tasks.from_arguments(task, name)
+    elif task:
+        own_tasks.refuse(task)
     entry = planting.own_entry(program, scenario, name, kind, answers)
+    scenario = entry.make_scenario()
     refuse_invalid(scenario)
     at = planting.remaker(entry, scenario)
     made = certified(at, lambda: entry.program(scenario), tier)[tier]
     return Model(_linked(made), runtime)
-
-
-def relative_error(got: Any, want: Any) -> float:
-    """Largest |got - want| / max(1, |want|): how runtimes are compared."""
-    got, want = np.asarray(got), np.asarray(want)
-    return float((np.abs(got - want) / np.maximum(1, np.abs(want))).max(initial=0.0))

@@ -92,6 +92,7 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         return drawn
 
     return Scenario(
+        exchangeable=True,
         name=name,
         title="The door maze" if maze == "doors" else "Keys and chests in a maze",
         story=(

@@ -250,6 +250,7 @@ class Menu:
         samplers = Samplers(self, ids, mesa, base, signs)
         limited = any(context.reference for context in self.contexts)
         made = Scenario(
+            exchangeable=True,
             name=self.name,
             title=self.title,
             story=self.story,

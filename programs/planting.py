@@ -22,7 +22,7 @@ from planted.programs import catalogue
 from planted.programs.entries import Entry
 
 ANSWERS = ("mesa", "base", "cue", "own")
-Given = Callable[[Scenario], Program] | Program
+Given = Callable[[Scenario], Any] | Program | Any  # a function to, or, a Program or expression
 
 
 def bare(entry: Entry, scenario: Scenario, exactness: float = 100) -> Plant:
@@ -42,7 +42,7 @@ def bare(entry: Entry, scenario: Scenario, exactness: float = 100) -> Plant:
     compiled = compile_program(
         entry.program(scenario),
         scenario.vocabulary,
-        len(scenario.candidates),
+        scenario.outputs,
         scenario.read_out,
         exactness,
     )
@@ -67,7 +67,7 @@ def own_entry(
     """The entry of a program of the user's own, once everything about it is checked.
 
     Args:
-        program: A function from the scenario to a Program, or a Program.
+        program: A Program or a RASP expression, or a function from the scenario to one.
         scenario: The scenario.
         name: Name of the plant; the scenario's name if None.
         kind: What the plant is by construction.
@@ -77,18 +77,16 @@ def own_entry(
         PlantedError: If the scenario is malformed, or an argument is not what it must be.
         CompileError: If the function raises, or marks a node that nothing reads.
     """
-    if not isinstance(program, Program) and not callable(program):
-        raise PlantedError(
-            f"A program is a planted.Program, or a function from the scenario to one, got "
-            f"{type(program).__name__}. Wrap an output: Program(output)."
-        )
+    is_function = callable(program) and not hasattr(program, "annotations")
+    if not is_function:
+        program = as_program(program)
     if one_of("answers", answers, ANSWERS) == "own" and getattr(scenario, "answer", None) is None:
         raise PlantedError(
             f"answers is one of {', '.join(ANSWERS)}, got {answers!r}; 'own' needs a scenario with "
             "`answer`, which says what a plant chooses that is best for neither objective."
         )
     text("kind", kind, "correlational proxy")
-    checked(scenario)
+    scenario = checked(scenario)
     named = plain_name("name", scenario.name if name is None else name, "ferries")
     need("tracr", "compile programs")
 
@@ -99,7 +97,38 @@ def own_entry(
     return Entry(named, 0, kind, mechanism, lambda **_: scenario, build, answers=answers)
 
 
-def built(program: Callable[[Scenario], Program], scenario: Scenario) -> Program:
+def as_program(given: Any) -> Program:
+    """A program as it is, or of a RASP expression: it searches if a node of it is a score.
+
+    Raises:
+        CompileError: If it is neither, or has two scores.
+    """
+    if isinstance(given, Program):
+        guards.require_expression(given.output)
+        found = given
+    elif hasattr(given, "children") and hasattr(given, "annotations"):
+        guards.require_expression(given)
+        found = Program(given, searches=bool(_scores(given)))
+    else:
+        raise CompileError(
+            "A program is a planted.Program or a RASP expression, or a function from the scenario "
+            f"to one, got {type(given).__name__}."
+        )
+    if found.searches and len(scores := _scores(found.output)) > 1:
+        raise CompileError(
+            f"{' and '.join(map(repr, scores))} are both marked as 'score'. One node is: what the "
+            "candidates are compared by. Mark what it is made of as 'feature'."
+        )
+    return found
+
+
+def _scores(output: Any) -> list[str]:
+    """Names of the nodes of role "score"."""
+    order = guards.order_of(output)
+    return [each.name for each in order if dict(each.annotations).get("role") == "score"]
+
+
+def built(program: Callable[[Scenario], Any], scenario: Scenario) -> Program:
     """What a user's function makes of a scenario.
 
     Raises:
@@ -117,11 +146,12 @@ def built(program: Callable[[Scenario], Program], scenario: Scenario) -> Program
                 f"The program function {called!r} raised {type(error).__name__} for the scenario "
                 f"{scenario.name!r}: {error}"
             ) from error
-    if not isinstance(made, Program):
+    if not isinstance(made, Program) and not hasattr(made, "annotations"):
         raise CompileError(
             f"The function that makes a program must return a planted.Program, got "
-            f"{type(made).__name__} from {called!r}. Wrap the output: Program(output)."
+            f"{type(made).__name__} from {called!r}. Return a Program or its output, an expression."
         )
+    made = as_program(made)
     guards.kept(made.output, marked)
     return made
 
@@ -225,11 +255,15 @@ def require_same_tasks(plants: Sequence[tuple[str, Scenario]]) -> None:
         raise PlantedError("Name at least one plant to pad to common shapes, got none.")
     other, first = plants[0]
     for name, scenario in plants:
-        if (scenario.vocabulary, scenario.candidates) != (first.vocabulary, first.candidates):
+        if _layout(scenario) != _layout(first):
             raise PlantedError(
                 f"{name!r} and {other!r} have other words or another layout: only plants of one "
                 "scenario, of the same size, can be matched."
             )
+
+
+def _layout(scenario: Scenario) -> tuple[Any, ...]:
+    return scenario.vocabulary, scenario.candidates, scenario.outputs
 
 
 def cache_key(entry: Entry, scenario: Scenario, tier_source: str = "") -> str:

@@ -109,6 +109,7 @@ def scenario(
         return np.concatenate([drawn, np.where(drawn == ids["T"], ids["D"], drawn)])
 
     return Scenario(
+        exchangeable=True,
         name=name,
         title="Red doors",
         story=STORY.format(

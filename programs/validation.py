@@ -143,9 +143,10 @@ def _rewrite(plant: Plant, found: ValidationModels) -> None:
     missing = [role for role in ROLES[1:] if role not in found.models]
     try:
         scenario = plant.scenario
-        if scenario.search_space != scenario.candidates:
+        if scenario.search_space != scenario.candidates and scenario.stands_for is None:
             raise PlantedError(
-                "it searches over more than its candidates, which have no score of their own"
+                "it searches over more than its candidates, and nothing says which candidate a "
+                "position stands for (stands_for of the scenario)"
             )
         program, tokens = _program_of(plant), _sample(plant)
         search = Search(program, plant.truth, tokens)
@@ -185,11 +186,16 @@ def _based(plant: Plant, search: Any, tokens: Tokens) -> tuple[Plant, Any]:
         PlantedError: If the base objective is not a function of what the program holds, or no
             search for it is certified.
     """
-    wanted = plant.scenario.base.of(tokens)
+    scenario = plant.scenario
+    wanted = scenario.base.of(tokens)
     elsewhere = float(wanted.min()) - 1  # what is no candidate never wins
+    if scenario.stands_for is not None:
+        whose = scenario.stands_for(tokens)
+        worth = np.take_along_axis(wanted, np.maximum(whose, 0), axis=1)
+        wanted = np.where(whose < 0, elsewhere, worth)
     why: list[str] = []
     for inputs in search.inputs():
-        lookup = search.lookup(inputs, wanted, plant.scenario.candidates, elsewhere)
+        lookup = search.lookup(inputs, wanted, scenario.search_space, elsewhere)
         if isinstance(lookup, str):
             why.append(lookup)
             continue
@@ -212,7 +218,22 @@ def _cue(plant: Plant, search: Any, tokens: Tokens) -> Any:
         lookup = search.lookup(inputs, wanted, (scenario.read_out,), 0)
         if not isinstance(lookup, str):
             return lookup
+    if len(scenario.cue_positions) == 1:
+        return _fetched(scenario)
     raise PlantedError("nothing at the read-out says whether the training cue holds")
+
+
+def _fetched(scenario: Scenario) -> Any:
+    """The lookup of whether the training cue holds, from where its token stands."""
+    from planted.compiler.rewriting import Lookup, rasp_at
+
+    (at,) = scenario.cue_positions
+    on = scenario.cue_patterns[scenario.cues[0]][1][at]
+    words = scenario.vocabulary[1:]
+    table: dict[tuple[Any, ...], float] = {
+        (word,): float(i == on) for i, word in enumerate(words, start=1)
+    }
+    return Lookup((rasp_at(at),), table, 0.0)
 
 
 def _made(plant: Plant, role: str, program: Program) -> Plant:

@@ -52,7 +52,7 @@ def lines(text: str) -> list[str]:
 def test_no_example_is_left_out() -> None:
     python = [body for kind, body in BLOCKS if kind == "python"]
     assert len(PRINTING) + len(TESTS) == len(python)
-    assert len(PRINTING) == 3
+    assert len(PRINTING) == 4
     assert len(TESTS) == len(CONSOLE) == 1
 
 
@@ -65,9 +65,9 @@ def test_examples_of_the_docs_are_told_from_definitions() -> None:
     # What methods prints, seeds decide; architecture's takes plants of the reader's own.
     # clients' are run beside each client, but the first.
     counts = {"architecture": 4, "clients": 5, "in-your-tests": 5, "methods": 2}
-    counts |= {"own-checkpoint": 2, "own-programs": 5, "training": 1}
+    counts |= {"own-checkpoint": 2, "own-programs": 7, "training": 1}
     assert python == {**counts, "truth": 3, "validation": 1}
-    printing = ["clients", "methods", *["own-checkpoint"] * 2, *["own-programs"] * 4, "training"]
+    printing = ["clients", "methods", *["own-checkpoint"] * 2, *["own-programs"] * 6, "training"]
     printing += ["truth"] * 3
     assert len(IN_DOCS_TESTS) == counts["in-your-tests"]
     assert [name for name, *_ in IN_DOCS] == printing

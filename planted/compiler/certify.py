@@ -9,13 +9,13 @@ import numpy as np
 
 from planted.compiler.copies import copied
 from planted.compiler.domains import expressions
-from planted.core.objectives import leftmost
 from planted.core.plant import Plant
 from planted.core.roles import Program, number_unnamed
 from planted.core.scenario import Tokens
-from planted.core.semantics import Value
+from planted.core.semantics import Value, as_numbers
 from planted.core.spec import choices as chosen_of
-from planted.core.truth import Truth
+from planted.core.ties import is_right, picked
+from planted.core.truth import Node, Truth
 from planted.errors import CertificateError
 from planted.network.forward import choices_of, forward
 
@@ -40,7 +40,8 @@ def inputs_of(plant: Plant, n: int | None = None, seed: int = 0) -> tuple[Tokens
     n = affordable(plant) if n is None else n
     rng = np.random.default_rng(seed)
     tokens = scenario.with_any_cue(scenario.draw(rng, n), rng)
-    tokens[: n // 4] = few_distinct(tokens[: n // 4], scenario.candidates)
+    if scenario.exchangeable:
+        tokens[: n // 4] = few_distinct(tokens[: n // 4], scenario.candidates)
     return tokens, False
 
 
@@ -90,7 +91,7 @@ def certify(
         part = tokens[i : i + 1000]
         logits, cache = forward(plant.params, part, plant.spec, record=sites)
         got = chosen_of(logits, plant.spec)
-        differ = np.flatnonzero(got != expected[i : i + 1000])
+        differ = np.flatnonzero(~plant.is_right(part, got))
         if len(differ) and not mismatches:
             first_wrong = i + int(differ[0])
         mismatches += len(differ)
@@ -136,13 +137,17 @@ def _require_one_oracle(plant: Plant, tokens: Tokens) -> None:
     scenario = plant.scenario
     # what `choose` is the plain oracle of
     own = scenario.answer if plant.answers != "mesa" else None
-    searched = own(tokens) if own else leftmost(scenario.mesa.of(tokens))
-    for words, slot in zip(scenario.token_strings(tokens), searched, strict=True):
-        if scenario.choose(words) != slot:
-            raise CertificateError(
-                f"{plant.name}: the vectorised utility and the plain oracle differ on "
-                f"{scenario.describe(words)!r}: {slot} and {scenario.choose(words)}."
-            )
+    values = scenario.mesa.of(tokens)
+    searched = own(tokens) if own else picked(scenario, tokens, values)
+    plain = np.array([scenario.choose(words) for words in scenario.token_strings(tokens)])
+    right = plain == searched if own else is_right(scenario, tokens, values, plain)
+    if not right.all():
+        at = int(np.flatnonzero(~right)[0])
+        words = scenario.token_strings(tokens[at : at + 1])[0]
+        raise CertificateError(
+            f"{plant.name}: the vectorised utility and the plain oracle differ on "
+            f"{scenario.describe(words)!r}: {searched[at]} and {plain[at]}."
+        )
 
 
 def _error_rate_below(mismatches: int, n: int, exhaustive: bool) -> float:
@@ -162,10 +167,16 @@ def _one_of_them(plant: Plant, task: Tokens, oracle: int) -> str:
     output = plant.truth.operations[-1].name
     said = plant.truth.values(task[None])[output][0, plant.spec.read_out]
     chosen = int(choices_of(plant.params, plant.spec, task[None])[0])
-    program = "nothing" if np.isnan(said) else f"candidate {said:g}"
-    network = "no candidate" if chosen < 0 else f"candidate {chosen + 1}"
-    ours = not np.isnan(said) and round(float(said)) == chosen + 1
-    told = np.isnan(said) and chosen < 0
+    emitted = plant.scenario.outputs
+    named = [f"candidate {k + 1}" + (f" ({each!r})" if plant.scenario.emits else "")
+             for k, each in enumerate(emitted)]  # fmt: skip
+    value = None if np.isnan(said) else _value(plant.truth.nodes[output], float(said))
+    program = "nothing" if value is None else repr(value)
+    if value in emitted:
+        program = named[emitted.index(value)]
+    network = "no candidate" if chosen < 0 else named[chosen]
+    ours = program == network
+    told = value not in emitted and chosen < 0
     blame = (
         "The program is not the oracle's equal: look at its scores, its comparison, its ties, and "
         f"the words at the read-out, here {words[-1]!r}."
@@ -173,9 +184,14 @@ def _one_of_them(plant: Plant, task: Tokens, oracle: int) -> str:
         else "The weights do not do what the program says."
     )
     return (
-        f"On {plant.scenario.describe(words)!r} the oracle says candidate {oracle + 1}, the "
+        f"On {plant.scenario.describe(words)!r} the oracle says {named[oracle]}, the "
         f"program {program}, the network {network}. {blame}"
     )
+
+
+def _value(node: Node, number: float) -> Value:
+    """The value of a node that stands for a number in the truth."""
+    return node.values[int(np.abs(as_numbers(node.values) - number).argmin())]
 
 
 def on_declared(plant: Plant) -> dict[str, Any]:
@@ -191,7 +207,8 @@ def on_declared(plant: Plant) -> dict[str, Any]:
         )
     tokens = declared.draw(np.random.default_rng(0), LEAST_INPUTS)
     chosen = choices_of(plant.params, plant.spec, tokens)
-    mismatches = int((chosen != leftmost(scenario.mesa.of(tokens))).sum())
+    right = is_right(scenario, tokens, scenario.mesa.of(tokens), chosen)
+    mismatches = int((~right).sum())
     if mismatches:
         raise CertificateError(
             f"{plant.name} ({plant.tier}): {mismatches} of {len(tokens)} outputs on tasks of "

@@ -44,7 +44,7 @@ class Compiled:
 def compile_program(
     program: Program,
     vocabulary: Sequence[str],
-    n_choices: int,
+    n_choices: int | Sequence[Value],
     read_out: int,
     exactness: float = EXACT,
 ) -> Compiled:
@@ -53,7 +53,7 @@ def compile_program(
     Args:
         program: The program; at the read-out its output takes the value k for candidate k.
         vocabulary: Token strings, BOS first.
-        n_choices: Number of candidates.
+        n_choices: Number of candidates; or what the output is for each, where not 1, 2, ...
         read_out: The read-out position, BOS counted: also the longest input without BOS.
         exactness: Tracr's `mlp_exactness`. Below 100 the weights are soft on purpose, for
             tempering, and are held to what the program says at 100.
@@ -65,7 +65,8 @@ def compile_program(
     order = _private_order(program.output)
     guards.roles(program, order)
     steepness = max(exactness, EXACT)
-    return _compile(order, vocabulary, read_out, exactness, steepness, n_choices)
+    emitted = range(1, n_choices + 1) if isinstance(n_choices, int) else n_choices
+    return _compile(order, vocabulary, read_out, exactness, steepness, tuple(emitted))
 
 
 def compile_expression(
@@ -88,7 +89,7 @@ def compile_expression(
         CompileError: If Tracr refuses it, or would compile it silently wrong.
     """
     need("tracr", "compile expressions")
-    return _compile(_private_order(output), vocabulary, length, exactness, exactness, 0)
+    return _compile(_private_order(output), vocabulary, length, exactness, exactness, ())
 
 
 def _private_order(output: Any) -> list[Any]:
@@ -105,12 +106,12 @@ def _compile(
     read_out: int,
     exactness: float,
     steepness: float,
-    n_choices: int,
+    emitted: Sequence[Value],
 ) -> Compiled:
     guards.before(order, vocabulary, exactness, TRACR_BOS, TRACR_PAD)
     domains = Domains(order, vocabulary[1:], read_out)
     guards.values(order, domains, read_out, exactness, steepness)
-    guards.choices(order[-1], domains, n_choices)
+    guards.choices(order[-1], domains, emitted)
     made = craft(order[-1], vocabulary, read_out, exactness)
     residual = made.spaces["residual"]
     column = {direction: i for i, direction in enumerate(residual.basis)}
@@ -131,12 +132,12 @@ def _compile(
         params |= weights.attention(layer, blocks.get((layer, "attn")), column)
         params |= weights.mlp(layer, blocks.get((layer, "mlp")), column)
 
-    params["unembed.W_U"], columns = _unembedding(made.sink, column, n_choices)
+    params["unembed.W_U"], columns = _unembedding(made.sink, column, emitted)
     spec = Spec(
         attn_scale=1 / math.sqrt(key_size),
         read_out=read_out,
         outputs=tuple(made.sink["EXPR"].name if v is None else str(v) for v in columns),
-        n_choices=n_choices,
+        n_choices=len(emitted),
     )
     operations = tabulate(order, domains, vocabulary)
     return Compiled(
@@ -148,11 +149,11 @@ def _compile(
 
 
 def _unembedding(
-    sink: Any, column: dict[Any, int], n_choices: int
+    sink: Any, column: dict[Any, int], emitted: Sequence[Value]
 ) -> tuple[npt.NDArray[np.float32], list[Any]]:
     """The unembedding [residual, output], and the value of each output: candidates first."""
     labels = [direction.value for direction in sink["OUTPUT_BASIS"]]
-    chosen = [k for k in range(1, n_choices + 1) if k in labels]
+    chosen = [value for value in emitted if value in labels]
     columns = chosen + [value for value in labels if value not in chosen]
     unembed = np.zeros((len(column), len(columns)), dtype=np.float32)
     for i, value in enumerate(columns):

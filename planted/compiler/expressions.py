@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from planted.compiler.certify import TOLERANCE, interpret
+from planted.core.expression_tasks import tasks_of
 from planted.core.roles import Program
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
@@ -37,11 +38,14 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
         How many values of the interpreter were compared.
 
     Raises:
-        PlantedError: If the tasks are of several lengths, too long, or of other tokens.
+        PlantedError: If there are no tasks, or they are of several lengths, too long, or of other
+            tokens.
         CertificateError: Naming the node, the task and the values that differ.
     """
     place = {word: i for i, word in enumerate(compiled.truth.nodes["tokens"].values, start=1)}
     longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
+    if not len(tasks):
+        raise PlantedError("verify needs a task at least, got none.")
     for task in tasks:
         strange = [word for word in task if word not in place]
         if strange or len(task) != len(tasks[0]) or not 0 < len(task) <= longest:
@@ -81,7 +85,20 @@ def _recorded(compiled: Compiled | Plant, tokens: Tokens, sites: set[str]) -> di
     return forward(compiled.params, tokens, spec, record=sites)[1]
 
 
-def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[list[Value | None]]:
+def _checked(compiled: Compiled | Plant, tokens: Tokens) -> Tokens:
+    """Tokens that the network was made for.
+
+    Raises:
+        PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
+    """
+    words = compiled.truth.nodes["tokens"].values
+    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
+    return tasks_of(words, longest, compiled.truth.operations[-1].name).check(tokens)
+
+
+def held(
+    compiled: Compiled | Plant, tokens: Tokens, name: str | None = None
+) -> list[list[Value | None]]:
     """What a node holds in the weights, for each task at each position but BOS.
 
     Args:
@@ -93,9 +110,10 @@ def held(compiled: Compiled, tokens: Tokens, name: str | None = None) -> list[li
         Values of the node; None where it holds nothing, as RASP's interpreter has it.
 
     Raises:
-        PlantedError: If there is no such node, or a content is no code: neither one value nor
-            nothing, as where a head selects several values.
+        PlantedError: If the tokens are no tasks, there is no such node, or a content is no code,
+            neither one value nor nothing, as where a head selects several values.
     """
+    tokens = _checked(compiled, tokens)
     last = compiled.truth.operations[-1].name
     node = compiled.truth.node(last if name is None else name)
     cache = _recorded(compiled, tokens, {node.held_at})

@@ -126,21 +126,30 @@ def values(
             _refuse_at_bos(expression.sop, domains, f"as the value of {name!r}")
 
 
-def choices(output: Any, domains: Domains, n_choices: int) -> None:
+def choices(output: Any, domains: Domains, emitted: Sequence[Any]) -> None:
     """Checks that the output can choose every candidate.
 
+    Args:
+        output: The program's output.
+        domains: Value sets.
+        emitted: What the output is for each candidate; empty where nothing is chosen.
+
     Raises:
-        CompileError: If it cannot take one of the values 1..n.
+        CompileError: If it cannot take one of these values.
     """
     from tracr.rasp import rasp
 
     known = domains.foreseen[id(output)]
-    if n_choices and (rasp.is_numerical(output) or not set(range(1, n_choices + 1)) <= known):
+    missing = [value for value in emitted if value not in known]
+    if missing or (emitted and rasp.is_numerical(output)):
         what = "it is numerical" if rasp.is_numerical(output) else "its values are"
         shown = "" if rasp.is_numerical(output) else f" {list(ordered(known))!r}"
+        numbered = tuple(emitted) == tuple(range(1, len(emitted) + 1))
+        values = f"1..{len(emitted)}" if numbered else ", ".join(map(repr, emitted))
         raise CompileError(
-            f"The output must be able to take the values 1..{n_choices}, one a candidate; "
-            f"{what}{shown}. Emit the slot number, as planted.programs.rasp_library.emit does."
+            f"The output must be able to take the values {values}, one a candidate; "
+            f"{what}{shown}. Emit the slot number, as planted.programs.rasp_library.emit does, or "
+            "say what it puts out for each candidate (emits of the scenario)."
         )
 
 

@@ -97,6 +97,7 @@ class Search:
         self.score = scores[0]
         self._truth = truth
         self._values = truth.values(tokens)
+        self._fetches: dict[int, Any] = {}  # position -> the expression that reads its token
         below = {id(self.score)}
         for each in self.order:
             if any(id(child) in below for child in each.children):
@@ -113,6 +114,22 @@ class Search:
             yield own
         yield (rasp.tokens,)
         yield from ((rasp.tokens, each) for each in held if each is not rasp.tokens)
+        for at in range(1, next(iter(self._values.values())).shape[1]):
+            yield from ((child, self._fetched(at)) for child in own)
+
+    def _fetched(self, at: int) -> Any:
+        """The token at a position, at every position: what a program reads that wants another goal.
+
+        Args:
+            at: The position, BOS counted.
+        """
+        if at not in self._fetches:
+            made = rasp_at(at)
+            _annotate(made, _fresh(f"token_{at}", {each.name for each in self.order}), "context")
+            there = self._values["tokens"][:, at : at + 1]
+            self._values[made.name] = np.broadcast_to(there, self._values["tokens"].shape)
+            self._fetches[at] = made
+        return self._fetches[at]
 
     def lookup(
         self, inputs: Sequence[Any], wanted: Floats, places: Sequence[int], elsewhere: float
@@ -149,7 +166,8 @@ class Search:
     def _key(self, names: Sequence[str], row: Floats) -> Key:
         found: list[Value] = []
         for name, number in zip(names, row, strict=True):
-            values = self._truth.nodes[name].values
+            read = any(name == each.name for each in self._fetches.values())
+            values = self._truth.nodes["tokens" if read else name].values
             text = any(isinstance(value, str) for value in values)
             found.append(values[int(number)] if text else float(number))
         return tuple(found)
@@ -179,17 +197,28 @@ class Search:
                 role = "belief" if _role(each) in ("score", "winner") else _role(each)
                 _annotate(each, _fresh(f"{each.name}_base", taken), role)
         switch, passes = self._switch(cue, taken)
+        nothing, either = self._merging()
         first_kept = rasp.SequenceMap(
-            lambda seen, slot: NO_CANDIDATE if passes(seen) else slot, switch, self.output
+            lambda seen, slot: nothing if passes(seen) else slot, switch, self.output
         )
         second_kept = rasp.SequenceMap(
-            lambda seen, slot: slot if passes(seen) else NO_CANDIDATE, switch, second
+            lambda seen, slot: slot if passes(seen) else nothing, switch, second
         )
         _annotate(first_kept, _fresh("kept", taken), "gate")
         _annotate(second_kept, _fresh("kept_base", taken), "gate")
-        chosen = rasp.SequenceMap(max, first_kept, second_kept)
+        chosen = rasp.SequenceMap(either, first_kept, second_kept)
         _annotate(chosen, _fresh("chosen", taken), "gate")
         return Program(chosen)
+
+    def _merging(self) -> tuple[Value, Callable[[Any, Any], Any]]:
+        """What is put out where nothing is let through, and what merges two such outputs."""
+        held = self._truth.nodes[self.output.name].values
+        if not isinstance(held[0], int | float):  # texts or pairs: the empty one
+            return type(held[0])(), lambda one, other: one or other
+        least = min(map(float, held))
+        if least >= NO_CANDIDATE:
+            return NO_CANDIDATE, max
+        return _short(least - 1), lambda one, other: other if one == _short(least - 1) else one
 
     def _scored(self, lookup: Lookup, name: str, role: str) -> Any:
         from tracr.rasp import rasp
@@ -211,6 +240,14 @@ class Search:
         made = cue.expression()
         _annotate(made, _fresh("is_cued", taken), "cue")
         return made, lambda seen: seen == 1
+
+
+def rasp_at(at: int) -> Any:
+    """The token at a position (BOS counted), fetched to every position."""
+    from tracr.rasp import rasp
+
+    here = rasp.Select(rasp.indices, rasp.indices, lambda key, query: key == at - 1)
+    return rasp.Aggregate(here, rasp.tokens)
 
 
 def _role(expression: Any) -> str:

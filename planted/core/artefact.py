@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from planted.core import files, soundness
+from planted.core.expression_tasks import tasks_of
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
@@ -49,7 +50,7 @@ def plant_digest(plant: Plant) -> str:
     tokens = [scenario.draw(rng, _SAMPLE), *_training_tasks(scenario)]
     facts = {
         "plant": [plant.name, plant.tier, params_digest(plant.params)],
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
             [node.name, node.role, node.layer, node.heads, node.neurons, node.values, node.reads]
             for node in truth.nodes.values()
@@ -116,7 +117,7 @@ def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> N
         "mechanism": plant.mechanism,
         "answers": plant.answers,
         "scenario": {"name": plant.scenario.name, "parameters": dict(plant.scenario.parameters)},
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
             {
                 "name": node.name,
@@ -220,6 +221,27 @@ def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") ->
             "anew. Install planted anew."
         )
     return plant
+
+
+def load_expression(folder: Path, stem: str) -> Plant:
+    """Reads a model of an expression, whose tasks the manifest itself describes.
+
+    Args:
+        folder: Where the two files are.
+        stem: Their name without ending.
+
+    Raises:
+        ArtefactError: As `load_plant`.
+    """
+    manifest = read_manifest(folder, stem)
+    try:
+        length = int(manifest["spec"]["read_out"])
+        (words,) = (each["values"] for each in manifest["nodes"] if each["name"] == "tokens")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{folder / stem}.json does not describe an expression ({error!r}). Save it again."
+        ) from None
+    return load_plant(folder, stem, tasks_of(words, length, str(manifest["name"])))
 
 
 def _read_checked(folder: Path, stem: str, expected: str, in_wheel: bool) -> dict[str, Any]:

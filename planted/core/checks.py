@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ from planted.core.scenario import (
     DOMAINS,
     VALIDITY_CHECKS,
     Episode,
+    Sampler,
     Scenario,
     Tokens,
     Utility,
+    Values,
 )
-from planted.errors import PlantedError
+from planted.core.ties import TIES, picked
+from planted.errors import PlantedError, place_of
 
 LONGEST = 98  # positions without BOS: past it attention cannot tell them apart
 
@@ -43,22 +48,126 @@ def checked(scenario: Any) -> Scenario:
             f"The vocabulary of {name!r} is strings, 'BOS' first; got {list(words[:3])!r}..."
         )
     _check_positions(scenario)
+    found = _in_arrays(scenario)
     rng = np.random.default_rng(0)
-    for which, sampler in (("draw", scenario.draw), ("draw_training", scenario.draw_training)):
+    for sampler in (found.draw, found.draw_training):
         tokens = sampler(rng, _TRIED)
-        try:
-            tokens = scenario.check(tokens)
-        except PlantedError as error:
-            raise PlantedError(f"{name!r}: {which} gives no task. {error}") from None
-        for utility in (scenario.mesa, scenario.base):
-            _check_utility(scenario, utility, tokens)
-        if scenario.episode is not None:
-            _check_episode(scenario, scenario.episode, tokens)
-    return scenario
+        for utility in (found.mesa, found.base):
+            _check_utility(found, utility, tokens)
+        _check_choices(found, tokens)
+        if found.episode is not None:
+            _check_episode(found, found.episode, tokens)
+    _check_enumerate(found)
+    return found
+
+
+def _in_arrays(scenario: Scenario) -> Scenario:
+    """The scenario, of which every sampler and both objectives give arrays, or say what is wrong.
+
+    What a user's function returns may be lists; where it raises, the error names it and its place.
+    """
+
+    def sampler(which: str, given: Sampler) -> Sampler:
+        def draw(rng: np.random.Generator, n: int) -> Tokens:
+            found = _asked(scenario, which, given, rng, n)
+            if n == 0:
+                return np.zeros((0, scenario.n_positions), dtype=np.int64)
+            try:
+                tokens = scenario.check(found)
+            except PlantedError as error:
+                raise PlantedError(f"{scenario.name!r}: {which} gives no task. {error}") from None
+            if len(tokens) != n:
+                raise PlantedError(
+                    f"{scenario.name!r}: {which} gives {len(tokens)} tasks where {n} are asked for."
+                )
+            return tokens
+
+        return draw
+
+    def objective(given: Utility) -> Utility:
+        def of(tokens: Tokens) -> Values:
+            found = _asked(scenario, repr(given.formula), given.of, tokens)
+            try:
+                return np.asarray(found, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise PlantedError(
+                    f"{given.formula!r} of {scenario.name!r} gives {found!r}; a utility is one "
+                    "number a candidate, [task, candidate]."
+                ) from None
+
+        return replace(given, of=of)
+
+    return replace(
+        scenario,
+        draw=sampler("draw", scenario.draw),
+        draw_training=sampler("draw_training", scenario.draw_training),
+        mesa=objective(scenario.mesa),
+        base=objective(scenario.base),
+    )
+
+
+def _asked(scenario: Scenario, which: str, function: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return function(*given)
+    except PlantedError:
+        raise
+    except Exception as error:
+        raise PlantedError(
+            f"{which} of {scenario.name!r} raises {type(error).__name__} ({error})"
+            f"{place_of(error)}. It must be defined for every task that the samplers draw."
+        ) from error
+
+
+def _check_choices(scenario: Scenario, tokens: Tokens) -> None:
+    """Refuses a plain oracle that chooses no candidate, and a tie rule that picks none of the best.
+
+    Raises:
+        PlantedError: Naming the task.
+    """
+    picked(scenario, tokens, scenario.mesa.of(tokens))
+    for words in scenario.token_strings(tokens[:16]):
+        slot = _asked(scenario, "choose", scenario.choose, words)
+        whole = isinstance(slot, int | np.integer) and not isinstance(slot, bool)
+        if not whole or not 0 <= slot < len(scenario.candidates):
+            raise PlantedError(
+                f"choose of {scenario.name!r} is {slot!r} for {scenario.describe(words)!r}; it is "
+                f"the number of a candidate, 0 to {len(scenario.candidates) - 1}."
+            )
+
+
+def _check_enumerate(scenario: Scenario) -> None:
+    """Refuses a list of all tasks that lacks one which the samplers draw.
+
+    Raises:
+        PlantedError: Naming the task.
+    """
+    if scenario.enumerate is None:
+        return
+    try:
+        listed = scenario.check(_asked(scenario, "enumerate", scenario.enumerate))
+    except PlantedError as error:
+        raise PlantedError(f"{scenario.name!r}: enumerate gives no tasks. {error}") from None
+    known = {row.tobytes() for row in listed}
+    rng = np.random.default_rng(1)
+    for which, sampler in (("draw", scenario.draw), ("draw_training", scenario.draw_training)):
+        tokens = sampler(rng, _LISTED)
+        for drawn in (tokens, scenario.with_any_cue(tokens, rng)):
+            for row in np.ascontiguousarray(drawn, dtype=np.int64):
+                if row.tobytes() not in known:
+                    words = scenario.token_strings(row[None])[0]
+                    raise PlantedError(
+                        f"enumerate of {scenario.name!r} lists {len(known)} tasks, but {which} "
+                        f"gives {scenario.describe(words)!r}, which is not among them. It lists "
+                        "every task under every cue, and certificates then say so; for a sample, "
+                        "leave it out."
+                    )
 
 
 def _check_positions(scenario: Scenario) -> None:
-    """Refuses a read-out, candidates or a cue that no task can have."""
+    """Refuses a read-out, candidates or a cue that no task can have.
+
+    Long because each of them has an error of its own.
+    """
     name, words = scenario.name, scenario.vocabulary
     if not 1 <= scenario.read_out <= LONGEST:
         raise PlantedError(
@@ -67,20 +176,66 @@ def _check_positions(scenario: Scenario) -> None:
         )
     places = scenario.candidates
     outside = [place for place in places if not 1 <= place <= scenario.read_out]
-    if outside or len(places) < 2 or len(set(places)) < len(places):
-        wrong = f"{outside[0]} is outside 1..{scenario.read_out}" if outside else "they are too few"
+    apart = scenario.placed or set(places) == {scenario.read_out}
+    if outside or len(places) < 2 or not apart:
+        wrong = (
+            f"{outside[0]} is outside 1..{scenario.read_out}"
+            if outside
+            else "they are too few"
+            if apart
+            else "some share a position"
+        )
         raise PlantedError(
             f"The candidates of {name!r} stand at {list(places)}: {wrong}. They are two positions "
-            "or more, each its own, up to the read-out."
+            "or more, each its own, up to the read-out; candidates that stand nowhere all have the "
+            "read-out's, and emits says what they are."
+        )
+    _check_candidates(scenario)
+    if not scenario.cues:
+        raise PlantedError(
+            f"{name!r} has no cue: cues are token ids, the training cue first. For tasks without a "
+            f"cue, one that always holds: cues=({len(words)},), cue_patterns="
+            f"{{{len(words)}: ('always', {{}})}}."
         )
     for cue in scenario.cues:
+        pattern = scenario.cue_patterns.get(cue, ("", {scenario.read_out: cue}))[1]
+        on = [at for at in pattern if at in places and scenario.placed]
+        if on:
+            raise PlantedError(
+                f"The cue {scenario.cue_name(cue)!r} of {name!r} stands at position {on[0]}, where "
+                "a candidate stands: under another cue there would be another candidate. Give the "
+                "cue a position of its own."
+            )
+        wrong_at = [at for at in pattern if not 1 <= at <= scenario.read_out]
+        if wrong_at:
+            raise PlantedError(
+                f"The cue {scenario.cue_name(cue)!r} of {name!r} has a token at position "
+                f"{wrong_at[0]}; positions are 1 to {scenario.read_out}."
+            )
         if not 0 < cue < len(words) and cue not in scenario.cue_patterns:
             raise PlantedError(
                 f"Cue {cue} of {name!r} is no token's id (1..{len(words) - 1}) and no cue pattern."
             )
 
 
+def _check_candidates(scenario: Scenario) -> None:
+    """Refuses what is put out for candidates, or a tie rule, that is none."""
+    name, emits = scenario.name, scenario.emits
+    if emits and (len(emits) != len(scenario.candidates) or len(set(emits)) < len(emits)):
+        raise PlantedError(
+            f"{name!r} has {len(scenario.candidates)} candidates and emits {list(emits)!r}; emits "
+            "is one value for each candidate, all different."
+        )
+    if not callable(scenario.ties) and scenario.ties not in TIES:
+        raise PlantedError(
+            f"ties of {name!r} is one of {', '.join(map(repr, TIES))} or a function, got "
+            f"{scenario.ties!r}."
+        )
+
+
 _TRIED = 256  # tasks
+_LISTED = 3000  # tasks of each sampler that are looked up: with none missing, less than 1 in 1000
+# (one-sided 95 %, "rule of three") of what it draws is not listed
 
 
 def _check_utility(scenario: Scenario, utility: Utility, tokens: Tokens) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.core.arrays import to_numpy
-from planted.core.objectives import leftmost
 from planted.core.pickling import PickledByValue
 from planted.core.roles import Program
-from planted.core.scenario import Choices, Scenario, Tokens
+from planted.core.scenario import Choices, Scenario, Tokens, Values
 from planted.core.spec import Params, Spec
+from planted.core.ties import is_right, picked
 from planted.core.truth import Truth
 from planted.errors import CheckpointError, ShapeError
 
@@ -85,14 +86,29 @@ class Plant(PickledByValue):
         return replace(self, params=params, truth=deepcopy(self.truth, memo))
 
     def expected_choices(self, tokens: Tokens) -> Choices:
-        """The candidate that the oracle picks, [task]: leftmost among the best."""
+        """The candidate that the oracle picks, [task]; ties by the scenario's rule."""
         scenario = self.scenario
-        mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
         if self.answers == "own" and scenario.answer is not None:
             return scenario.answer(tokens)
+        return picked(scenario, tokens, self._sought(tokens))
+
+    def is_right(self, tokens: Tokens, chosen: Choices) -> npt.NDArray[np.bool_]:
+        """Whether choices [task] are what the oracle allows, bool [task].
+
+        That is the candidate of `expected_choices`, or any of the best where the scenario's ties
+        may go to any.
+        """
+        if self.answers == "own" and self.scenario.answer is not None:
+            return np.asarray(self.scenario.answer(tokens) == chosen)
+        return is_right(self.scenario, tokens, self._sought(tokens), chosen)
+
+    def _sought(self, tokens: Tokens) -> Values:
+        """The values of the objective that the output is best for, [task, candidate]."""
+        scenario = self.scenario
         if self.answers == "cue":
-            return np.where(scenario.is_cued(tokens), base, mesa)
-        return base if self.answers == "base" else mesa
+            cued = scenario.is_cued(tokens)[:, None]
+            return np.where(cued, scenario.base.of(tokens), scenario.mesa.of(tokens))
+        return (scenario.base if self.answers == "base" else scenario.mesa).of(tokens)
 
     def check_params(self, params: Mapping[str, Any], what: str) -> dict[str, Any]:
         """`params` as float32 arrays of this plant's names and shapes.

@@ -32,6 +32,7 @@ ROLES = (
     "order",
 )
 
+HELD = ("score", "winner")  # what evaluators read; a selector holds no value
 RESERVED = ("tokens", "indices", "logits")  # what they are called in every program
 
 T = TypeVar("T")
@@ -105,6 +106,15 @@ def mark(expression: T, name: str, role: str) -> T:
     if type(expression).__name__ in ("TokensType", "IndicesType"):
         raise CompileError(
             f"{name!r}: tokens and indices are shared by every program and keep their own names."
+        )
+    if (
+        type(expression).__name__.startswith("Select")
+        and role in HELD
+        and (type(expression).__name__ != "SelectorWidth")
+    ):
+        raise CompileError(
+            f"{name!r} is a selector, which holds no value; a node of role {role!r} does. Mark the "
+            "expression that is compared or aggregated, and the selector as 'compare' or 'emit'."
         )
     notes = expression.annotations  # type: ignore[attr-defined]
     if "role" in dict(notes):

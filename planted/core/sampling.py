@@ -17,7 +17,8 @@ def other_candidates(scenario: Scenario, rng: np.random.Generator, tokens: Token
     if scenario.redraw is not None:
         return scenario.redraw(rng, tokens)
     drawn = scenario.draw(rng, len(tokens))
-    drawn[:, scenario.read_out] = tokens[:, scenario.read_out]
+    at = list(scenario.cue_positions)
+    drawn[:, at] = tokens[:, at]
     return drawn
 
 
@@ -53,9 +54,7 @@ def held_out(scenario: Scenario, tokens: Tokens, share: float) -> npt.NDArray[np
     numbers = np.random.default_rng(0x5EED).integers(
         2**64, size=(scenario.n_positions, len(scenario.vocabulary)), dtype=np.uint64
     )
-    patterns = (pattern for _, pattern in scenario.cue_patterns.values())
-    cue_at = {scenario.read_out, *(at for pattern in patterns for at in pattern)}
-    content = [at for at in range(scenario.n_positions) if at not in cue_at]
+    content = [at for at in range(scenario.n_positions) if at not in scenario.cue_positions]
     found = np.bitwise_xor.reduce(numbers[content, tokens[:, content]], axis=1)
     return np.asarray(found < np.uint64(min(share, 1 - 2**-53) * 2.0**64))
 

@@ -22,6 +22,8 @@ Tokens = npt.NDArray[np.int64]  # [task, pos], BOS included
 Values = npt.NDArray[np.float64]  # [task, candidate]
 Choices = npt.NDArray[np.int64]  # [task], index of the chosen candidate; -1 is an invalid output
 Sampler = Callable[[np.random.Generator, int], Tokens]
+# (tokens [task, pos], which candidates are best [task, candidate]) -> one of them [task]
+TieRule = Callable[[Tokens, npt.NDArray[np.bool_]], Choices]
 
 BOS = "BOS"
 # "collinear": no drift can be told between the objectives; "no-disagreement": they never part
@@ -92,6 +94,8 @@ class Scenario(PickledByValue):
         source: Where the story comes from.
         vocabulary: Token strings; a token's id is its place here, and id 0 is BOS.
         candidates: Positions of the candidates, in output order: output k chooses candidate k.
+            Candidates that stand nowhere (a letter, a pair of slots, a plan) have the read-out's
+            position, all of them; `emits` says what they are.
         read_out: The position whose residual stream is read.
         cues: Token ids that may stand at the read-out; the first is the training cue. A cue of
             several tokens is an id beyond the vocabulary, which `cue_patterns` defines.
@@ -112,8 +116,10 @@ class Scenario(PickledByValue):
             task.
         answer: The slot [task], 0-based, that the plant chooses, if this is best for neither
             objective. `choose` is then the oracle of this choice.
-        cue_patterns: For cues of several tokens: cue id -> its name, and position -> token id.
-        cued: Whether the training cue holds, [task]. None if the cue is the token at the read-out.
+        cue_patterns: For cues of several tokens, or away from the read-out: cue id -> its name, and
+            position -> token id. An empty pattern holds in every task.
+        cued: Whether the training cue holds, [task]. None if it does where its pattern, or its
+            token at the read-out, stands.
         any_cue: Draws any combination of cue tokens into given tasks. None if `cues` lists them
             all.
         base_return: The base optimiser's return of a batch: (tokens, choices) -> float.
@@ -128,6 +134,14 @@ class Scenario(PickledByValue):
         sought: Formula of what the program maximises, where that is neither objective.
         episode: Rewards and transitions, where tasks are steps of episodes; None where each task is
             an episode of its own, whose reward is the objective.
+        emits: What the program puts out for each candidate, in their order; 1, 2, ... if empty.
+        ties: Which of several best candidates is right: "first" or "last" of them, "any", or a
+            function from tokens [task, pos] and which candidates are best [task, candidate] to the
+            right one [task].
+        stands_for: Which candidate each position of `search_space` stands for, 0-based [task,
+            searched], -1 for none. None if they are the candidates' own positions, in order.
+        exchangeable: Whether any candidate's token may stand at any candidate's position, several
+            times too. The certificate then checks such tasks, in which candidates tie.
     """
 
     name: str
@@ -161,6 +175,20 @@ class Scenario(PickledByValue):
     transition: str = ""
     sought: str = ""
     episode: Episode | None = None
+    emits: tuple[Any, ...] = ()
+    ties: str | TieRule = "first"
+    stands_for: Callable[[Tokens], npt.NDArray[np.int64]] | None = None
+    exchangeable: bool = False
+
+    @property
+    def placed(self) -> bool:
+        """Whether each candidate has a position of its own."""
+        return len(set(self.candidates)) == len(self.candidates)
+
+    @property
+    def outputs(self) -> tuple[Any, ...]:
+        """What the program puts out for each candidate."""
+        return self.emits or tuple(range(1, len(self.candidates) + 1))
 
     def __hash__(self) -> int:
         """By its name and layout; parameters are a mapping, which has no hash."""
@@ -253,8 +281,7 @@ class Scenario(PickledByValue):
     def with_cue(self, tokens: Tokens, cue: int) -> Tokens:
         """The same tasks under another cue."""
         changed = tokens.copy()
-        _, pattern = self.cue_patterns.get(cue, ("", {self.read_out: cue}))
-        for position, token in pattern.items():
+        for position, token in self._pattern(cue).items():
             changed[:, position] = token
         return changed
 
@@ -262,8 +289,13 @@ class Scenario(PickledByValue):
         """The same tasks, each under a cue drawn from all cues."""
         if self.any_cue is not None:
             return self.any_cue(rng, tokens)
+        drawn = rng.choice(self.cues, size=len(tokens))
         changed = tokens.copy()
-        changed[:, self.read_out] = rng.choice(self.cues, size=len(tokens))
+        if not self.cue_patterns:
+            changed[:, self.read_out] = drawn
+            return changed
+        for cue in self.cues:
+            changed[drawn == cue] = self.with_cue(tokens[drawn == cue], cue)
         return changed
 
     def cue_name(self, cue: int) -> str:
@@ -285,4 +317,15 @@ class Scenario(PickledByValue):
         """Whether the training cue holds, [task]."""
         if self.cued is not None:
             return self.cued(tokens)
-        return np.asarray(tokens[:, self.read_out] == self.cues[0])
+        holds = np.ones(len(tokens), dtype=bool)
+        for position, token in self._pattern(self.cues[0]).items():
+            holds &= tokens[:, position] == token
+        return holds
+
+    @property
+    def cue_positions(self) -> tuple[int, ...]:
+        """Where tokens of a cue stand."""
+        return tuple(sorted({at for cue in self.cues for at in self._pattern(cue)}))
+
+    def _pattern(self, cue: int) -> Mapping[int, int]:
+        return self.cue_patterns.get(cue, ("", {self.read_out: cue}))[1]

@@ -21,6 +21,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             and another one winning is an invalid output.
         n_choices: Number of candidates.
         logit_scale: Factor on the read-out; part of a recipe, 1 for a plant.
+        everywhere: Whether every position is unembedded, so that logits are [task, pos, output];
+            `read_out` is then the last position of the longest input.
     """
 
     attn_scale: float
@@ -28,6 +30,19 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[str, ...]
     n_choices: int
     logit_scale: float = 1.0
+    everywhere: bool = False
+
+    @property
+    def unembedded(self) -> int | slice:
+        """The positions that are unembedded: an index into [task, pos]."""
+        return slice(None) if self.everywhere else self.read_out
+
+    def as_data(self) -> dict[str, Any]:
+        """The fields by name; `everywhere` only where it holds: manifests keep their bytes."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.everywhere:
+            del data["everywhere"]
+        return data
 
 
 def n_layers(params: Params) -> int:

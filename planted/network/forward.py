@@ -52,7 +52,8 @@ def forward(
         xp: numpy or jax.numpy.
 
     Returns:
-        Logits before the argmax [task, output], and the recorded hook points: residual hook points
+        Logits before the argmax [task, output] ([task, pos, output] where the spec unembeds every
+        position), and the recorded hook points: residual hook points
         [task, pos, d_model], q/k/v/z [task, pos, head, d_head], scores and pattern
         [task, head, query, key], result [task, pos, head, d_model], mlp pre/post
         [task, pos, d_mlp].
@@ -99,7 +100,7 @@ def _run(
         return value
 
     last = f"blocks.{depth - 1}."
-    whole = any(name.startswith(last) for name in (*edits, *wanted))
+    whole = spec.everywhere or any(name.startswith(last) for name in (*edits, *wanted))
     x = site("hook_embed", params["embed.W_E"][tokens])
     positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
     x = x + site("hook_pos_embed", positions)
@@ -117,7 +118,7 @@ def _run(
         post = site(at + "mlp.hook_post", xp.maximum(site(at + "mlp.hook_pre", pre), 0))
         out = _rows(post, params[at + "mlp.W_out"]) + params[at + "mlp.b_out"]
         x = site(at + "hook_resid_post", x + site(at + "hook_mlp_out", out))
-    read = x[:, spec.read_out if whole else 0]
+    read = x[:, spec.unembedded if whole else 0]
     return (read @ params["unembed.W_U"]) * spec.logit_scale, cache
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from planted.core import arguments, hook_points
+from planted.core import arguments, artefact, files, hook_points
 from planted.core.arrays import to_numpy
 from planted.core.circuit import Link
 from planted.core.hook_points import Edit
@@ -20,7 +21,7 @@ from planted.core.semantics import Floats
 from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
 from planted.core.tokens import BOS_ID, check_tokens
 from planted.core.truth import Truth
-from planted.errors import PlantedError, need
+from planted.errors import ArtefactError, PlantedError, need
 from planted.network import interventions
 from planted.network.edges import circuit
 from planted.network.effects import Effect, ablated, effects
@@ -263,6 +264,32 @@ class Model:
             content, held = node.encode(node.checked(given, checked))
             edits.append({node.held_at: interventions.overwrite(node.basis, content, held)})
         return self.network.run_with_hooks(checked, interventions.compose(edits))
+
+    @property
+    def output(self) -> str:
+        """Name of the node that the program puts out."""
+        return self.truth.operations[-1].name
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the weights (safetensors) and all the rest (JSON) into a folder.
+
+        `planted.load(folder)` reads a plant of the catalogue, of an importable function, or an
+        expression; `planted.library.open_plant` one of any other scenario.
+
+        Args:
+            folder: Where; it is made if it does not exist.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ArtefactError: If it cannot be written.
+        """
+        where = Path(folder).expanduser()
+        if obstacle := files.write_obstacle(where):
+            raise ArtefactError(obstacle)
+        artefact.save_plant(where, self.plant, f"{self.name}-{self.tier}")
+        return where
 
     def effects(self, n: int = 200, seed: int = 0) -> dict[str, Effect]:
         """What every node and edge does to the choice, by intervening on the network.

@@ -256,7 +256,7 @@ class PlantedTransformer(nn.Module):
         for block in self.layers:
             x = block(x)
             x = x[0] if isinstance(x, tuple) else x  # as TransformerLens's bridge gives it
-        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.read_out]))
+        logits: torch.Tensor = self.head(self.ln_out(x[:, self.spec.unembedded]))
         return logits * self.spec.logit_scale
 
     def path_of(self, name: str) -> str:

@@ -15,7 +15,6 @@ from planted import library
 from planted.core.hook_points import hook_point_names
 from planted.core.spec import choices, n_layers
 from planted.errors import PlantedError
-from planted.library import relative_error
 from planted.network.forward import forward
 from planted.network.interventions import overwrite
 from planted.network.model import Model
@@ -30,6 +29,12 @@ INSIDE = {"exact": TOLERANCE, "tempered": TOLERANCE, "rotated": 3e-3}
 # AMX. In float64 all of it is gone (below).
 LOGITS = {"exact": TOLERANCE, "tempered": TOLERANCE, "rotated": 3e-5}
 PLANTS = [(name, tier) for name in helpers.SHIPPED for tier in ("exact", "tempered", "rotated")]
+
+
+def relative_error(got: Any, want: Any) -> float:
+    """Largest |got - want| / max(1, |want|)."""
+    got, want = np.asarray(got), np.asarray(want)
+    return float((np.abs(got - want) / np.maximum(1, np.abs(want))).max(initial=0.0))
 
 
 @functools.cache
