@@ -90,7 +90,7 @@ def scaffold(menu: Menu, scenario: Scenario) -> Scaffold:
         )
     entry = Entry(
         f"{menu.name}-scaffold", 0, "scaffold", "search", lambda **_: scenario,
-        lambda _: program(menu), shipped=False,
+        lambda _: program(menu),
     )  # fmt: skip
     state = state_of(menu)
     states = tuple(zip(state.codes, state.states, strict=True)) or ((None, menu.states()[0]),)

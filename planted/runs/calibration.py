@@ -35,7 +35,7 @@ from planted.eval.verdict.rule import fate
 from planted.runs import kept
 from planted.runs import trained as trained_networks
 from planted.runs.executor import Executor, opened
-from planted.runs.folder import Beside
+from planted.runs.nulls import Beside
 from planted.runs.trained import Trained
 
 CHUNK = 4  # models of a family in one job: a worker compiles the family's scaffold once

@@ -22,8 +22,8 @@ from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM
 from planted.runs import cell as cells
 from planted.runs import kept
 from planted.runs.cell import Network
-from planted.runs.folder import Beside
 from planted.runs.jobs import seen_tasks
+from planted.runs.nulls import Beside
 from planted.runs.request import read_request
 
 WITHOUT: Mapping[str, Name] = {
