@@ -10,26 +10,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from planted.compiler.certify import TOLERANCE
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
 from planted.core.expression_tasks import ORIGIN
 from planted.core.files import write_obstacle
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
-from planted.core.spec import choices
 from planted.core.validity import failed_checks
 from planted.errors import ArtefactError, PlantedError, ScenarioError
 from planted.finetune import tiers
-from planted.finetune.tiers.certified import certified
+from planted.finetune.tiers.certified import certified, require_answers
 from planted.finetune.tiers.shapes import common
-from planted.network.forward import forward
 from planted.network.model import Model
 from planted.programs import catalogue, own_tasks, planting
-
-TRIED = 64  # tasks on which a plant that is read from a folder is tried
 
 
 def load(
@@ -186,7 +179,7 @@ def open_plant(
         remade = _from_address(origin, planting.accepted(origin, made_for))
         scenario = remade.scenario
     place = scenario or catalogue.entry(name).make_scenario(made_for)
-    found = _answering(artefact.load_plant(folder, stem, place), folder / stem)
+    found = require_answers(artefact.load_plant(folder, stem, place), folder / stem)
     if remade is not None:
         if remade.truth.operations != found.truth.operations:
             raise ArtefactError(
@@ -195,37 +188,6 @@ def open_plant(
             )
         found = replace(found, remake=remade.remake, program=remade.program)
     return _linked(found)
-
-
-def _answering(plant: Plant, where: Path) -> Plant:
-    """The plant, if on a few tasks it chooses, and its nodes hold, what its manifest says.
-
-    Raises:
-        ArtefactError: If it does not: whatever its digests say, the two do not belong together.
-    """
-    tokens = plant.scenario.draw(np.random.default_rng(0), TRIED)
-    kept, nodes = tiers.get(plant.tier).invariants, plant.truth.nodes.values()
-    with np.errstate(all="ignore"):  # weights of any size may stand in the file
-        logits, cache = forward(
-            plant.params, tokens, plant.spec, record={node.held_at for node in nodes}
-        )
-    if "choices" in kept:
-        wrong = int((choices(logits, plant.spec) != plant.expected_choices(tokens)).sum())
-        if wrong:
-            raise ArtefactError(
-                f"{where}.json says what {plant.name} chooses, and the weights beside it choose "
-                f"otherwise on {wrong} of {TRIED} tasks: one was altered. Plant it again."
-            )
-    values = plant.truth.values(tokens) if "nodes" in kept else {}
-    for node in nodes if values else ():
-        with np.errstate(all="ignore"):
-            off = node.compare(cache[node.held_at], values[node.name])[0]
-        if not off <= TOLERANCE:
-            raise ArtefactError(
-                f"{where}.json says what node {node.name!r} holds, and the weights beside it hold "
-                "something else: one was altered. Plant it again."
-            )
-    return plant
 
 
 def trust(plant: Model | Plant) -> dict[str, str]:

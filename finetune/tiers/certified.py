@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from planted.compiler import certify
 from planted.compiler.expressions import verify
 from planted.core.plant import SHIPPED_TIERS, TIERS, Plant
 from planted.core.roles import Program
-from planted.errors import PlantedError, place_of
+from planted.core.spec import choices
+from planted.errors import ArtefactError, PlantedError, place_of
 from planted.finetune.tiers import Tier, TierContext, get
+from planted.network.forward import forward
+
+TRIED = 64  # tasks on which a plant that is read from a folder is tried
 
 
 def certified(
@@ -84,3 +89,34 @@ def _made(tier: Tier, exact: Plant, context: TierContext) -> Plant:
     if "nodes" in tier.invariants:
         certify.require_exact(found, checked)
     return replace(found, certificate=checked)
+
+
+def require_answers(plant: Plant, where: Path) -> Plant:
+    """The plant, if on a few tasks it chooses, and its nodes hold, what its manifest says.
+
+    Raises:
+        ArtefactError: If it does not: whatever its digests say, the two do not belong together.
+    """
+    tokens = plant.scenario.draw(np.random.default_rng(0), TRIED)
+    kept, nodes = get(plant.tier).invariants, plant.truth.nodes.values()
+    with np.errstate(all="ignore"):  # weights of any size may stand in the file
+        logits, cache = forward(
+            plant.params, tokens, plant.spec, record={node.held_at for node in nodes}
+        )
+    if "choices" in kept:
+        wrong = int((choices(logits, plant.spec) != plant.expected_choices(tokens)).sum())
+        if wrong:
+            raise ArtefactError(
+                f"{where}.json says what {plant.name} chooses, and the weights beside it choose "
+                f"otherwise on {wrong} of {TRIED} tasks: one was altered. Plant it again."
+            )
+    values = plant.truth.values(tokens) if "nodes" in kept else {}
+    for node in nodes if values else ():
+        with np.errstate(all="ignore"):
+            off = node.compare(cache[node.held_at], values[node.name])[0]
+        if not off <= certify.TOLERANCE:
+            raise ArtefactError(
+                f"{where}.json says what node {node.name!r} holds, and the weights beside it hold "
+                "something else: one was altered. Plant it again."
+            )
+    return plant

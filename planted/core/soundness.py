@@ -137,7 +137,8 @@ def _check_program(operations: tuple[Operation, ...], vocabulary: int, length: i
         elif each.op in ("map", "sequence_map", "select"):
             shape = tuple(len(one.values) for one in read)
             size = int(np.prod(shape))
-            _require(len(each.table) == size and each.shape in (shape, ()), f"{each.name!r}: table")
+            shapes = (shape, ()) if len(shape) == 1 else (shape,)
+            _require(len(each.table) == size and each.shape in shapes, f"{each.name!r}: table")
             most = 2 if each.op == "select" else len(each.values)
             _require(all(-1 <= code < most for code in each.table), f"{each.name!r}: codes")
         _require(
