@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from planted.compiler.copies import copied
-from planted.compiler.domains import expressions
+from planted.compiler.copies import copied, expressions
 from planted.core.objectives import leftmost
 from planted.core.plant import Plant
-from planted.core.roles import Program, number_unnamed
+from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
 from planted.core.spec import choices as chosen_of
@@ -233,7 +232,7 @@ def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]
     from tracr.rasp import rasp
 
     output = copied(program.output)
-    number_unnamed(expressions(output))
+    name_apart(expressions(output))
     vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
     tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
     tabulated = truth.values(tokens)

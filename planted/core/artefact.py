@@ -14,7 +14,7 @@ import numpy as np
 from planted.core import files, hook_points
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
-from planted.core.semantics import Operation
+from planted.core.semantics import Operation, packed, unpacked
 from planted.core.spec import Params, Spec, n_layers
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
@@ -45,12 +45,15 @@ def plant_digest(plant: Plant) -> str:
     tokens = [scenario.draw(rng, _SAMPLE), *_training_tasks(scenario)]
     facts = {
         "plant": [plant.name, plant.tier, params_digest(plant.params)],
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
-            [node.name, node.role, node.layer, node.heads, node.neurons, node.values, node.reads]
+            [
+                *(node.name, node.role, node.layer, node.heads, node.neurons),
+                *([packed(value) for value in node.values], node.reads),
+            ]
             for node in truth.nodes.values()
         ],
-        "program": msgspec.to_builtins(truth.operations),
+        "program": _program(truth),
         "scenario": [
             scenario.name,
             dict(scenario.parameters),
@@ -71,6 +74,17 @@ def plant_digest(plant: Plant) -> str:
         for utility in (scenario.mesa, scenario.base):
             digest.update(np.ascontiguousarray(utility.of(drawn), dtype=np.float64).tobytes())
     return digest.hexdigest()
+
+
+def _program(truth: Truth) -> list[dict[str, Any]]:
+    """The tabulated program as plain data."""
+    return [
+        {
+            **msgspec.to_builtins(msgspec.structs.replace(made, values=())),
+            "values": [packed(value) for value in made.values],
+        }
+        for made in truth.operations
+    ]
 
 
 def _training_tasks(scenario: Scenario) -> list[Tokens]:
@@ -99,7 +113,7 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
         "mechanism": plant.mechanism,
         "answers": plant.answers,
         "scenario": {"name": plant.scenario.name, "parameters": dict(plant.scenario.parameters)},
-        "spec": msgspec.to_builtins(plant.spec),
+        "spec": plant.spec.as_data(),
         "nodes": [
             {
                 "name": node.name,
@@ -107,14 +121,14 @@ def save_plant(folder: Path, plant: Plant, stem: str) -> None:
                 "layer": node.layer,
                 "heads": node.heads,
                 "neurons": node.neurons,
-                "values": node.values,
+                "values": [packed(value) for value in node.values],
                 "numerical": node.numerical,
                 "reads": node.reads,
                 "sites": node.hook_points,
             }
             for node in plant.truth.nodes.values()
         ],
-        "program": msgspec.to_builtins(plant.truth.operations),
+        "program": _program(plant.truth),
         "settings": dict(plant.settings),
         "certificate": dict(plant.certificate),
         "sha256": files.sha256(content),
@@ -225,14 +239,18 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
             layer=entry["layer"],
             heads=tuple(entry["heads"]),
             neurons=tuple(entry["neurons"]),
-            values=tuple(entry["values"]),
+            values=tuple(map(unpacked, entry["values"])),
             numerical=entry["numerical"],
             reads=tuple(entry["reads"]),
             basis=tensors.pop(f"truth.{entry['name']}"),
         )
         for entry in manifest["nodes"]
     }
-    operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
+    operations = tuple(
+        msgspec.structs.replace(made, values=tuple(map(unpacked, made.values)))
+        for made in msgspec.convert(manifest["program"], tuple[Operation, ...])
+    )
+    spec = msgspec.convert(manifest["spec"], Spec)
     plant = Plant(
         name=manifest["name"],
         tier=manifest["tier"],
@@ -241,8 +259,8 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
         answers=manifest["answers"],
         scenario=scenario,
         params=tensors,
-        spec=msgspec.convert(manifest["spec"], Spec),
-        truth=Truth(nodes, operations),
+        spec=spec,
+        truth=Truth(nodes, operations, spec.causal),
         settings=manifest["settings"],
         certificate=manifest["certificate"],
         origin=manifest.get("origin", ""),

@@ -21,6 +21,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             and another one winning is an invalid output.
         n_choices: Number of candidates.
         logit_scale: Factor on the read-out; part of a recipe, 1 for a plant.
+        causal: Whether a position attends to itself and earlier ones alone.
     """
 
     attn_scale: float
@@ -28,6 +29,14 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: tuple[str, ...]
     n_choices: int
     logit_scale: float = 1.0
+    causal: bool = False
+
+    def as_data(self) -> dict[str, Any]:
+        """The fields by name; `causal` only where it holds, so that manifests keep their bytes."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.causal:
+            del data["causal"]
+        return data
 
 
 def n_layers(params: Params) -> int:

@@ -17,11 +17,11 @@ Hook = Callable[[str, torch.Tensor], torch.Tensor]
 
 
 class Attention(nn.Module):
-    """Bidirectional attention with `heads` heads of size `size`."""
+    """Attention with `heads` heads of size `size`."""
 
-    def __init__(self, width: int, heads: int, size: int, scale: float) -> None:
+    def __init__(self, width: int, heads: int, size: int, scale: float, causal: bool) -> None:
         super().__init__()
-        self.heads, self.size, self.scale = heads, size, scale
+        self.heads, self.size, self.scale, self.causal = heads, size, scale, causal
         self.q = _linear(width, heads * size)
         self.k = _linear(width, heads * size)
         self.v = _linear(width, heads * size)
@@ -35,6 +35,9 @@ class Attention(nn.Module):
             for name, layer in (("q", self.q), ("k", self.k), ("v", self.v))
         )
         scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) * self.scale
+        if self.causal:
+            later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+            scores = scores.masked_fill(later, -torch.inf)
         scores = hook(at + "attn.hook_attn_scores", scores)
         pattern = hook(at + "attn.hook_pattern", scores.softmax(dim=-1))
         z = hook(at + "attn.hook_z", (pattern @ v.transpose(1, 2)).transpose(1, 2))
@@ -63,10 +66,10 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention, then MLP, each added to the residual stream; the norms are identities."""
 
-    def __init__(self, width: int, heads: int, size: int, neurons: int, scale: float) -> None:
+    def __init__(self, width: int, heads: int, size: int, neurons: int, spec: Spec) -> None:
         super().__init__()
         self.ln1 = nn.Identity()
-        self.attn = Attention(width, heads, size, scale)
+        self.attn = Attention(width, heads, size, spec.attn_scale, spec.causal)
         self.ln2 = nn.Identity()
         self.mlp = MLP(width, neurons)
 
@@ -103,7 +106,7 @@ class PlantedTransformer(nn.Module):
                 shapes[f"blocks.{i}.attn.b_Q"][0],
                 shapes[f"blocks.{i}.attn.b_Q"][1],
                 shapes[f"blocks.{i}.mlp.b_in"][0],
-                spec.attn_scale,
+                spec,
             )
             for i in range(depth)
         )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from planted.compiler.compile import Compiled, compile_expression, compile_program
-from planted.compiler.domains import expressions
+from planted.compiler.copies import expressions
 from planted.compiler.expressions import verify
 from planted.core.roles import Program, mark
 from planted.errors import CertificateError, CompileError

@@ -14,7 +14,7 @@ from tracr.rasp import rasp
 from planted.compiler.compile import compile_expression
 from planted.compiler.domains import expressions
 from planted.compiler.expressions import held, verify
-from planted.core.roles import number_unnamed
+from planted.core.roles import name_apart
 from planted.errors import CertificateError, CompileError, PlantedError
 from tests import helpers
 from tests.helpers import unique
@@ -190,9 +190,9 @@ def test_unnamed_expressions_are_numbered_and_named_ones_keep_their_names() -> N
     taken = unique(rasp.Map(lambda t: 3, rasp.tokens, simplify=False), "map_2")
     pair = rasp.SequenceMap(lambda a, b: a + b, first, second)
     order = expressions(rasp.SequenceMap(lambda a, b: a + b, pair, taken))
-    number_unnamed(order)
+    name_apart(order)
     assert [e.name for e in order] == [
         "tokens", "map_1", "map_3", "sequence_map_1", "map_2", "sequence_map_2",
     ]  # fmt: skip
-    number_unnamed(order)
+    name_apart(order)
     assert order[2].name == "map_3", "once"
