@@ -107,9 +107,11 @@ def averaged(
     def shifted(value: Raw) -> float:
         return float(value) + shift
 
-    number = lowering.each(lowering.fresh(f"{name}_shifted"), shifted, moved, numerical=True)
+    number = lowering.each(
+        lowering.fresh(f"{name}_shifted"), shifted, moved, numerical=True, of_nothing=True
+    )
     back = {shifted(mean): mean for mean in means}
-    sure = default is None and occur.always_selects(selector)
+    sure = default is None and not moved.nothing and occur.always_selects(selector)
     values = (*([] if sure else [0.0]), *sorted(back))
     ones = np.ones(len(values), dtype=np.bool_)
     mean = lowering.add(

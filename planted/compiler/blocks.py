@@ -53,7 +53,7 @@ class Blocks:
         self.directions: dict[int, list[Any]] = {
             id(item): [named(item.label)]
             if item.numerical
-            else [named(item.label, value) for value in item.keys()]
+            else [named(item.label, value) for value in item.direction_values()]
             for item in items
             if item.op != "select"
         }
@@ -231,10 +231,11 @@ class Blocks:
         return self._head(self._attention(selector, 0.5), rows, columns, ov)
 
     def _width(self, item: Item) -> Any:
-        """A head that attends to BOS besides, and an MLP that reads 1 / (1 + width) from it."""
+        """A head that attends to BOS besides, and an MLP that reads the width from BOS's share."""
         named = self._bases.BasisDirection
         share, columns = named(f"{item.label}_selector_width_attn_output"), self._own(item)
-        head = self._head(self._attention(item.reads[0], 1.0), [self.bos], [share], np.eye(1))
+        score = self._stairs[id(item)].bos_score
+        head = self._head(self._attention(item.reads[0], score), [self.bos], [share], np.eye(1))
         steps = self._steps(item, share)
         name = f"_hidden_{item.label}_bos" if self._own_bos else "_hidden_clean_bos_"
         written = np.append(np.zeros(len(columns)), -1.0)

@@ -22,7 +22,7 @@ from planted.compiler.craft import TRACR_PAD as TRACR_PAD
 from planted.compiler.craft import Crafted, craft
 from planted.compiler.items import Item, breadth_first, number
 from planted.compiler.lowering import Lowering
-from planted.compiler.stairs import Stairs, coldness, reads_number, stairs_of
+from planted.compiler.stairs import Stairs, TooCloseError, coldness, reads_number, stairs_of
 from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
@@ -74,7 +74,8 @@ def compile_program(
         exactness: Tracr's `mlp_exactness`. At 100, its default, nodes that need more get more; any
             other is kept for all. Below 100 the weights are soft on purpose, for tempering, and are
             held to what the program says at 100.
-        tasks: A sample [task, pos], BOS in front, on which heads that average are found.
+        tasks: A sample [task, pos], BOS in front, on which heads that average, and functions that
+            raise, are found.
 
     Raises:
         CompileError: If no network of this kind computes the program, or a node needs more than
@@ -167,12 +168,21 @@ def _compile(
     n_choices: int,
 ) -> Compiled:
     guards.before(order, vocabulary, length, how.exactness, TRACR_BOS, TRACR_PAD)
-    items = _lowered(order, vocabulary[1:], length, how, sample)
-    guards.choices(items[-1], n_choices)
-    guards.memory(items)
-    number(breadth_first(items[-1]))
-    key_size = _key_size(items)
-    stairs, sharpness = _stairs(items, key_size, how)
+    coded: frozenset[str] = frozenset()
+    while True:
+        items = _lowered(order, vocabulary[1:], length, how, sample, coded)
+        guards.choices(items[-1], n_choices)
+        guards.memory(items)
+        number(breadth_first(items[-1]))
+        key_size = _key_size(items)
+        try:
+            stairs, sharpness = _stairs(items, key_size, how)
+            break
+        except TooCloseError as error:
+            of = next(item for item in items if item.name == error.read)
+            if of.op != "map" or of.reads[0].numerical or of.name in coded:
+                raise
+            coded |= {of.name}
     bos.keep_clear(items, stairs)
     made = craft(items, stairs, length, sharpness)
     column = {direction: i for i, direction in enumerate(made.residual.basis)}
@@ -206,12 +216,17 @@ def _compile(
 
 
 def _lowered(
-    order: Sequence[Any], words: Sequence[Value], length: int, how: _How, sample: Sequence[Tokens]
+    order: Sequence[Any],
+    words: Sequence[Value],
+    length: int,
+    how: _How,
+    sample: Sequence[Tokens],
+    coded: frozenset[str],
 ) -> list[Item]:
     """The items of a program; aggregates that are seen to average are lowered again, as numbers."""
     mean: frozenset[str] = frozenset()
     while True:
-        items = Lowering(words, length, how.empty, mean).run(order)
+        items = Lowering(words, length, how.empty, mean, coded).run(order)
         if not sample:
             return items
         more = evidence.averaging(items, sample, how.causal) - mean

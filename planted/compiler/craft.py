@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from planted.compiler import private_tracr
-from planted.compiler.blocks import TRACR_BOS, Blocks
+from planted.compiler.blocks import Blocks
 from planted.compiler.items import Item, breadth_first
 from planted.compiler.stairs import Stairs
 

@@ -66,7 +66,7 @@ def _may_average(item: Item) -> bool:
     if item.op != "aggregate" or item.numerical:
         return False
     selector, moved = item.reads
-    if moved.nothing or not all(map(is_number, moved.values)):
+    if not all(map(is_number, moved.values)):
         return False
     return selector.reads[0].op != "indices" or bool(((selector.table == 1).sum(axis=0) > 1).any())
 

@@ -80,7 +80,7 @@ class Item:
         known = len(self.reads[0].values)
         return int(self.table[-1]) if len(self.table) > known else NOTHING
 
-    def keys(self) -> list[Any]:
+    def direction_values(self) -> list[Any]:
         """What its directions are called, by code: the values, where Tracr can tell them apart."""
         if are_plain(self.values):
             return list(self.values)

@@ -34,7 +34,12 @@ class Lowering:
     """
 
     def __init__(
-        self, words: Sequence[Raw], length: int, empty: bool, mean: frozenset[str] = frozenset()
+        self,
+        words: Sequence[Raw],
+        length: int,
+        empty: bool,
+        mean: frozenset[str] = frozenset(),
+        coded: frozenset[str] = frozenset(),
     ) -> None:
         """Starts with the tokens.
 
@@ -45,9 +50,11 @@ class Lowering:
                 program is taken to select something wherever it looks at what it selected.
             mean: Names of categorical aggregates that select several values, so that these are
                 averaged as numbers.
+            coded: Names of numbers, made of categories, that no stairs can read: their readers read
+                a code beside the number.
         """
         self.items: list[Item] = []
-        self.length, self.empty, self.mean = length, empty, mean
+        self.length, self.empty, self.mean, self.coded = length, empty, mean, coded
         self._of: dict[int, Item] = {}
         self._codes: dict[int, Item] = {}
         self._filled: dict[int, Item] = {}
@@ -142,8 +149,11 @@ class Lowering:
         numerical: bool = False,
         role: str = "",
         whole: bool = False,
+        of_nothing: bool = False,
     ) -> Item:
-        """A map."""
+        """A map; `of_nothing` is that of `tabulated`."""
+        if inner.name in self.coded and inner.numerical:
+            inner = self.category(inner)
         results = [calls.said(name, function, value) for value in inner.values]
         for code, others in inner.twins.items():
             for other in others:
@@ -153,7 +163,8 @@ class Lowering:
                         f"Node {name!r} tells apart {inner.values[code]!r} and {other!r}, which "
                         f"{inner.name!r} holds as one and the same number. Make it categorical."
                     )
-        made = tabulated(name, "map", (inner,), results, inner.possible, inner.foreseen, numerical)
+        known = (inner.possible, inner.foreseen)
+        made = tabulated(name, "map", (inner,), results, *known, numerical, of_nothing)
         made.role, made.whole = role, whole
         return self.add(made)
 
@@ -167,10 +178,24 @@ class Lowering:
         """The item with a direction a value."""
         if not item.numerical:
             return item
-        if id(item) not in self._codes:
-            name = self.fresh(f"{item.name}_code")
-            self._codes[id(item)] = self.each(name, lambda value: value, item)
-        return self._codes[id(item)]
+        if id(item) in self._codes:
+            return self._codes[id(item)]
+        name = self.fresh(f"{item.name}_code")
+        if item.name in self.coded:  # of what the number is made of
+            made = self.add(
+                Item(
+                    *(item.op, name, item.reads, item.values, item.table),
+                    possible=item.possible,
+                    foreseen=item.foreseen,
+                    pairs=item.pairs,
+                    whole=False,
+                    raised=item.raised,
+                )
+            )
+        else:
+            made = self.each(name, lambda value: value, item)
+        self._codes[id(item)] = made
+        return made
 
     def filled(self, item: Item, default: Raw = None, name: str = "") -> Item:
         """The item with a value where it holds nothing.
@@ -360,8 +385,8 @@ class Lowering:
         selector, moved = self._of[id(expression.selector)], self._of[id(expression.sop)]
         numerical = rasp.is_numerical(expression)
         always = default is not None or occur.always_selects(selector)
-        numbers = all(map(is_number, moved.values)) and not moved.nothing
-        if numerical and numbers and always and _is_zero(default):
+        numbers = all(map(is_number, moved.values)) and (default is None or not moved.nothing)
+        if numerical and numbers and always and not moved.nothing and _is_zero(default):
             if not moved.numerical:
                 of = self.fresh(f"{moved.name}_number")
                 moved = self.each(of, lambda value: value, moved, numerical=True)

@@ -7,8 +7,6 @@ is known what a query can fetch, and where it must find something.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from planted.compiler.items import Bools, Codes, Item

@@ -25,9 +25,18 @@ from planted.errors import CompileError
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 0.01  # of a node's code, half of what a certificate allows
-STEEPER = (1e3, 1e4, 1e5, 1e6)  # tried above what is asked for, in this order
-FLATTER = (10.0, 1.0, 0.1, 0.01)  # where float32 rounds the sums: numbers far apart need no more
+SPARE = (1.05, 2.0, 4.0, 16.0)  # times what the closest two numbers need: tried in this order
 EPSILON = 2.0**-24  # of float32, relative
+
+
+class TooCloseError(CompileError):
+    """A number that no stairs can read.
+
+    Attributes:
+        read: The name of the node that holds it.
+    """
+
+    read = ""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,15 @@ class Stairs:
         codes: What each becomes: a code, NOTHING or DEAD.
         exactness: 1 / the width of a step's rise.
         margin: The least, over the numbers that can occur, of how much the right value stands
-            above the next one: 1 at best; of numbers, 1 less the largest error.
+            above the next one: 1 at best; of numbers, 1 less twice the largest error.
+        bos_score: Of a count, BOS's attention score, of which that of a selected position is 1.
     """
 
     numbers: tuple[float, ...]
     codes: tuple[int, ...]
     exactness: float
     margin: float
+    bos_score: float = 1.0
 
 
 def reads_number(item: Item) -> bool:
@@ -68,18 +79,18 @@ def stairs_of(item: Item, cold: float, asked: float, held: float, chosen: bool) 
     """
     held = asked if item.op == "width" else held  # counts that run together are no soft answers
     problem = _Reading(item, cold)
-    stock = Stairs(*problem.tracrs(), asked, 0.0)
-    margin = problem.margin(stock.numbers, stock.codes, held, noise=False)
+    stock = problem.tracrs()
+    margin = problem.margin(*stock, held, noise=False)
     if margin >= 1 - 2 * TOLERANCE:
-        return Stairs(stock.numbers, stock.codes, asked, margin)
+        return Stairs(*stock, asked, margin)
+    if item.op == "width":
+        problem = _Reading(item, cold, weight=len(item.values) - 1)
     numbers, codes = problem.needed()
-    tried = (asked, *(e for e in STEEPER if e > asked), *FLATTER) if chosen else (asked,)
-    least = -math.inf
-    for exactness in tried:
-        margin = problem.margin(numbers, codes, max(exactness, held) if not chosen else exactness)
+    tried = problem.steep_enough(numbers, codes, asked)
+    for exactness in tried if chosen else [asked, *(e for e in tried if held <= e < asked)]:
+        margin = problem.margin(numbers, codes, exactness if chosen else max(exactness, held))
         if margin >= 1 - 2 * TOLERANCE:
-            return Stairs(numbers, codes, exactness, margin)
-        least = max(least, margin)
+            return Stairs(numbers, codes, exactness, margin, problem.bos_score)
     return problem.refuse(numbers, codes, asked, chosen)
 
 
@@ -91,17 +102,25 @@ def coldness(key_size: int) -> float:
 class _Reading:
     """A number that is read: which ones occur, how far off they can be, what becomes of each."""
 
-    def __init__(self, item: Item, cold: float) -> None:
-        self.item, self.cold = item, cold
-        self.inner = item.reads[0]
+    def __init__(self, item: Item, cold: float, weight: int = 1) -> None:
+        """Finds them.
+
+        Args:
+            item: A width, or a map of a number.
+            cold: From `coldness`.
+            weight: Of a count d, how many positions BOS stands for: weight / (weight + d) is read.
+                Tracr's 1 puts large counts 1/d**2 apart, the length about 1/(4 length).
+        """
+        self.item, self.inner = item, item.reads[0]
+        self.bos_score = 1 + math.log(weight) / cold
         if item.op == "width":
-            length = len(item.values) - 1
-            counts = range(length, -1, -1)
-            self.numbers = np.array([1 / (count + 1) for count in counts])
-            self.codes = np.array(list(counts), dtype=np.int64)
+            counts = np.arange(len(item.values))[::-1]
+            self.numbers = weight / (weight + counts)
+            self.codes = counts.astype(np.int64)
             self.possible = item.possible[::-1]
-            self.foreseen = np.ones(length + 1, dtype=np.bool_)
-            self.slack = self.numbers * length * math.exp(-cold)
+            self.foreseen = np.ones(len(counts), dtype=np.bool_)
+            rounded = 100 * EPSILON * (weight > 1)  # of the score, which is not 100 any more
+            self.slack = self.numbers * (len(counts) * math.exp(-cold) + 2 * rounded)
         else:
             order = np.argsort(self.inner.numbers)
             self.numbers = self.inner.numbers[order]
@@ -124,6 +143,17 @@ class _Reading:
         kept = np.append(True, change) | np.append(change, True)
         return tuple(numbers[kept]), tuple(codes[kept].tolist())
 
+    def steep_enough(
+        self, numbers: Sequence[float], codes: Sequence[int], asked: float
+    ) -> list[float]:
+        """Exactnesses at which a step rises within half the distance of the closest two numbers."""
+        gaps = np.diff(np.array(numbers))[np.diff(np.array(codes)) != 0]
+        room = float(gaps.min(initial=math.inf)) / 2 - float(self.slack.max(initial=0))
+        if room <= 0:
+            return [asked]
+        fine = [_two_digits(spare / room) for spare in SPARE]
+        return [asked, *fine] if asked >= fine[0] else fine
+
     def margin(
         self, known: Sequence[float], codes: Sequence[int], exactness: float, noise: bool = True
     ) -> float:
@@ -139,8 +169,7 @@ class _Reading:
             share, sums = mixture(exact, known, exactness)
             least = min(least, self._right(share, codes, wanted))
             if noise:
-                jumps = self._jumps(codes)
-                least = min(least, 1 - float((EPSILON * sums @ jumps).max(initial=0)) * 2)
+                least = min(least, 1 - 2 * float((EPSILON * sums @ self._jumps(codes)).max()))
         return least
 
     def _right(self, share: Floats, codes: Sequence[int], wanted: Any) -> float:
@@ -155,11 +184,12 @@ class _Reading:
         return float((1 - 2 * np.abs(right_share - 1)).min())
 
     def _jumps(self, codes: Sequence[int]) -> Floats:
-        if not self.item.numerical:
-            return np.ones(max(len(codes) - 1, 0))
+        """How much of each rise a direction takes, [rise, direction]."""
         at = np.array(codes)
-        value = np.where(at >= 0, self.values[np.maximum(at, 0)], 0.0)
-        return np.abs(np.diff(value))
+        rows = (at[:, None] == np.unique(at)[None, :]).astype(np.float64)
+        if self.item.numerical:
+            rows = np.where(at >= 0, self.values[np.maximum(at, 0)], 0.0)[:, None]
+        return np.abs(np.diff(rows, axis=0)) if len(at) > 1 else np.zeros((0, 1))
 
     def refuse(
         self, known: Sequence[float], codes: Sequence[int], asked: float, chosen: bool
@@ -174,15 +204,15 @@ class _Reading:
         gaps = np.where(np.diff(np.array(codes)) != 0, gaps, math.inf) if len(known) > 1 else gaps
         i = int(gaps.argmin())
         if self.item.op == "width":
-            need = 2 * (len(self.item.values) - 1) * len(self.item.values)
             raise CompileError(
                 f"Node {name!r} counts up to {len(self.item.values) - 1}. At exactness {asked:g} "
-                f"counts are told apart up to {int((math.sqrt(1 + 2 * asked) - 1) / 2)}; these "
-                f"need {need}. Leave the exactness out, so that the program's is chosen, or use "
-                "planted.programs.rasp_library.any_bit, which tests for any instead of counting."
+                f"counts must be at least {2 / asked:.2g} apart as the share of attention that BOS "
+                f"keeps; these are {gaps[i]:.2g} apart. Leave the exactness out, so that the "
+                "program's is chosen, or use planted.programs.rasp_library.any_bit, which tests "
+                "for any instead of counting."
             )
         shown = [text(float(number)) for number in known[i : i + 2]]
-        if not chosen:
+        if not chosen and gaps[i] < 2 / asked:
             raise CompileError(
                 f"Node {name!r} must tell {read!r} = {shown[0]} from {shown[-1]}. They are "
                 f"{gaps[i]:.2g} apart, and at exactness {asked:g} a Map of a number tells apart "
@@ -190,12 +220,14 @@ class _Reading:
                 "program's is chosen, or scale the values up."
             )
         largest = float(np.abs(self.numbers).max())
-        raise CompileError(
+        error = TooCloseError(
             f"Node {name!r} must tell {read!r} = {shown[0]} from {shown[-1]}, which are "
             f"{gaps[i]:.2g} apart, where float32 holds numbers up to {largest:.3g} to about "
             f"{largest * 2**-20:.1g} after the sums of an MLP and attention: no exactness tells "
             "them apart. Make the node categorical, or its numbers fewer and smaller."
         )
+        error.read = read
+        raise error
 
 
 def mixture(exact: Any, known: Sequence[float], exactness: float) -> tuple[Floats, Floats]:
@@ -213,6 +245,12 @@ def mixture(exact: Any, known: Sequence[float], exactness: float) -> tuple[Float
     ends = np.ones((len(exact), 1)), np.zeros((len(exact), 1))
     up = np.concatenate([ends[0], risen, ends[1]], axis=1)
     return up[:, :-1] - up[:, 1:], (high + low).astype(np.float64)
+
+
+def _two_digits(number: float) -> float:
+    """The number rounded up to two digits."""
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return float(f"{math.ceil(number / unit) * unit:.3g}")
 
 
 def _slack(node: Item, cold: float) -> float:

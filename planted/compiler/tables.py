@@ -23,6 +23,7 @@ def tabulated(
     occurs: Bools,
     foreseen: Bools,
     numerical: bool,
+    of_nothing: bool = False,
 ) -> Item:
     """An item of results.
 
@@ -34,6 +35,7 @@ def tabulated(
         occurs: Which of the inputs can occur, in the shape of the table.
         foreseen: Which of them Tracr expects.
         numerical: Whether it is to be held as a number: it is a category where that cannot be.
+        of_nothing: Whether that can be where it reads nothing, which is 0 then.
 
     Raises:
         CompileError: If it has no value for any input.
@@ -51,7 +53,7 @@ def tabulated(
         for value, there in zip(results, occurs.ravel().tolist(), strict=True)
     )
     numerical = numerical and not empty and all(map(is_number, live))
-    numerical = numerical and not any(read.nothing for read in reads)
+    numerical = numerical and (of_nothing or not any(read.nothing for read in reads))
     values, twins = _numbers(live) if numerical else (ordered(live), {})
     code = {identity(value): i for i, value in enumerate(values)}
     code |= {identity(twin): i for i, others in twins.items() for twin in others}

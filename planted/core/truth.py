@@ -243,7 +243,7 @@ class Truth:
     @property
     def depth(self) -> int:
         """Number of blocks up to the last node's."""
-        return 1 + max(node.layer for node in self.nodes.values())
+        return max(1, 1 + max(node.layer for node in self.nodes.values()))
 
     @property
     def edges(self) -> tuple[Edge, ...]:
