@@ -27,7 +27,9 @@ def keep_clear(items: Sequence[Item], stairs: Mapping[int, Stairs]) -> None:
             origin.clean = True
 
 
-def _written(item: Item, stairs: Mapping[int, Stairs], known: dict[int, Item | None]) -> Item | None:
+def _written(
+    item: Item, stairs: Mapping[int, Stairs], known: dict[int, Item | None]
+) -> Item | None:
     """The item because of which this one has a value at BOS; None if it has none there."""
     if id(item) in known:
         return known[id(item)]

@@ -10,14 +10,15 @@ from planted.errors import CompileError
 
 
 class Raised:
-    """A function raised: the input must not occur.
+    """A function raised, or gave what no category can stand for: the input must not occur.
 
     Attributes:
-        error: What it raised.
+        what: What it did, to be read after the node's name.
+        after: What can be done, in a sentence.
     """
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, what: str, after: str = "Give it a value there, as None or -1.") -> None:
+        self.what, self.after = what, after
 
 
 def said(name: str, function: Callable[..., Any], *point: Raw) -> Raw | Raised:
@@ -29,12 +30,12 @@ def said(name: str, function: Callable[..., Any], *point: Raw) -> Raw | Raised:
     try:
         value, again = function(*point), function(*point)
     except Exception as error:  # of any type: the program's own
-        return Raised(error)
+        return _raised(error)
     if not supported(value):
-        raise CompileError(
-            f"Node {name!r} is {_brief(value)} for the input {shown(point)}, of type "
-            f"{type(value).__name__}; values are None, int, float, bool, str, and tuples and "
-            "frozensets of these. Convert it, as with tuple(...)."
+        return Raised(
+            f"is {_brief(value)}, of type {type(value).__name__},",
+            "Values are None, int, float, bool, str, and tuples and frozensets of these: convert "
+            "it, as with tuple(...).",
         )
     if identity(value) != identity(again):
         raise CompileError(
@@ -53,7 +54,7 @@ def attends(name: str, predicate: Callable[..., Any], key: Raw, query: Raw) -> b
     try:
         value, again = bool(predicate(key, query)), bool(predicate(key, query))
     except Exception as error:
-        return Raised(error)
+        return _raised(error)
     if value != again:
         raise CompileError(
             f"Selector {name!r} is first {value} and then {again} for the key {text(key)} and the "
@@ -65,6 +66,10 @@ def attends(name: str, predicate: Callable[..., Any], key: Raw, query: Raw) -> b
 def shown(point: tuple[Raw, ...]) -> str:
     """An input for a message."""
     return text(point[0]) if len(point) == 1 else text(point)
+
+
+def _raised(error: Exception) -> Raised:
+    return Raised(f"raises {type(error).__name__}({error})")
 
 
 def _brief(value: Any) -> str:

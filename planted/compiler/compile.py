@@ -251,9 +251,7 @@ def _width_of(item: Item) -> int:
     return len(item.values)
 
 
-def _stairs(
-    items: Sequence[Item], key_size: int, how: _How
-) -> tuple[dict[int, Stairs], float]:
+def _stairs(items: Sequence[Item], key_size: int, how: _How) -> tuple[dict[int, Stairs], float]:
     """How each node reads its number, and the factor on every query.
 
     Tracr's scores are 100 / sqrt(key size) apart. Where that leaves numbers too far off, or keys

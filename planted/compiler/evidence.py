@@ -27,7 +27,9 @@ def sample(n_words: int, length: int, seed: int = 0) -> list[Tokens]:
     found = []
     for n in sorted({1, 2, 3, length // 2, length - 1, length} & set(range(1, length + 1))):
         if n_words**n <= ALL:
-            found.append(np.array(list(itertools.product(range(n_words), repeat=n)), dtype=np.int64))
+            found.append(
+                np.array(list(itertools.product(range(n_words), repeat=n)), dtype=np.int64)
+            )
             continue
         most = max(8, ALL * 12 // max(12, length))
         tasks = rng.integers(0, n_words, size=(most, n))
@@ -58,7 +60,7 @@ def averaging(items: Sequence[Item], tasks: Sequence[Tokens], causal: bool) -> s
         for item in doubtful:
             several = values[f"{item.name} *"] > 1
             if (several & np.isnan(values[item.name])).any():
-                found.add(item.name)
+                found.add(item.of or item.name)
     return found
 
 
@@ -94,9 +96,9 @@ def refuse_raising(
                 if at is not None:
                     task = text(tuple(words[code] for code in tokens[at[0]]))
                     raise CompileError(
-                        f"Node {item.name!r} raises {type(error).__name__}({error}) for "
+                        f"Node {item.name!r} {error.what} for "
                         f"{text(point[0]) if len(point) == 1 else text(point)}, which it is given "
-                        f"at position {at[1] + 1} of {task}. Give it a value there, as None or -1."
+                        f"at position {at[1] + 1} of {task}. {error.after}"
                     )
 
 

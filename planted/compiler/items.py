@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.compiler.calls import Raised
 from planted.compiler.values import Raw, are_plain, plain, text
 from planted.core.semantics import NOTHING, Operation
 
@@ -44,6 +45,7 @@ class Item:
         clean: Whether what its stairs write at BOS is taken back there.
         role: The expression's role, or "".
         whole: Whether the item is an expression of the program, and no help.
+        of: The name of the expression that it helps, where another item has it.
         label: Its name in Tracr's graph.
         raised: Codes of inputs that can occur as far as is known, and what the function raises.
         twins: Of a number, by code the other values that are the same number: 1 and True.
@@ -65,8 +67,9 @@ class Item:
     clean: bool = False
     role: str = ""
     whole: bool = True
+    of: str = ""
     label: str = ""
-    raised: dict[tuple[int, ...], Exception] = field(default_factory=dict)
+    raised: dict[tuple[int, ...], Raised] = field(default_factory=dict)
     twins: dict[int, list[Raw]] = field(default_factory=dict)
 
     @property

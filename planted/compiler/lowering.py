@@ -138,7 +138,9 @@ class Lowering:
 
         if not rasp.is_numerical(expression):
             return item
-        name = expression.name if expression.name != item.name else self.fresh(f"{item.name}_number")
+        name = (
+            expression.name if expression.name != item.name else self.fresh(f"{item.name}_number")
+        )
         return self.each(name, lambda value: value, item, numerical=True)
 
     def each(
@@ -275,9 +277,13 @@ class Lowering:
         results: list[Raw] = []
         if asked.sum() <= most:
             results = self._called(name, function, first, second, asked)
-            if not any(isinstance(r, Raised) for r in np.array(results, dtype=object)[occurs.ravel()]):
+            if not any(
+                isinstance(r, Raised) for r in np.array(results, dtype=object)[occurs.ravel()]
+            ):
                 return self.add(
-                    tabulated(name, "sequence_map", (first, second), results, occurs, asked, numerical)
+                    tabulated(
+                        name, "sequence_map", (first, second), results, occurs, asked, numerical
+                    )
                 )
         found = occur.together(first, second)
         if found is not None:
@@ -295,9 +301,7 @@ class Lowering:
         made.pairs = pairs
         return self.add(made)
 
-    def _called(
-        self, name: str, function: Any, first: Item, second: Item, asked: Any
-    ) -> list[Raw]:
+    def _called(self, name: str, function: Any, first: Item, second: Item, asked: Any) -> list[Raw]:
         """Results by pair, row by row; `DEAD` where it is not asked."""
         flat = iter(asked.ravel().tolist())
         return [
@@ -326,7 +330,7 @@ class Lowering:
         elif queries.nothing:
             table = table[:, :-1]
         raised = {
-            (k, q): said[k][q].error
+            (k, q): said[k][q]
             for k, q in np.argwhere(table == DEAD).tolist()
             if keys.possible[k] and queries.possible[q]
         }
@@ -405,6 +409,7 @@ class Lowering:
             nothing=moved.nothing or (self.empty and not occur.always_selects(selector)),
             role=role if default is None else "",
             whole=default is None,
+            of=name,
         )
         self.add(made)
         if default is None:

@@ -46,9 +46,7 @@ def together(*items: Item) -> Codes | None:
     if _size(wanted) > MOST_POINTS:
         return None
     grids = np.meshgrid(*(_can_be(atom) for atom in wanted.values()), indexing="ij")
-    known: dict[int, Codes] = {
-        key: grid.ravel() for key, grid in zip(wanted, grids, strict=True)
-    }
+    known: dict[int, Codes] = {key: grid.ravel() for key, grid in zip(wanted, grids, strict=True)}
     points = len(next(iter(known.values())))
     kept = np.ones(points, dtype=np.bool_)
     for atom in wanted.values():

@@ -1,8 +1,8 @@
-"""How an MLP reads a number: a staircase, which rises between the numbers that it must tell apart.
+"""How an MLP reads a number: a staircase that rises between the numbers it must tell apart.
 
-A step rises over 1/exactness above the middle of two numbers, by two ReLUs, in float32. Tracr puts a
+A step rises over 1/exactness above the middle of two numbers, by two ReLUs, in float32. Tracr has a
 step between any two numbers that it foresees, at one exactness for the whole program. Where that is
-right for every number that can occur it is kept, so that a program's weights are Tracr's. Where it is
+right for every number that can occur it is kept, and a program has Tracr's own weights. Where it is
 not, the steps stand between numbers that can occur and have different values, and are as steep as
 their distance asks for.
 """
@@ -117,7 +117,7 @@ class _Reading:
             counts = np.arange(len(item.values))[::-1]
             self.numbers = weight / (weight + counts)
             self.codes = counts.astype(np.int64)
-            self.possible = item.possible[::-1]
+            self.possible = item.possible[::-1] | (counts == 0)  # which it is at BOS
             self.foreseen = np.ones(len(counts), dtype=np.bool_)
             rounded = 100 * EPSILON * (weight > 1)  # of the score, which is not 100 any more
             self.slack = self.numbers * (len(counts) * math.exp(-cold) + 2 * rounded)

@@ -69,7 +69,7 @@ def tabulated(
         dtype=np.int64,
     ).reshape(occurs.shape)
     raised = {
-        tuple(map(int, np.unravel_index(i, occurs.shape))): value.error
+        tuple(map(int, np.unravel_index(i, occurs.shape))): value
         for i, value in enumerate(results)
         if isinstance(value, Raised) and occurs.ravel()[i]
     }
@@ -111,20 +111,18 @@ def refuse_valueless(
         CompileError: Always.
     """
     read = " and ".join(repr(each.name) for each in reads)
-    errors = [value.error for value in results if isinstance(value, Raised)]
-    if errors:
+    raised = [value for value in results if isinstance(value, Raised)]
+    if raised:
         raise CompileError(
-            f"Node {name!r} raises for every value of {read}: {type(errors[0]).__name__}"
-            f"({errors[0]}). Give it a value for those that can occur."
-        ) from errors[0]
+            f"Node {name!r} has no value for any value of {read}: it {raised[0].what} for the "
+            f"first. {raised[0].after}"
+        )
     raise CompileError(
         f"Node {name!r} is None for every value of {read}, so that nothing can be read from it."
     )
 
 
-def refuse_size(
-    name: str, first: Item, second: Item, found: Codes | None, most: int
-) -> None:
+def refuse_size(name: str, first: Item, second: Item, found: Codes | None, most: int) -> None:
     """Refuses too many pairs.
 
     Raises:
@@ -139,5 +137,3 @@ def refuse_size(
         f"neuron each. Read nodes of fewer values: {wide.name!r} can be {shown(wide.values, 3)}. "
         "Fold what the next step does not need, as with min(x, 9) or x % n."
     )
-
-

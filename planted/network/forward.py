@@ -136,7 +136,9 @@ def _attention(
     q, k, v = project("Q", asking), project("K", x), project("V", x)
     scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
     if spec.causal:
-        asked = xp.arange(x.shape[1]) if asking.shape[1] == x.shape[1] else xp.array([spec.read_out])
+        asked = (
+            xp.arange(x.shape[1]) if asking.shape[1] == x.shape[1] else xp.array([spec.read_out])
+        )
         scores = xp.where(xp.arange(x.shape[1]) <= asked[:, None], scores, -xp.inf)
     scores = site(at + "attn.hook_attn_scores", scores)
     weights = xp.exp(scores - scores.max(axis=-1, keepdims=True))

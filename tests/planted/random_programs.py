@@ -228,7 +228,7 @@ REASONS = {
     "numbers too close for float32": r"no exactness tells them apart",
     "the output cannot choose every candidate": r"The output must be able to take the values",
     "a value at BOS": r"has a value at BOS too",
-    "a function that raises": r"raises .* it is given at|raises for every value|its function raises",
+    "a function that raises": r"it is given at|has no value for any|its function raises",
     "nothing at all": r"is None for every value",
     "not a finite number": r"values are finite numbers",
     "two numbers that are one float": r"which are the same float64",
@@ -287,7 +287,12 @@ def check(plan: Plan) -> Outcome:
         names = {"tokens", "indices", *(expression.name for expression in made)}
         # expressions that were never named are numbered in the compiler's own copy: map_1, map_2
         names |= {f"{name}_{i}" for name in tuple(names) for i in range(1, len(made) + 1)}
-        names |= {name for each in made for name in re.findall(r"'([^']*)'", message) if name.startswith(each.name + "_")}
+        names |= {
+            name
+            for each in made
+            for name in re.findall(r"'([^']*)'", message)
+            if name.startswith(each.name + "_")
+        }
         if reason not in OF_THE_WHOLE and not names & set(re.findall(r"'([^']*)'", message)):
             raise WrongError(f"This refusal names no expression: {message}") from error
         return Outcome(False, stage, reason, message)
@@ -725,9 +730,7 @@ def _graph(rng: Random) -> Plan:
         name = f"{rng.choice('abc')}{i}"
         new = _any_step(rng, plan, name, categories, numbers, selects, words)
         step = plan.steps[new]
-        (
-            selects if step.op in SELECTORS else numbers if step.numerical else categories
-        ).append(new)
+        (selects if step.op in SELECTORS else numbers if step.numerical else categories).append(new)
     if plan.steps[-1].op in SELECTORS:
         plan.add("aggregate", "last", (len(plan.steps) - 1, rng.choice(categories)))
     return plan

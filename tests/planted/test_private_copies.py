@@ -16,7 +16,7 @@ import planted
 from planted.compiler import private_tracr
 from planted.compiler.compile import compile_expression
 from planted.compiler.copies import copied, rewired
-from planted.compiler.domains import expressions
+from planted.compiler.copies import expressions
 from planted.core.roles import Program, mark
 from planted.core.scenario import Scenario
 from planted.programs import mechanisms, rasp_library
