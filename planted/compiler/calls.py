@@ -1,4 +1,4 @@
-"""Calls of a program's own functions: each on all that it can be given, before anything is built."""
+"""Calls of a program's own functions: each on all it can be given, before anything is built."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The forward pass, written once for numpy and jax.numpy: the reference for every other runtime.
 
 Pre-activation transformer without LayerNorm, ReLU MLPs, bidirectional attention (causal where the
-spec says so), exactly as Tracr builds it, but each block has only the heads, key size and neurons that its nodes use. Parameters
-are a flat dict with TransformerLens's names:
+spec says so), exactly as Tracr builds it, but each block has only the heads, key size and neurons
+that its nodes use. Parameters are a flat dict with TransformerLens's names:
 
     embed.W_E [vocab, d_model]          pos_embed.W_pos [pos, d_model]
     blocks.{l}.attn.W_Q, W_K, W_V [head, d_model, d_head]    b_Q, b_K, b_V [head, d_head]

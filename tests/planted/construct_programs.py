@@ -1,8 +1,11 @@
 """Programs of each construct that stock Tracr compiles wrong or not at all: five and more a kind.
 
-They are what people write: count a token, reverse, rank, sort, brackets, "nothing" as None. Each is a
-function that builds it, a vocabulary, and a length.
+They are what people write: count a token, reverse, rank, sort, brackets, "nothing" as None. Each is
+a function that builds it, a vocabulary, and a length.
 """
+
+# ruff: noqa: E501
+# fmt: off
 
 from __future__ import annotations
 
@@ -314,7 +317,7 @@ KINDS: dict[str, dict[str, Case]] = {
         "not the same so far": Case(lambda: rasp.SelectorWidth(~same()), "abc", 6, causal=True),
         "same or earlier": Case(lambda: rasp.SelectorWidth(same() | before()), "abc", 6, causal=True),
     },
-}  # fmt: skip
+}
 
 LIBRARY: dict[str, Case] = {
     f"library: {name}": Case(build, vocabulary, length)
@@ -351,6 +354,4 @@ LIBRARY: dict[str, Case] = {
         ("numerical SequenceMap", lambda: rasp.numerical(rasp.SequenceMap(lambda x, y: x + y, rasp.numerical(rasp.Map(lambda x: x, I)), rasp.numerical(rasp.Map(lambda x: x, T)))), (1, 2, 3), 5),
         ("categorical LinearSequenceMap", lambda: rasp.categorical(rasp.LinearSequenceMap(I, T, 1, 1)), (1, 2, 3), 5),
     ]
-}  # fmt: skip
-
-
+}

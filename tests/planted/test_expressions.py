@@ -58,6 +58,8 @@ NOTHING = {
     "shift_by": (lambda: lib.shift_by(1, rasp.tokens), "abc"),
     "detect_pattern": (lambda: lib.detect_pattern(rasp.tokens, "ab"), "abc"),
 }
+
+
 def tasks_of(vocabulary: Sequence[Any], length: int = LENGTH) -> list[tuple[Any, ...]]:
     return list(itertools.product(vocabulary, repeat=length))
 
