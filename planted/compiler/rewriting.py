@@ -230,7 +230,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _plain(value: Value) -> Value:
-    return value if isinstance(value, str) else float(value)
+    return float(value) if isinstance(value, int | float) else value
 
 
 def _short(value: float) -> float:

@@ -89,7 +89,7 @@ def are_plain(values: Iterable[Raw]) -> bool:
     return all(map(_finite, known)) and len({float(value) for value in known}) == len(known)
 
 
-def _finite(value: float) -> bool:
+def _finite(value: Any) -> bool:
     try:
         return math.isfinite(float(value))
     except OverflowError:  # an int that no float holds

@@ -220,43 +220,35 @@ class Outcome:
 
 
 OF_THE_WHOLE = ("the output cannot choose every candidate", "roles missing", "RASP has no value")
+NO_PROGRAM = (  # refused because the program itself has no answer: no compiler could have one
+    "the output cannot choose every candidate",
+    "roles missing",
+    "RASP has no value",
+    "a function that raises on a task",
+    "nothing at all",
+)
 
 REASONS = {
-    "averages what is not 0 and 1": r"averages the values",
-    "an average that Tracr does not foresee": r"an average of zeros and ones",
     "numbers too close for the exactness asked for": r"must tell .* apart what is at least",
     "numbers too close for float32": r"no exactness tells them apart",
+    "counts too close for the exactness asked for": r"counts up to \d+\. At exactness",
     "the output cannot choose every candidate": r"The output must be able to take the values",
-    "a value at BOS": r"has a value at BOS too",
-    "a function that raises": r"it is given at|has no value for any|its function raises",
+    "a function that raises on a task": (
+        r"it is given at|has no value for any|what its function raises for"
+    ),
     "nothing at all": r"is None for every value",
-    "not a finite number": r"values are finite numbers",
-    "two numbers that are one float": r"which are the same float64",
-    "a type that no network holds": r"values are int, float, bool or str",
-    "types mixed in a node": r"mixes .* values",
-    "a negative number from a category": r"ReLU clips negative numbers",
-    "a number that float32 does not hold": r"more than the weights'",
-    "a numerical string": r"is numerical and can be the string",
-    "a selector that says more than yes or no": r"must return True or False",
-    "a selector of too many values": r"compares \d+ values; past",
-    "numerical keys or queries": r"has numerical (keys|queries)",
-    "counting without the exactness for it": r"counts up to \d+\. At exactness",
-    "two counts in a layer": r"share one layer",
-    "two nodes of one name": r"nodes are called",
+    "equal values of one number": r"holds as one and the same number",
+    "a sum that float32 does not hold": r"to a number that float32 does not hold",
+    "too many means": r"different means; the limit",
+    "too many pairs": r"combinations of values .*; the limit",
     "roles missing": r"needs nodes of the roles",
-    "a copy of the tokens": r"is a copy of rasp",
-    "an expression without a counterpart": r"cannot be compiled[:.] ",
-    "an encoding that Tracr has no block for": r"Tracr cannot compile this program: '",
     "a program that reads no tokens": r"does not read rasp.tokens",
-    "an output that is the input": r"The program's output is its input",
-    "too many pairs": r"combinations of values; the limit",
     "a head that selects several values, or nothing where the program says something": (
         r"the RASP interpreter says"
     ),
     "RASP has no value": r"The RASP interpreter cannot run",
     "something where the program holds nothing": r"where the program has none",
     "rounding that grew": r"its rounding grew from node to node",
-    "Tracr raises": r"Tracr cannot compile the program of '",
 }
 
 
@@ -287,12 +279,9 @@ def check(plan: Plan) -> Outcome:
         names = {"tokens", "indices", *(expression.name for expression in made)}
         # expressions that were never named are numbered in the compiler's own copy: map_1, map_2
         names |= {f"{name}_{i}" for name in tuple(names) for i in range(1, len(made) + 1)}
-        names |= {
-            name
-            for each in made
-            for name in re.findall(r"'([^']*)'", message)
-            if name.startswith(each.name + "_")
-        }
+        # and what is put between two of them is called after one
+        helps = set(re.findall(r"'([^']*)'", message))
+        names |= {name for name in helps for of in tuple(names) if name.startswith(f"{of}_")}
         if reason not in OF_THE_WHOLE and not names & set(re.findall(r"'([^']*)'", message)):
             raise WrongError(f"This refusal names no expression: {message}") from error
         return Outcome(False, stage, reason, message)

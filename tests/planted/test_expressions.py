@@ -15,7 +15,7 @@ from planted.compiler.compile import compile_expression
 from planted.compiler.copies import expressions
 from planted.compiler.expressions import held, verify
 from planted.core.roles import name_apart
-from planted.errors import CertificateError, CompileError, PlantedError
+from planted.errors import CertificateError, PlantedError
 from tests import helpers
 from tests.helpers import unique
 

@@ -64,9 +64,9 @@ def stock_answers(output: Any, task: str, length: int, exactness: float = 100) -
 
 
 def right_here(build: Callable[[], Any], words: Any = WORDS, length: int = 4, **how: Any) -> Any:
-    """The network, once every node is the interpreter's on all tasks of length 1, 2 and the longest.
+    """The network, once every node is the interpreter's on tasks of length 1, 2 and the longest.
 
-    Some of them, where there are many.
+    All of them, or two hundred.
     """
     made = compile_expression(build(), ("BOS", *words), length, **how)
     rng = np.random.default_rng(0)
@@ -706,7 +706,7 @@ def test_a_count_asked_for_at_bos_is_wrong_in_stock_tracr_and_right_here() -> No
         fourth = rasp.numerical(unique(rasp.Aggregate(small, one, default=0), "fourth"))
         return unique(rasp.SequenceMap(lambda c, i: c, count, rasp.indices), "out"), count, fourth
 
-    output, count, _ = program()
+    output, _, _ = program()
     model = helpers.stock(output, WORDS, 4)
     stream = helpers.stock_run(model, output, "abc").residual
     at = [i for i, label in enumerate(model.residual_labels) if label.startswith("count_")]
