@@ -154,8 +154,9 @@ class Blocks:
         if not item.clean:
             return made
         # not in Tracr: BOS holds the number 0, and what the stairs make of it
-        at = int(np.searchsorted(_middles(stairs.numbers), 0.0, side="left"))
-        return self._with(made, named(f"{name}bos"), columns, -said[at])
+        return self._with(
+            made, named(f"{name}bos"), columns, -self._rows(item, [stairs.of_zero])[0]
+        )
 
     def _with(self, made: Any, neuron: Any, columns: Sequence[Any], written: Matrix) -> Any:
         """An MLP with one neuron more, which writes at BOS."""
@@ -251,8 +252,3 @@ def _one_hot(codes: npt.NDArray[np.int64], n: int) -> Matrix:
     held = np.flatnonzero(codes >= 0)
     rows[held, codes[held]] = 1
     return rows
-
-
-def _middles(numbers: Sequence[float]) -> Matrix:
-    known = np.array(numbers)
-    return (known[:-1] + known[1:]) / 2

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from planted.compiler.items import Item
 from planted.compiler.stairs import Stairs
 
@@ -55,7 +53,5 @@ def _written(
 
 
 def _made_of_zero(item: Item, stairs: Stairs) -> bool:
-    numbers = np.array(stairs.numbers)
-    at = int(np.searchsorted((numbers[:-1] + numbers[1:]) / 2, 0.0, side="left"))
-    code = stairs.codes[at]
+    code = stairs.of_zero
     return code >= 0 and (not item.numerical or float(item.values[code]) != 0)

@@ -16,7 +16,7 @@ from planted.compiler import calls, occur
 from planted.compiler.averages import averaged, carried, raw_means
 from planted.compiler.calls import Raised
 from planted.compiler.items import Item, needed
-from planted.compiler.selectors import Choice, joint
+from planted.compiler.selectors import joint, role_of, select
 from planted.compiler.tables import MOST_PAIRS, refuse_size, tabulated
 from planted.compiler.values import Raw, identity, is_number
 from planted.core.semantics import DEAD, NOTHING
@@ -104,9 +104,9 @@ class Lowering:
         if isinstance(expression, rasp.SequenceMap):
             return self._pairs(expression)
         if isinstance(expression, rasp.Select):
-            return self._select(expression)
+            return select(self, expression, *map(self.item, (expression.keys, expression.queries)))
         if isinstance(expression, rasp.SelectorAnd | rasp.SelectorOr | rasp.SelectorNot):
-            return self._composite(expression)
+            return joint(self, expression, self.item)
         if isinstance(expression, rasp.SelectorWidth):
             return self._width(expression)
         if isinstance(expression, rasp.Aggregate):
@@ -115,6 +115,10 @@ class Lowering:
             f"{type(expression).__name__} {name!r} cannot be compiled: it has values for tasks of "
             "one length alone. Write it as a Map of rasp.indices."
         )
+
+    def item(self, expression: Any) -> Item:
+        """The item of an expression that was lowered before."""
+        return self._of[id(expression)]
 
     def indices(self) -> Item:
         """The item of the indices."""
@@ -174,7 +178,7 @@ class Lowering:
         from tracr.rasp import rasp
 
         numerical = rasp.is_numerical(expression)
-        return self.each(expression.name, function, inner, numerical, _role(expression), True)
+        return self.each(expression.name, function, inner, numerical, role_of(expression), True)
 
     def category(self, item: Item) -> Item:
         """The item with a direction a value."""
@@ -244,7 +248,7 @@ class Lowering:
             made = self.both(name, expression.f, first, second, numerical=True, most=MOST_SUMS)
             if made.numerical:
                 made.op, made.factors = "linear", (expression.fst_fac, expression.snd_fac)
-                made.role, made.whole = _role(expression), True
+                made.role, made.whole = role_of(expression), True
                 return made
             raise CompileError(
                 f"Node {name!r} adds {first.name!r} and {second.name!r} to a number that float32 "
@@ -257,7 +261,7 @@ class Lowering:
             made = self.each(name, lambda value: value, made, numerical=True)
         else:
             made.name = name
-        made.role, made.whole = _role(expression), True
+        made.role, made.whole = role_of(expression), True
         return made
 
     def both(
@@ -310,63 +314,20 @@ class Lowering:
             for b in second.values
         ]
 
-    def _select(self, expression: Any) -> Item:
-        """A Select; keys or queries that may be None get a code for it where that matters."""
-        name, predicate = expression.name, expression.predicate
-        sides = [self.category(self._of[id(s)]) for s in (expression.keys, expression.queries)]
-        values = [[*side.values, *([None] if side.nothing else [])] for side in sides]
-        said = [[calls.attends(name, predicate, k, q) for q in values[1]] for k in values[0]]
-        table = np.array(
-            [[DEAD if isinstance(each, Raised) else int(each) for each in row] for row in said],
-            dtype=np.int64,
-        )
-        keys, queries = sides
-        if keys.nothing and (table[-1] == 1).any():
-            keys = self.filled(keys)
-        elif keys.nothing:
-            table = table[:-1]
-        if queries.nothing and (table[:, -1] == 1).any():
-            queries = self.filled(queries)
-        elif queries.nothing:
-            table = table[:, :-1]
-        raised = {
-            (k, q): said[k][q]
-            for k, q in np.argwhere(table == DEAD).tolist()
-            if keys.possible[k] and queries.possible[q]
-        }
-        role = _role(expression)
-        return self.add(
-            Item("select", name, (keys, queries), table=table, role=role, raised=raised)
-        )
-
-    def _composite(self, expression: Any) -> Item:
-        """`&`, `|` or `~` of selectors, as one selector over joint codes."""
-        from tracr.rasp import rasp
-
-        def choice(part: Any) -> Choice:
-            if isinstance(part, rasp.SelectorNot):
-                return ("not", choice(part.inner))
-            if isinstance(part, rasp.SelectorAnd | rasp.SelectorOr):
-                how = "and" if isinstance(part, rasp.SelectorAnd) else "or"
-                return (how, choice(part.fst), choice(part.snd))
-            return self._of[id(part)]
-
-        return joint(self, expression.name, choice(expression), _role(expression))
-
     def _length(self, name: str) -> Item:
         from tracr.rasp import rasp
 
         every = rasp.Select(rasp.indices, rasp.indices, lambda key, query: True)
-        self._of.setdefault(id(rasp.indices), self.indices())
         every.annotations = {**dict(every.annotations), "name": self.fresh("every_position")}
-        return self._counted(name, self._select(every), numerical=False, role="")
+        selector = select(self, every, self.indices(), self.indices())
+        return self._counted(name, selector, numerical=False, role="")
 
     def _width(self, expression: Any) -> Item:
         from tracr.rasp import rasp
 
         selector = self._of[id(expression.selector)]
         numerical = rasp.is_numerical(expression)
-        return self._counted(expression.name, selector, numerical, _role(expression))
+        return self._counted(expression.name, selector, numerical, role_of(expression))
 
     def _counted(self, name: str, selector: Item, numerical: bool, role: str) -> Item:
         possible = np.ones(self.length + 1, dtype=np.bool_)
@@ -385,7 +346,7 @@ class Lowering:
         """An Aggregate: a value moved, numbers averaged, or both where a default is asked for."""
         from tracr.rasp import rasp
 
-        name, default, role = expression.name, expression.default, _role(expression)
+        name, default, role = expression.name, expression.default, role_of(expression)
         selector, moved = self._of[id(expression.selector)], self._of[id(expression.sop)]
         numerical = rasp.is_numerical(expression)
         always = default is not None or occur.always_selects(selector)
@@ -425,7 +386,3 @@ def _agree(one: Raw, other: Raw) -> bool:
 
 def _is_zero(default: Any) -> bool:
     return default is None or (is_number(default) and float(default) == 0)
-
-
-def _role(expression: Any) -> str:
-    return str(dict(expression.annotations).get("role", ""))

@@ -6,34 +6,97 @@ over the same keys and queries need no pair. Which pairs attend is then a table,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from planted.compiler.calls import Raised, attends
 from planted.compiler.items import Codes, Item
 from planted.compiler.values import identity
 from planted.core.semantics import DEAD, NOTHING
+from planted.errors import CompileError
 
 if TYPE_CHECKING:
     from planted.compiler.lowering import Lowering
 
+MOST_CALLS = 4 * 10**6  # of one predicate
 Choice = Item | tuple[Any, ...]  # ("not", choice), ("and", choice, choice), ("or", choice, choice)
 
 
-def joint(lowering: Lowering, name: str, choice: Choice, role: str) -> Item:
-    """The selector of a choice among selectors.
+def select(lowering: Lowering, expression: Any, keys: Item, queries: Item) -> Item:
+    """The item of a Select; keys or queries that may be None get a code for it where it matters.
 
     Args:
         lowering: What the items are added to.
-        name: Of the expression.
-        choice: Its parts, joined.
-        role: The expression's role.
+        expression: The Select.
+        keys: Its keys' item.
+        queries: Its queries' item.
+
+    Raises:
+        CompileError: If there are too many pairs of them, or the predicate has a memory.
+    """
+    name, predicate = expression.name, expression.predicate
+    keys, queries = lowering.category(keys), lowering.category(queries)
+    values = [[*side.values, *([None] if side.nothing else [])] for side in (keys, queries)]
+    if len(values[0]) * len(values[1]) > MOST_CALLS:
+        raise CompileError(
+            f"Selector {name!r} compares {len(values[0])} keys with {len(values[1])} queries; the "
+            f"limit is {MOST_CALLS} pairs, each an entry of its matrix. Compare nodes of fewer "
+            "values."
+        )
+    said = [[attends(name, predicate, k, q) for q in values[1]] for k in values[0]]
+    table = np.array(
+        [[DEAD if isinstance(each, Raised) else int(each) for each in row] for row in said],
+        dtype=np.int64,
+    )
+    if keys.nothing and (table[-1] == 1).any():
+        keys = lowering.filled(keys)
+    elif keys.nothing:
+        table = table[:-1]
+    if queries.nothing and (table[:, -1] == 1).any():
+        queries = lowering.filled(queries)
+    elif queries.nothing:
+        table = table[:, :-1]
+    raised: dict[tuple[int, ...], Raised] = {}
+    for k, q in np.argwhere(table == DEAD).tolist():
+        error = said[k][q]
+        if isinstance(error, Raised) and keys.possible[k] and queries.possible[q]:
+            raised[k, q] = error
+    role = role_of(expression)
+    return lowering.add(
+        Item("select", name, (keys, queries), table=table, role=role, raised=raised)
+    )
+
+
+def role_of(expression: Any) -> str:
+    """The role that an expression was marked with, or ""."""
+    return str(dict(expression.annotations).get("role", ""))
+
+
+def joint(lowering: Lowering, expression: Any, item_of: Callable[[Any], Item]) -> Item:
+    """The item of a selector that joins others.
+
+    Args:
+        lowering: What the items are added to.
+        expression: The selector.
+        item_of: Gives the items of the selectors that it joins.
 
     Raises:
         CompileError: If there are too many joint codes.
     """
+    from tracr.rasp import rasp
+
+    def choice_of(part: Any) -> Choice:
+        if isinstance(part, rasp.SelectorNot):
+            return ("not", choice_of(part.inner))
+        if isinstance(part, rasp.SelectorAnd | rasp.SelectorOr):
+            how = "and" if isinstance(part, rasp.SelectorAnd) else "or"
+            return (how, choice_of(part.fst), choice_of(part.snd))
+        return item_of(part)
+
+    name, choice = expression.name, choice_of(expression)
     parts = _leaves(choice)
     keys, of_key = _side(lowering, f"{name}_keys", [part.reads[0] for part in parts])
     queries, of_query = _side(lowering, f"{name}_queries", [part.reads[1] for part in parts])
@@ -43,6 +106,7 @@ def joint(lowering: Lowering, name: str, choice: Choice, role: str) -> Item:
         table = np.pad(part.table, ((0, 1), (0, 1)))
         tables[id(part)] = table[key[:, None], query[None, :]]
     table = _said(choice, tables)
+    role = role_of(expression)
     return lowering.add(Item("select", name, (keys, queries), table=table, role=role))
 
 

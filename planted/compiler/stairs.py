@@ -58,6 +58,12 @@ class Stairs:
     margin: float
     bos_score: float = 1.0
 
+    @property
+    def of_zero(self) -> int:
+        """What becomes of the number 0, which BOS holds."""
+        known = np.array(self.numbers)
+        return self.codes[int(np.searchsorted((known[:-1] + known[1:]) / 2, 0.0, side="left"))]
+
 
 def reads_number(item: Item) -> bool:
     """Whether an item has stairs."""
