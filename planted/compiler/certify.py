@@ -235,20 +235,22 @@ def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]
     name_apart(order)
     vocabulary = {identity(plain(word)): i for i, word in enumerate(truth.nodes["tokens"].values)}
     tokens = np.array([[0, *(vocabulary[identity(plain(w))] + 1 for w in task)] for task in words])
-    try:
-        tabulated = truth.values(tokens)
-    except PlantedError as error:  # a function is given what it raises for
-        raise CertificateError(str(error)) from error
     interpreter = Interpreter(truth.causal)
-    compared = 0
-    for row, task in enumerate(words):
+    said = []
+    for task in words:
         try:
-            interpreted = interpreter.run(order, list(task))
+            said.append(interpreter.run(order, list(task)))
         except Exception as error:  # whatever the program does with None
             raise CertificateError(
                 f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "
                 "that picks several strings, or nothing, is beyond it; pick one, or use numbers."
             ) from error
+    try:
+        tabulated = truth.values(tokens)
+    except PlantedError as error:  # a function is given what it raises for
+        raise CertificateError(str(error)) from error
+    compared = 0
+    for row, (task, interpreted) in enumerate(zip(words, said, strict=True)):
         for name, value in interpreted.items():
             if name not in truth.nodes:
                 continue

@@ -95,8 +95,8 @@ def unpacked(given: Any) -> Value:
     raise ValueError(f"{given!r} is no value of a node")
 
 
-def codes_of(operation: Operation, numbers: Floats) -> Codes:
-    """Codes of the values nearest to `numbers`; NaN becomes NOTHING.
+def codes_of(operation: Operation, numbers: Floats, undefined: bool = False) -> Codes:
+    """Codes of the values nearest to `numbers`; NaN becomes NOTHING, and others where `undefined`.
 
     Raises:
         ValueError: If a number is not in the node's value set.
@@ -107,7 +107,9 @@ def codes_of(operation: Operation, numbers: Floats) -> Codes:
     near = np.take_along_axis(distance, codes[..., None], axis=-1)[..., 0]
     missing = np.isnan(numbers)
     wrong = ~missing & (near > 1e-6)
-    if wrong.any():
+    if undefined:
+        missing |= wrong
+    elif wrong.any():
         raise ValueError(
             f"Node {operation.name!r} cannot hold {float(np.asarray(numbers)[wrong][0])!r}; "
             f"its values are {', '.join(str(v) for v in operation.values)}."
@@ -141,6 +143,7 @@ def evaluate(
             given what it raises for.
     """
     n, length = token_codes.shape
+    beside = undefined  # numbers that no node can have, as means of what has no mean
     undefined = undefined or bool(overrides)  # an intervention can ask for anything
     past = np.tril(np.ones((length, length), dtype=bool))
     out: dict[str, Floats] = {}
@@ -150,7 +153,7 @@ def evaluate(
 
     def code(name: str) -> Codes:
         if name not in codes:  # a numerical input: look its value up
-            codes[name] = codes_of(by_name[name], out[name])
+            codes[name] = codes_of(by_name[name], out[name], beside)
         return codes[name]
 
     for operation in operations:
