@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage clients api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage clients bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,10 @@ ship: .venv/.demo ## plants every shipped model anew, into planted/models
 bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python -m tools.bench
 	$(BIN)/python -m tools.bench_compile
+	$(BIN)/python -m tools.bench_expressions
+
+bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Tracr
+	$(BIN)/python -m tools.bench_expressions
 
 fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
 	$(BIN)/python tools/fates.py

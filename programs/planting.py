@@ -31,7 +31,7 @@ def bare(entry: Entry, scenario: Scenario, exactness: float = 100) -> Plant:
     Args:
         entry: What is compiled.
         scenario: The scenario that it was made for.
-        exactness: Tracr's `mlp_exactness`.
+        exactness: Tracr's `mlp_exactness`; nodes that need another one at 100 are in the settings.
 
     Raises:
         CompileError: If the program cannot be compiled right.
@@ -56,7 +56,11 @@ def bare(entry: Entry, scenario: Scenario, exactness: float = 100) -> Plant:
         params=compiled.params,
         spec=compiled.spec,
         truth=compiled.truth,
-        settings={"exactness": exactness},
+        settings={
+            "exactness": exactness,
+            **({"exactness_of": dict(compiled.exactness)} if compiled.exactness else {}),
+            **({"least_step": min(compiled.margins.values())} if compiled.exactness else {}),
+        },
         certificate={},
     )
 

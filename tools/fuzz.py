@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.planted import random_programs  # noqa: E402
 
-STOCK_EVERY = 25  # programs: one of them is also given to stock Tracr, which takes far longer
+STOCK_EVERY = 100  # programs: one of them is also given to stock Tracr, which takes far longer
 
 
 def main() -> int:
@@ -29,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=10_000, help="how many programs")
     parser.add_argument("--seed", type=int, default=0, help="program i is drawn from 'seed-i'")
+    parser.add_argument("--minutes", type=float, help="stops there, with fewer programs")
     parser.add_argument("--only", type=int, help="one program, by its number, with its steps")
     parser.add_argument("--out", type=Path, help="where the page goes", default=None)
     asked = parser.parse_args()
@@ -43,6 +44,9 @@ def main() -> int:
     wrong, searched = [], 0
     start, commit = time.monotonic(), commit_now()
     for number in range(asked.n):
+        if asked.minutes and time.monotonic() - start > 60 * asked.minutes:
+            asked.n = number
+            break
         plan = random_programs.draw(Random(f"{asked.seed}-{number}"))
         stage = "wrong"
         try:
@@ -81,6 +85,7 @@ def written(
     """The page."""
     count = Counter(stage for stage, _ in outcomes.elements())
     right, refused = count["right"], count["compiler"] + count["certificate"]
+    none = sum(n for (_, reason), n in outcomes.items() if reason in random_programs.NO_PROGRAM)
     lines = [
         "# Random programs",
         "",
@@ -89,7 +94,9 @@ def written(
         "",
         "Each program is drawn as a plan (`tests/planted/random_programs.py`): seven in ten search "
         "among candidates (score, compare, choose, emit, in right and in wrong shapes), the others "
-        "are any graph of expressions. It must compile to weights whose every node, at every "
+        "are any graph of expressions: selectors joined, defaults, None, tuples and sets, equal "
+        "values of several types, numbers and categories mixed, causal and not, tasks of several "
+        "lengths. It must compile to weights whose every node, at every "
         f"position of up to {random_programs.MOST_TASKS} tasks, is what a plain Python evaluation "
         "of the plan says, and whose choice is the one of plain Python's search; or be refused by "
         "an error of the right type that names the expression and the reason.",
@@ -101,6 +108,10 @@ def written(
         f"| refused by the compiler, before Tracr runs or at it | {count['compiler']} |",
         f"| refused by the check of the weights on tasks | {count['certificate']} |",
         f"| wrong, or another error | {len(wrong)} |",
+        "",
+        f"{right / max(1, asked.n):.1%} compiled right. Of the {right + refused - none} that have "
+        f"an answer on every task drawn, {right / max(1, right + refused - none):.1%}: the others "
+        "raise, average words, or never choose, by their own functions, which no compiler mends.",
         "",
         *(
             [
@@ -114,10 +125,11 @@ def written(
         *[f"- program {number}: {error}" for number, error in wrong],
         "## By which reason",
         "",
-        "| refused by | reason | programs |",
-        "| --- | --- | --- |",
+        "| refused by | reason | whose | programs |",
+        "| --- | --- | --- | --- |",
         *[
-            f"| {stage} | {reason} | {n} |"
+            f"| {stage} | {reason} | "
+            f"{'the program' if reason in random_programs.NO_PROGRAM else 'the weights'} | {n} |"
             for (stage, reason), n in sorted(outcomes.items(), key=lambda item: -item[1])
             if reason
         ],

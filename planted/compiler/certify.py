@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from planted.compiler.copies import copied
-from planted.compiler.domains import expressions
+from planted.compiler.copies import copied, expressions
+from planted.compiler.interpreter import Interpreter
+from planted.compiler.values import identity, is_number, plain, same
 from planted.core.plant import Plant
-from planted.core.roles import Program, number_unnamed
+from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value, as_numbers
 from planted.core.spec import choices as chosen_of
 from planted.core.ties import is_right, picked
 from planted.core.truth import Node, Truth
-from planted.errors import CertificateError
+from planted.errors import CertificateError, PlantedError
 from planted.network.forward import choices_of, forward
 
 ALL_INPUTS = 10**5  # checked exhaustively up to here, else at most this many are drawn
@@ -247,58 +248,53 @@ def interpret(program: Program, truth: Truth, words: Sequence[tuple[Value, ...]]
     Raises:
         CertificateError: On the first value that differs.
     """
-    from tracr.rasp import rasp
-
-    output = copied(program.output)
-    number_unnamed(expressions(output))
-    vocabulary = {word: i for i, word in enumerate(truth.nodes["tokens"].values)}
-    tokens = np.array([[0, *(vocabulary[w] + 1 for w in task)] for task in words])
-    tabulated = truth.values(tokens)
-    compared = 0
-    for row, task in enumerate(words):
+    order = expressions(copied(program.output))
+    name_apart(order)
+    vocabulary = {identity(plain(word)): i for i, word in enumerate(truth.nodes["tokens"].values)}
+    tokens = np.array([[0, *(vocabulary[identity(plain(w))] + 1 for w in task)] for task in words])
+    interpreter = Interpreter(truth.causal)
+    said = []
+    for task in words:
         try:
-            interpreted = _Interpreter(rasp).run(output, list(task))
+            said.append(interpreter.run(order, list(task)))
         except Exception as error:  # whatever the program does with None
             raise CertificateError(
                 f"The RASP interpreter cannot run the program on {task!r}: {error}. A selector "
                 "that picks several strings, or nothing, is beyond it; pick one, or use numbers."
             ) from error
+    try:
+        tabulated = truth.values(tokens)
+    except PlantedError as error:  # a function is given what it raises for
+        raise CertificateError(str(error)) from error
+    compared = 0
+    for row, (task, interpreted) in enumerate(zip(words, said, strict=True)):
         for name, value in interpreted.items():
             if name not in truth.nodes:
                 continue
             node = truth.nodes[name]
             for position, got in enumerate(value):
                 want = tabulated[name][row, position + 1]
-                number = got
-                if isinstance(got, str):  # held as its place among the values, if it is one
-                    number = node.values.index(got) if got in node.values else np.inf
-                same = np.isnan(want) if number is None else abs(float(number) - want) < 1e-9
                 compared += 1
-                if not same:
+                if not _is(node, float(want), got):
                     raise CertificateError(
                         f"Node {name!r} at position {position + 1} of {task!r}: the RASP "
-                        f"interpreter says {got!r}, the table {want!r}."
+                        f"interpreter says {got!r}, the table "
+                        f"{_said(node, float(want))!r}."
                     )
     return compared
 
 
-class _Interpreter:
-    """Tracr's evaluator with each node's value kept: its own walks shared nodes over and over."""
+def _is(node: Node, want: float, got: Any) -> bool:
+    """Whether what the interpreter says is what a node's table does."""
+    if got is None or np.isnan(want):
+        return got is None and bool(np.isnan(want))
+    if node.numerical:
+        return is_number(got) and abs(float(got) - want) < 1e-9 * max(1.0, abs(want))
+    return same(_said(node, want), got)
 
-    def __init__(self, rasp: Any) -> None:
-        outer = self
 
-        class Memo(rasp.DefaultRASPEvaluator):  # type: ignore[misc]
-            def evaluate(self, expr: Any, xs: Any) -> Any:
-                if id(expr) not in outer.kept:
-                    outer.kept[id(expr)] = super().evaluate(expr, xs)
-                    outer.names[expr.name] = outer.kept[id(expr)]
-                return outer.kept[id(expr)]
-
-        self.kept: dict[int, Any] = {}
-        self.names: dict[str, Any] = {}
-        self.evaluator = Memo()
-
-    def run(self, output: Any, task: list[Value]) -> dict[str, Any]:
-        self.evaluator.evaluate(output, task)
-        return {name: value for name, value in self.names.items() if name != "select"}
+def _said(node: Node, want: float) -> Value:
+    if np.isnan(want) or node.numerical:
+        return None if np.isnan(want) else want
+    known = as_numbers(node.values)
+    return node.values[int(np.abs(known - want).argmin())]

@@ -6,7 +6,21 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from planted.compiler.domains import expressions
+
+def expressions(tip: Any) -> list[Any]:
+    """Every expression of the program once, inputs before readers."""
+    order: list[Any] = []
+    seen: set[int] = set()
+    stack = [(tip, False)]
+    while stack:
+        expression, ready = stack.pop()
+        if ready:
+            order.append(expression)
+        elif id(expression) not in seen:
+            seen.add(id(expression))
+            stack.append((expression, True))
+            stack += [(child, False) for child in reversed(expression.children)]
+    return order
 
 
 def copied(output: Any, replace: Mapping[int, Any] | None = None) -> Any:
@@ -47,7 +61,7 @@ def rewired(output: Any, replace: Mapping[int, Any]) -> Any:
 def _twin(expression: Any, made: Mapping[int, Any]) -> Any:
     from tracr.rasp import rasp
 
-    if isinstance(expression, rasp.TokensType | rasp.IndicesType | rasp.LengthType):
+    if expression is rasp.tokens or expression is rasp.indices or expression is rasp.length:
         return expression
     new = copy.copy(expression)
     new.__dict__.pop("unique_id", None)

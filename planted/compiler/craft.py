@@ -1,105 +1,96 @@
-"""A RASP program -> Tracr's craft model, whose matrices are the weights: Tracr's own steps.
+"""A program's items -> Tracr's craft model, whose matrices are the weights.
 
-Runs a private copy of Tracr up to the craft model, without Haiku's initialisation, which is most of
-Tracr's compile time. The numbers are Tracr's own: `tests/planted/test_compile.py` compares every
-one with the stock compiler.
+Tracr's own steps put the blocks into layers and join the spaces; the blocks are made by
+`planted.compiler.blocks`. Haiku's initialisation, which is most of Tracr's compile time, is left
+out. `tests/planted/test_compile.py` compares every number with the stock compiler's.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from planted.compiler import guards, private_tracr
-from planted.core.semantics import Value
-from planted.errors import CompileError
+from planted.compiler import private_tracr
+from planted.compiler.blocks import Blocks
+from planted.compiler.items import Item, breadth_first
+from planted.compiler.stairs import Stairs
 
-TRACR_BOS, TRACR_PAD = "compiler_bos", "compiler_pad"
+TRACR_PAD = "compiler_pad"
 
 
 class Crafted(NamedTuple):
     """What Tracr makes of a program.
 
     Attributes:
-        graph: Its graph of expressions with their value sets and blocks.
-        sink: The graph's data of the output.
-        model: The craft model: a series of attention and MLP blocks.
-        spaces: The spaces of the tokens, of the indices and of the residual stream.
+        blocks: (layer, "attn" or "mlp") -> the craft block there.
+        parts: id of an item -> its own block; None of an input or a selector.
+        directions: id of an item -> its directions in the residual stream, by code.
+        residual: The space of the residual stream.
     """
 
-    graph: Any
-    sink: Any
-    model: Any
-    spaces: dict[str, Any]
+    blocks: dict[tuple[int, str], Any]
+    parts: dict[int, Any]
+    directions: dict[int, list[Any]]
+    residual: Any
 
 
-def craft(output: Any, vocabulary: Sequence[Value], read_out: int, exactness: float) -> Crafted:
-    """Tracr's steps up to the craft model; expressions are numbered in place.
+def craft(
+    items: Sequence[Item], stairs: Mapping[int, Stairs], length: int, sharpness: float = 1.0
+) -> Crafted:
+    """Lays out a program.
 
     Args:
-        output: The output of a private copy of the program.
-        vocabulary: Tokens, BOS first.
-        read_out: The longest input without BOS.
-        exactness: Tracr's `mlp_exactness`.
-
-    Raises:
-        CompileError: If Tracr refuses the program, or two counts meet in one layer.
+        items: The program, labelled; the tokens among them, the output last.
+        stairs: id of an item -> how it reads its number.
+        length: The longest input without BOS.
+        sharpness: Factor on every query, 1 in Tracr.
     """
-    from tracr.rasp import rasp
-
-    tracr = private_tracr.module
-    bases, nodes = tracr("craft.bases"), tracr("compiler.nodes")
-    canonical_ids(output)
-    words = set(vocabulary[1:])
-    try:
-        refused = tracr("compiler.validating").static_validate(output)
-        if refused:
-            raise CompileError(
-                "Tracr cannot compile this program: "
-                + "; ".join(f"{item.expr.name!r}: {item.reason}" for item in refused)
-            )
-        extracted = tracr("compiler.rasp_to_graph").extract_rasp_graph(output)
-        graph, sink = extracted.graph, extracted.sink
-        tracr("compiler.basis_inference").infer_bases(graph, sink, words, read_out)
-        tracr("compiler.expr_to_craft_graph").add_craft_components_to_rasp_graph(
-            graph,
-            bos_dir=bases.BasisDirection(rasp.tokens.label, TRACR_BOS),
-            mlp_exactness=exactness,
-        )
-        model = tracr("compiler.craft_graph_to_model").craft_graph_to_model(
-            graph, extracted.sources
-        )
-    except CompileError:
-        raise
-    except Exception as error:  # whatever Tracr raises, of any type
-        raise CompileError(
-            f"Tracr cannot compile the program of {output.name!r}: {type(error).__name__}: {error}"
-        ) from error
-    guards.layers(graph, model)
-
-    tokens = bases.VectorSpaceWithBasis.from_values("tokens", words | {TRACR_BOS, TRACR_PAD})
-    indices = bases.VectorSpaceWithBasis.from_values("indices", range(read_out))
-    made = bases.VectorSpaceWithBasis(sink[nodes.OUTPUT_BASIS])
-    residual = bases.join_vector_spaces(model.residual_space, tokens, indices, made)
-    return Crafted(graph, sink, model, {"tokens": tokens, "indices": indices, "residual": residual})
+    made = Blocks(items, stairs, sharpness)
+    found = _layered(items, made)
+    if _counts_meet(items, found):
+        made = Blocks(items, stairs, sharpness, own_bos=True)
+        found = _layered(items, made)
+    placed, parts = found
+    bases = private_tracr.module("craft.bases")
+    tokens = next(item for item in items if item.op == "tokens")
+    words = [*made.directions[id(tokens)], made.bos, bases.BasisDirection("tokens", TRACR_PAD)]
+    places = bases.VectorSpaceWithBasis.from_values("indices", range(length))
+    residual = bases.join_vector_spaces(
+        *(block.residual_space for block in placed.values()),
+        bases.VectorSpaceWithBasis(words),
+        places,
+        bases.VectorSpaceWithBasis(made.directions[id(items[-1])]),
+    )
+    return Crafted(placed, parts, made.directions, residual)
 
 
-def canonical_ids(tip: Any) -> None:
-    """Numbers the expressions breadth first: labels do not depend on what was built before."""
-    counter = itertools.count(1)
-    queue, seen = [tip], set()
-    while queue:
-        expression = queue.pop(0)
-        if id(expression) in seen:
-            continue
-        seen.add(id(expression))
-        if expression.label not in ("tokens", "indices"):
-            expression.__dict__["unique_id"] = next(counter)
-        queue.extend(expression.children)
+def _layered(
+    items: Sequence[Item], made: Blocks
+) -> tuple[dict[tuple[int, str], Any], dict[int, Any]]:
+    """Each item's own block, and what Tracr makes of them by layer."""
+    import networkx
+
+    nodes = private_tracr.module("compiler.nodes")
+    graph = networkx.DiGraph()
+    parts: dict[int, Any] = {id(item): made.of(item) for item in items}
+    order = breadth_first(items[-1])
+    for item in order:
+        graph.add_node(item.label, **{nodes.ID: item.label, nodes.EXPR: item})
+        if item.op != "select":
+            graph.nodes[item.label][nodes.MODEL_BLOCK] = parts[id(item)]
+    for item in order:
+        for read in item.reads:
+            graph.add_edge(read.label, item.label)
+    if not any(part is not None for part in parts.values()):
+        return {}, parts  # the output is an input
+    sources = [graph.nodes[item.label] for item in order if not item.reads]
+    model = private_tracr.module("compiler.craft_graph_to_model").craft_graph_to_model(
+        graph, sources
+    )
+    return _slots(model), parts
 
 
-def slots(model: Any) -> dict[tuple[int, str], Any]:
+def _slots(model: Any) -> dict[tuple[int, str], Any]:
     """(layer, "attn" or "mlp") -> craft block, as Tracr folds a series of blocks into layers."""
     transformers = private_tracr.module("craft.transformers")
     placed: dict[tuple[int, str], Any] = {}
@@ -110,3 +101,17 @@ def slots(model: Any) -> dict[tuple[int, str], Any]:
         placed[half // 2, ("attn", "mlp")[wanted]] = block
         half += 1
     return placed
+
+
+def _counts_meet(
+    items: Sequence[Item], found: tuple[dict[tuple[int, str], Any], dict[int, Any]]
+) -> bool:
+    """Whether two counts share a layer's MLP, where Tracr has one neuron to clear BOS for both."""
+    placed, parts = found
+    heads = [parts[id(item)].blocks[0] for item in items if item.op == "width"]
+    for (_, part), block in placed.items():
+        if part == "attn":
+            there = {id(head) for head in block.as_multi().heads()}
+            if sum(id(head) in there for head in heads) > 1:
+                return True
+    return False

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from planted.compiler.certify import TOLERANCE, interpret
+from planted.compiler.values import identity, plain
 from planted.core.expression_tasks import tasks_of
 from planted.core.roles import Program
 from planted.core.scenario import Tokens
@@ -42,26 +43,18 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
             tokens.
         CertificateError: Naming the node, the task and the values that differ.
     """
-    place = {word: i for i, word in enumerate(compiled.truth.nodes["tokens"].values, start=1)}
-    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
     if not len(tasks):
         raise PlantedError("verify needs a task at least, got none.")
-    for task in tasks:
-        strange = [word for word in task if word not in place]
-        if strange or len(task) != len(tasks[0]) or not 0 < len(task) <= longest:
-            wrong = f"{strange[0]!r} is no token" if strange else f"it has {len(task)} tokens"
-            raise PlantedError(
-                f"Task {tuple(task)!r}: {wrong}. Tasks are of one length, 1 to {longest}, and of "
-                f"the tokens {', '.join(map(str, place))}."
-            )
+    tokens = _ids(compiled, tasks)
     compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
-    tokens = np.array([[0, *(place[word] for word in task)] for task in tasks])
     values = compiled.truth.values(tokens)
     sites = {node.held_at for node in compiled.truth.nodes.values()}
     cache = _recorded(compiled, tokens, sites)
     for name, node in compiled.truth.nodes.items():
         code, _ = node.encode(values[name])
         off = np.abs(cache[node.held_at] @ node.basis.T - code)[:, 1:].max(axis=-1)
+        if node.numerical:  # as float32 holds it
+            off /= np.maximum(1, np.abs(code[:, 1:, 0]))
         if not off.max() <= TOLERANCE:  # a NaN too
             task, position = np.unravel_index(off.argmax(), off.shape)
             where = f"at position {position + 1} of {tuple(tasks[task])!r}"
@@ -76,6 +69,54 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
                 "raise the exactness."
             )
     return compared
+
+
+def _ids(compiled: Compiled | Plant, tasks: Sequence[Sequence[Value]]) -> Tokens:
+    """Tasks as token ids [task, pos], BOS in front.
+
+    Raises:
+        PlantedError: If there are none, or one is none.
+    """
+    known = compiled.truth.nodes["tokens"].values
+    place = {identity(word): i for i, word in enumerate(known, start=1)}
+    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
+    wanted = (
+        f"Tasks are of one length, 1 to {longest}, and of the tokens {', '.join(map(str, known))}."
+    )
+    if isinstance(tasks, str) or not len(tasks):
+        raise PlantedError(f"There is no task to look at in {tasks!r}. {wanted}")
+    for task in tasks:
+        strange = [word for word in task if identity(plain(word)) not in place]
+        if strange or len(task) != len(tasks[0]) or not 0 < len(task) <= longest:
+            wrong = f"{strange[0]!r} is no token" if strange else f"it has {len(task)} tokens"
+            raise PlantedError(f"Task {tuple(task)!r}: {wrong}. {wanted}")
+    return np.array([[0, *(place[identity(plain(word))] for word in task)] for task in tasks])
+
+
+def _checked(compiled: Compiled, tokens: Tokens) -> Tokens:
+    """Token ids [task, pos].
+
+    Raises:
+        PlantedError: If they are none of this network's.
+    """
+    words, longest = len(compiled.params["embed.W_E"]), len(compiled.params["pos_embed.W_pos"]) - 1
+    wanted = (
+        f"Tokens are whole numbers [task, pos]: BOS (0) in front, then 1 to {longest} ids from 1 "
+        f"to {words - 1}"
+    )
+    try:
+        given = np.asarray(tokens)
+    except (TypeError, ValueError):
+        raise PlantedError(f"{wanted}; got {tokens!r}.") from None
+    if given.ndim != 2 or given.dtype.kind not in "iu" or not 2 <= given.shape[1] <= longest + 1:
+        raise PlantedError(f"{wanted}; got {given.dtype} {list(given.shape)}.")
+    if (given[:, 0] != 0).any():
+        task = int(np.flatnonzero(given[:, 0])[0])
+        raise PlantedError(f"{wanted}; task {task} begins with {int(given[task, 0])}.")
+    inside = given[:, 1:]
+    if (strange := (inside < 1) | (inside >= words)).any():
+        raise PlantedError(f"{wanted}; got {int(inside[strange][0])}.")
+    return given
 
 
 def _recorded(compiled: Compiled | Plant, tokens: Tokens, sites: set[str]) -> dict[str, Any]:

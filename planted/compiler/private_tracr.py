@@ -1,4 +1,4 @@
-"""A private copy of Tracr's compiler, with two of its helpers replaced by faster equals.
+"""A private copy of Tracr's compiler, with some of its helpers replaced by faster equals.
 
 The modules below `tracr.craft` and `tracr.compiler` are executed a second time, into module objects
 that only planted's compiler holds, and the replacements are made there. The installed Tracr, which
@@ -66,20 +66,26 @@ def module(name: str) -> Any:
 
 @functools.cache
 def _copy() -> Copy:
-    """The one copy, its two slow helpers replaced.
+    """The one copy, its slow helpers replaced.
 
-    Tracr's unit vectors are rows of an identity matrix that is built anew for each, and its depths
-    walk every path to a node: 2^n of them where n nodes are read twice.
+    Tracr joins linear maps a direction at a time, and its depths walk every path to a node: 2^n of
+    them where n nodes are read twice. In its graph stand items (`planted.compiler.items`).
     """
-    from tracr.rasp import rasp
-
     made = Copy()
     nodes = made.module("tracr.compiler.nodes")
 
-    def unit_vector(self: Any, basis_direction: Any) -> Any:
-        magnitudes = np.zeros(self.num_dims)
-        magnitudes[self.index_by_direction[basis_direction]] = 1
-        return self.make_vector(magnitudes)
+    bases = made.module("tracr.craft.bases")
+    linear = made.module("tracr.craft.vectorspace_fns").Linear
+
+    def combine_in_parallel(cls: Any, functions: Any) -> Any:
+        start = bases.join_vector_spaces(*(each.input_space for each in functions))
+        end = bases.join_vector_spaces(*(each.output_space for each in functions))
+        matrix = np.zeros((start.num_dims, end.num_dims))
+        for each in functions:
+            rows = [start.index_by_direction[direction] for direction in each.input_space.basis]
+            columns = [end.index_by_direction[direction] for direction in each.output_space.basis]
+            matrix[np.ix_(rows, columns)] += each.matrix
+        return cls(start, end, matrix)
 
     def depths(graph: Any, sources: Any) -> dict[Any, int]:
         found = dict.fromkeys(graph.nodes, -1)
@@ -89,7 +95,7 @@ def _copy() -> Copy:
         while ready:
             node = ready.pop()
             for reader in graph.successors(node):
-                step = isinstance(graph.nodes[reader][nodes.EXPR], rasp.SOp)
+                step = graph.nodes[reader][nodes.EXPR].op != "select"
                 if found[node] >= 0:
                     found[reader] = max(found[reader], found[node] + step)
                 waiting[reader] -= 1
@@ -97,7 +103,6 @@ def _copy() -> Copy:
                     ready.append(reader)
         return found
 
-    space = made.module("tracr.craft.bases").VectorSpaceWithBasis
-    space.vector_from_basis_direction = unit_vector
+    linear.combine_in_parallel = classmethod(combine_in_parallel)
     made.module("tracr.compiler.craft_graph_to_model").compute_computational_depth = depths
     return made

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.compiler.copies import copied, rewired
-from planted.compiler.domains import MOST_PAIRS, expressions
-from planted.core.roles import Program, number_unnamed
+from planted.compiler.copies import copied, expressions, rewired
+from planted.compiler.tables import MOST_PAIRS
+from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
 from planted.core.truth import Truth
@@ -87,7 +87,7 @@ class Search:
         """
         self.output = copied(program.output)
         self.order = expressions(self.output)
-        number_unnamed(self.order)
+        name_apart(self.order)
         scores = [each for each in self.order if _role(each) == "score"]
         if len(scores) != 1:
             raise CompileError(
@@ -267,7 +267,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 
 def _plain(value: Value) -> Value:
-    return value if isinstance(value, str) else float(value)
+    return float(value) if isinstance(value, int | float) else value
 
 
 def _short(value: float) -> float:

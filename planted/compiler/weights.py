@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from planted.compiler import private_tracr
-from planted.compiler.craft import TRACR_BOS
-from planted.core.semantics import Operation, Value
+from planted.compiler.blocks import TRACR_BOS
+from planted.compiler.craft import Crafted
+from planted.compiler.items import Item
+from planted.core.semantics import Operation
 from planted.core.truth import Node
 from planted.errors import CompileError
 
@@ -20,20 +22,18 @@ Column = dict[Any, int]  # a direction of the residual stream -> its place
 
 
 def embeddings(
-    vocabulary: Sequence[Value], read_out: int, spaces: dict[str, Any], column: Column
+    tokens: Item, read_out: int, made: Crafted, column: Column
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     """The embeddings of tokens (BOS first) and of positions (BOS's is zero)."""
-    bases = private_tracr.module("craft.bases")
-    words = [TRACR_BOS, *vocabulary[1:]]
+    named = private_tracr.module("craft.bases").BasisDirection
+    words = [named("tokens", TRACR_BOS), *made.directions[id(tokens)]]
     embed = np.zeros((len(words), len(column)), dtype=np.float32)
-    for i, word in enumerate(words):
-        embed[i, column[bases.BasisDirection("tokens", word)]] = 1
-    one = bases.BasisDirection("one")
-    if one in column:
-        embed[:, column[one]] = 1
+    embed[range(len(words)), [column[word] for word in words]] = 1
+    if named("one") in column:
+        embed[:, column[named("one")]] = 1
     positions = np.zeros((read_out + 1, len(column)), dtype=np.float32)
     for i in range(read_out):
-        positions[i + 1, column[bases.BasisDirection("indices", i)]] = 1
+        positions[i + 1, column[named("indices", i)]] = 1
     return {"embed.W_E": embed, "pos_embed.W_pos": positions}
 
 
@@ -83,49 +83,35 @@ def mlp(layer: int, block: Any, column: Column) -> dict[str, Any]:
     }
 
 
-def direction(node: Any, value: Value) -> Any:
-    """The direction along which a node of Tracr's graph holds a value."""
-    return next(d for d in node["OUTPUT_BASIS"] if d.value == value)
-
-
 def nodes(
-    graph: Any,
-    operations: tuple[Operation, ...],
-    blocks: dict[tuple[int, str], Any],
-    column: Column,
+    items: Sequence[Item], operations: Sequence[Operation], made: Crafted, column: Column
 ) -> dict[str, Node]:
     """Where each node of the program stands, found by the identity of Tracr's own objects."""
-    by_name = {data["EXPR"].name: data for data in graph.nodes.values()}
     found: dict[str, Node] = {}
-    for operation in operations:
-        if operation.op == "select":  # no block of its own: it is the QK matrix of its readers
+    selects = {item.name: item.reads for item in items if item.op == "select"}
+    for item, operation in zip(items, operations, strict=True):
+        if item.op == "select":  # no block of its own: it is the QK matrix of its readers
             continue
-        data = by_name[operation.name]
         layer = -1
         heads: tuple[int, ...] = ()
         neurons: tuple[int, ...] = ()
-        block = data.get("MODEL_BLOCK")
+        block = made.parts[id(item)]
         for part in getattr(block, "blocks", [block] if block is not None else []):
-            layer, found_heads, found_neurons = _place(part, blocks)
+            layer, found_heads, found_neurons = _place(part, made.blocks)
             heads, neurons = heads + found_heads, neurons + found_neurons
-        selects = {op.name: op.inputs for op in operations if op.op == "select"}
-        reads = tuple(
-            dict.fromkeys(r for name in operation.inputs for r in selects.get(name, (name,)))
-        )
-        directions = data["OUTPUT_BASIS"]
-        if not operation.numerical:
-            directions = [direction(data, value) for value in operation.values]
+        reads = [each for read in item.reads for each in selects.get(read.name, (read,))]
+        directions = made.directions[id(item)]
         basis = np.zeros((len(directions), len(column)), dtype=np.float32)
         basis[range(len(directions)), [column[d] for d in directions]] = 1
-        found[operation.name] = Node(
-            name=operation.name,
-            role=dict(data["EXPR"].annotations).get("role", ""),
+        found[item.name] = Node(
+            name=item.name,
+            role=item.role,
             layer=layer,
             heads=heads,
             neurons=neurons,
             values=operation.values,
-            numerical=operation.numerical,
-            reads=reads,
+            numerical=item.numerical,
+            reads=tuple(dict.fromkeys(read.name for read in reads)),
             basis=basis,
         )
     return found

@@ -17,7 +17,7 @@ from planted.core.expression_tasks import tasks_of
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
-from planted.core.semantics import Operation
+from planted.core.semantics import Operation, packed, unpacked
 from planted.core.spec import Params, Spec
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
@@ -52,10 +52,13 @@ def plant_digest(plant: Plant) -> str:
         "plant": [plant.name, plant.tier, params_digest(plant.params)],
         "spec": plant.spec.as_data(),
         "nodes": [
-            [node.name, node.role, node.layer, node.heads, node.neurons, node.values, node.reads]
+            [
+                *(node.name, node.role, node.layer, node.heads, node.neurons),
+                *([packed(value) for value in node.values], node.reads),
+            ]
             for node in truth.nodes.values()
         ],
-        "program": msgspec.to_builtins(truth.operations),
+        "program": _program(truth),
         "scenario": [
             scenario.name,
             dict(scenario.parameters),
@@ -81,6 +84,17 @@ def plant_digest(plant: Plant) -> str:
     if further:  # the digests of the catalogue's other plants stay what they were
         digest.update(json.dumps(further, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _program(truth: Truth) -> list[dict[str, Any]]:
+    """The tabulated program as plain data."""
+    return [
+        {
+            **msgspec.to_builtins(msgspec.structs.replace(made, values=())),
+            "values": [packed(value) for value in made.values],
+        }
+        for made in truth.operations
+    ]
 
 
 def _training_tasks(scenario: Scenario) -> list[Tokens]:
@@ -125,14 +139,14 @@ def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> N
                 "layer": node.layer,
                 "heads": node.heads,
                 "neurons": node.neurons,
-                "values": node.values,
+                "values": [packed(value) for value in node.values],
                 "numerical": node.numerical,
                 "reads": node.reads,
                 "sites": node.hook_points,
             }
             for node in plant.truth.nodes.values()
         ],
-        "program": msgspec.to_builtins(plant.truth.operations),
+        "program": _program(plant.truth),
         "settings": dict(plant.settings),
         "certificate": dict(plant.certificate),
         "sha256": files.sha256(content),
@@ -277,14 +291,18 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
             layer=entry["layer"],
             heads=tuple(entry["heads"]),
             neurons=tuple(entry["neurons"]),
-            values=tuple(entry["values"]),
+            values=tuple(map(unpacked, entry["values"])),
             numerical=entry["numerical"],
             reads=tuple(entry["reads"]),
             basis=tensors.pop(f"truth.{entry['name']}"),
         )
         for entry in manifest["nodes"]
     }
-    operations = msgspec.convert(manifest["program"], tuple[Operation, ...])
+    operations = tuple(
+        msgspec.structs.replace(made, values=tuple(map(unpacked, made.values)))
+        for made in msgspec.convert(manifest["program"], tuple[Operation, ...])
+    )
+    spec = msgspec.convert(manifest["spec"], Spec)
     plant = Plant(
         name=manifest["name"],
         tier=manifest["tier"],
@@ -293,8 +311,8 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
         answers=manifest["answers"],
         scenario=scenario,
         params=tensors,
-        spec=msgspec.convert(manifest["spec"], Spec),
-        truth=Truth(nodes, operations),
+        spec=spec,
+        truth=Truth(nodes, operations, spec.causal),
         settings=manifest["settings"],
         certificate=manifest["certificate"],
         origin=manifest.get("origin", ""),

@@ -53,21 +53,39 @@ class Program:
     searches: bool = True
 
 
-def number_unnamed(order: Sequence[Any]) -> None:
-    """Tells expressions apart that were never named, in place: map, map become map_1, map_2.
+def name_apart(order: Sequence[Any]) -> None:
+    """Tells expressions of one name apart, in place.
+
+    Expressions that were never named are numbered: map, map become map_1, map_2. Of several that
+    were given one name the first keeps it, and the others become name_2, name_3.
 
     Args:
         order: Every expression of a program, inputs before readers.
     """
-    unnamed = [e for e in order if e.children and _default(e)]
-    taken = {e.name for e in order}
+    own = [e for e in order if not _shared(e)]
+    taken = {*RESERVED, *(e.name for e in order)}
     counts = Counter(e.name for e in order)
-    for name in sorted({e.name for e in unnamed if counts[e.name] > 1}):
-        fresh = (f"{name}_{i}" for i in itertools.count(1))
-        for expression in unnamed:
-            if expression.name == name:
-                new = next(n for n in fresh if n not in taken)
-                expression.annotations = {**dict(expression.annotations), "name": new}
+    unnamed = {id(e) for e in own if _default(e)}
+    for name in sorted({e.name for e in own if counts[e.name] > 1 or e.name in RESERVED}):
+        same = [e for e in own if e.name == name]
+        kept = [e for e in same if id(e) not in unnamed] if name not in RESERVED else []
+        if counts[name] > len(same):  # an input of the program is called so
+            kept = []
+        start = 1 if any(id(e) in unnamed for e in same) else 2
+        fresh = (f"{name}_{i}" for i in itertools.count(start))
+        for expression in same:
+            if kept and expression is kept[0]:
+                continue
+            new = next(n for n in fresh if n not in taken)
+            taken.add(new)
+            expression.annotations = {**dict(expression.annotations), "name": new}
+
+
+def _shared(expression: Any) -> bool:
+    """Whether it is one of RASP's own inputs, which all programs share."""
+    from tracr.rasp import rasp
+
+    return any(expression is each for each in (rasp.tokens, rasp.indices, rasp.length))
 
 
 def _default(expression: Any) -> bool:

@@ -23,6 +23,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         logit_scale: Factor on the read-out; part of a recipe, 1 for a plant.
         everywhere: Whether every position is unembedded, so that logits are [task, pos, output];
             `read_out` is then the last position of the longest input.
+        causal: Whether a position attends to itself and earlier ones alone.
     """
 
     attn_scale: float
@@ -31,6 +32,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     n_choices: int
     logit_scale: float = 1.0
     everywhere: bool = False
+    causal: bool = False
 
     @property
     def unembedded(self) -> int | slice:
@@ -38,10 +40,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return slice(None) if self.everywhere else self.read_out
 
     def as_data(self) -> dict[str, Any]:
-        """The fields by name; `everywhere` only where it holds: manifests keep their bytes."""
+        """The fields by name; a flag only where it holds: manifests keep their bytes."""
         data: dict[str, Any] = msgspec.to_builtins(self)
-        if not self.everywhere:
-            del data["everywhere"]
+        for flag in ("everywhere", "causal"):
+            if not data[flag]:
+                del data[flag]
         return data
 
 

@@ -194,10 +194,12 @@ class Truth:
     Attributes:
         nodes: Every node of the program, by name, inputs first.
         operations: The tabulated program, which gives each node's value on any input.
+        causal: Whether a position attends to itself and earlier ones alone.
     """
 
     nodes: Mapping[str, Node]
     operations: tuple[Operation, ...]
+    causal: bool = False
 
     def __post_init__(self) -> None:
         """Gives the nodes a mapping that says which names are near one that it lacks."""
@@ -230,7 +232,7 @@ class Truth:
     @property
     def depth(self) -> int:
         """Number of blocks up to the last node's."""
-        return 1 + max(node.layer for node in self.nodes.values())
+        return max(1, 1 + max(node.layer for node in self.nodes.values()))
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -346,7 +348,7 @@ class Truth:
             name: self.node(name).checked(value, tokens)[:, 1:] for name, value in overrides.items()
         }
         try:
-            found = evaluate(self.operations, tokens[:, 1:] - 1, inner)
+            found = evaluate(self.operations, tokens[:, 1:] - 1, inner, self.causal)
         except ValueError as error:
             raise PlantedError(str(error)) from None
         empty = np.full((len(tokens), 1), np.nan)
@@ -385,4 +387,4 @@ class Truth:
             name: replace(node, basis=(node.basis @ rotation).astype(np.float32))
             for name, node in self.nodes.items()
         }
-        return Truth(nodes, self.operations)
+        return Truth(nodes, self.operations, self.causal)

@@ -320,7 +320,8 @@ class _Bench:
         NaN where the program has no answer, or the node holds nothing in one of both tasks.
         """
         own, other = self.own_values[name][:, 1:], self.other_values[name][:, 1:]
-        found = evaluate(operations, self.tokens[:, 1:] - 1, {given_to: other})
+        causal = self.plant.spec.causal
+        found = evaluate(operations, self.tokens[:, 1:] - 1, {given_to: other}, causal)
         answer = np.array(found[operations[-1].name][:, self.plant.spec.read_out - 1])
         answer[(np.isnan(own) != np.isnan(other)).any(axis=1)] = np.nan
         return answer

@@ -1,8 +1,8 @@
 """The forward pass, written once for numpy and jax.numpy: the reference for every other runtime.
 
-Pre-activation transformer without LayerNorm, ReLU MLPs, bidirectional attention, exactly as Tracr
-builds it, but each block has only the heads, key size and neurons that its nodes use. Parameters
-are a flat dict with TransformerLens's names:
+Pre-activation transformer without LayerNorm, ReLU MLPs, bidirectional attention (causal where the
+spec says so), exactly as Tracr builds it, but each block has only the heads, key size and neurons
+that its nodes use. Parameters are a flat dict with TransformerLens's names:
 
     embed.W_E [vocab, d_model]          pos_embed.W_pos [pos, d_model]
     blocks.{l}.attn.W_Q, W_K, W_V [head, d_model, d_head]    b_Q, b_K, b_V [head, d_head]
@@ -147,6 +147,11 @@ def _attention(
 
     q, k, v = project("Q", asking), project("K", x), project("V", x)
     scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
+    if spec.causal:
+        asked = (
+            xp.arange(x.shape[1]) if asking.shape[1] == x.shape[1] else xp.array([spec.read_out])
+        )
+        scores = xp.where(xp.arange(x.shape[1]) <= asked[:, None], scores, -xp.inf)
     scores = site(at + "attn.hook_attn_scores", scores)
     weights = xp.exp(scores - scores.max(axis=-1, keepdims=True))
     pattern = site(at + "attn.hook_pattern", weights / weights.sum(axis=-1, keepdims=True))

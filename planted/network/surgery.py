@@ -293,7 +293,7 @@ def _widened(truth: Truth, more: int) -> Truth:
         name: replace(node, basis=np.pad(node.basis, ((0, 0), (0, more))))
         for name, node in truth.nodes.items()
     }
-    return Truth(nodes, truth.operations)
+    return Truth(nodes, truth.operations, truth.causal)
 
 
 def start_anew(params: Params, seed: int) -> dict[str, Matrix]:

@@ -87,13 +87,13 @@ class Output(nn.Linear):
 
 
 class Attention(nn.Module):
-    """Bidirectional attention with `heads` heads of size `size`."""
+    """Attention with `heads` heads of size `size`."""
 
     accepts_pattern_fn = True  # TransformerLens's bridge then passes its hook_pattern
 
-    def __init__(self, width: int, heads: int, size: int, scale: float) -> None:
+    def __init__(self, width: int, heads: int, size: int, scale: float, causal: bool) -> None:
         super().__init__()
-        self.heads, self.size, self.scale = heads, size, scale
+        self.heads, self.size, self.scale, self.causal = heads, size, scale, causal
         self.q = nn.Linear(width, heads * size)
         self.k = nn.Linear(width, heads * size)
         self.v = nn.Linear(width, heads * size)
@@ -114,6 +114,9 @@ class Attention(nn.Module):
         k = self.hook_k(self.k(x).view(apart))
         v = self.hook_v(self.v(x).view(apart))
         scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) * self.scale
+        if self.causal:
+            later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+            scores = scores.masked_fill(later, -torch.inf)
         pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))
         pattern = pattern if pattern_fn is None else pattern_fn(pattern)
         z = self.hook_z((pattern @ v.transpose(1, 2)).transpose(1, 2))
@@ -140,10 +143,10 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention, then MLP, each added to the residual stream; the norms are identities."""
 
-    def __init__(self, width: int, heads: int, size: int, neurons: int, scale: float) -> None:
+    def __init__(self, width: int, heads: int, size: int, neurons: int, spec: Spec) -> None:
         super().__init__()
         self.ln1 = nn.Identity()
-        self.attn = Attention(width, heads, size, scale)
+        self.attn = Attention(width, heads, size, spec.attn_scale, spec.causal)
         self.ln2 = nn.Identity()
         self.mlp = MLP(width, neurons)
         self.hook_resid_pre, self.hook_resid_mid = HookPoint(), HookPoint()
@@ -182,8 +185,7 @@ class PlantedTransformer(nn.Module):
             self.pos = nn.Embedding(self.config.n_ctx, width)
             sizes = zip(self.config.n_heads, self.config.d_head, self.config.d_mlp, strict=True)
             self.layers = nn.ModuleList(
-                Block(width, heads, size, neurons, spec.attn_scale)
-                for heads, size, neurons in sizes
+                Block(width, heads, size, neurons, spec) for heads, size, neurons in sizes
             )
             self.ln_out = nn.Identity()
             self.head = nn.Linear(width, self.config.d_vocab_out, bias=False)

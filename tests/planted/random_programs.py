@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from planted.compiler.compile import Compiled, compile_expression, compile_program
-from planted.compiler.domains import expressions
+from planted.compiler.compile import EXACT, Compiled, compile_expression, compile_program
+from planted.compiler.copies import copied, expressions
 from planted.compiler.expressions import verify
-from planted.core.roles import Program, mark
+from planted.core.roles import Program, mark, name_apart
 from planted.errors import CertificateError, CompileError
 from planted.network.forward import forward
 from tests import helpers
@@ -35,7 +36,7 @@ class Step:
 
     Attributes:
         op: "map", "pair" (SequenceMap), "linear", "select", "aggregate", "width", "full", "copy"
-            (of the tokens), "both" (two selectors).
+            (of the tokens), "length", "both", "either" (of two selectors), "not" (of one).
         name: Its name; none is given if empty.
         inputs: Numbers of earlier steps; -1 is the tokens, -2 the indices. Keys before queries.
         function: Of a map, a pair or a select; the two factors of a linear one; what fills a full.
@@ -63,7 +64,8 @@ class Plan:
         vocabulary: Tokens, BOS first.
         length: Tokens of a task.
         steps: The last one is the output.
-        exactness: To compile it with.
+        exactness: To compile it with; the program's own choice if None.
+        causal: Whether a position attends to itself and earlier ones alone.
         n_choices: Of a search program, its candidates; 0 where any expression is compiled.
         answer: What a search program must choose, from the task alone, where that is known.
         tasks: Token strings.
@@ -73,7 +75,8 @@ class Plan:
     vocabulary: tuple[str, ...]
     length: int
     steps: list[Step] = field(default_factory=list)
-    exactness: float = 100
+    exactness: float | None = None
+    causal: bool = False
     n_choices: int = 0
     answer: Callable[[Sequence[str]], int] | None = None
     tasks: list[tuple[str, ...]] = field(default_factory=list)
@@ -85,6 +88,9 @@ class Plan:
 
 
 # --- a plan as RASP, and run in plain Python ---
+
+
+SELECTORS = ("select", "both", "either", "not")
 
 
 def build(plan: Plan) -> list[Any]:
@@ -103,8 +109,11 @@ def build(plan: Plan) -> list[Any]:
             new = rasp.LinearSequenceMap(*read, *step.function)
         elif step.op == "select":
             new = rasp.Select(*read, step.function)
-        elif step.op == "both":
-            new = rasp.SelectorAnd(*read)
+        elif step.op in ("both", "either", "not"):  # as `&`, `|`, `~` do where nothing simplifies
+            joined = {"both": rasp.SelectorAnd, "either": rasp.SelectorOr, "not": rasp.SelectorNot}
+            new = joined[step.op](*read)
+        elif step.op == "length":
+            new = rasp.length
         elif step.op == "aggregate":
             new = rasp.Aggregate(*read, default=step.default)
         elif step.op == "width":
@@ -115,7 +124,7 @@ def build(plan: Plan) -> list[Any]:
             new = rasp.tokens.named(step.name)
         if step.role:
             mark(new, step.name, step.role)
-        elif step.name:
+        elif step.name and new is not rasp.length:
             new.annotations = {**dict(new.annotations), "name": step.name}
         made.append(rasp.numerical(new) if step.numerical else new)
     return made
@@ -161,6 +170,12 @@ def run(plan: Plan, task: Sequence[str]) -> list[list[Any]]:
             new = [[k for k in range(n) if f(keys[k], queries[q])] for q in range(n)]
         elif step.op == "both":
             new = [sorted(set(a) & set(b)) for a, b in zip(*read, strict=True)]
+        elif step.op == "either":
+            new = [sorted(set(a) | set(b)) for a, b in zip(*read, strict=True)]
+        elif step.op == "not":
+            new = [sorted(set(range(n)) - set(a)) for a in read[0]]
+        elif step.op == "length":
+            new = [n] * n
         elif step.op == "width":
             new = [len(row) for row in read[0]]
         elif step.op == "aggregate":
@@ -169,6 +184,8 @@ def run(plan: Plan, task: Sequence[str]) -> list[list[Any]]:
             new = [f] * n
         else:
             new = list(task)
+        if plan.causal and step.op in SELECTORS:
+            new = [[k for k in row if k <= q] for q, row in enumerate(new)]
         made.append(new)
     return made
 
@@ -203,43 +220,35 @@ class Outcome:
 
 
 OF_THE_WHOLE = ("the output cannot choose every candidate", "roles missing", "RASP has no value")
+NO_PROGRAM = (  # refused because the program itself has no answer: no compiler could have one
+    "the output cannot choose every candidate",
+    "roles missing",
+    "RASP has no value",
+    "a function that raises on a task",
+    "nothing at all",
+)
 
 REASONS = {
-    "averages what is not 0 and 1": r"averages the values",
-    "an average that Tracr does not foresee": r"an average of zeros and ones",
-    "numbers too close for the exactness": r"must tell .* apart what is at least",
-    "numbers too large, or attention too soft, for float32": r"cannot tell .* beside it",
+    "numbers too close for the exactness asked for": r"must tell .* apart what is at least",
+    "numbers too close for float32": r"no exactness tells them apart",
+    "counts too close for the exactness asked for": r"counts up to \d+\. At exactness",
     "the output cannot choose every candidate": r"The output must be able to take the values",
-    "a value at BOS": r"has a value at BOS too",
-    "None": r"is None for the input",
-    "a function that raises": r"is None or raises for some input",
-    "not a finite number": r"values are finite numbers",
-    "two numbers that are one float": r"which are the same float64",
-    "a type that no network holds": r"values are int, float, bool or str",
-    "types mixed in a node": r"mixes .* values",
-    "a negative number from a category": r"ReLU clips negative numbers",
-    "a number that float32 does not hold": r"more than the weights'",
-    "a numerical string": r"is numerical and can be the string",
-    "a selector that says more than yes or no": r"must return True or False",
-    "a selector of too many values": r"compares \d+ values; past",
-    "numerical keys or queries": r"has numerical (keys|queries)",
-    "counting without the exactness for it": r"counts up to \d+ with exactness",
-    "two counts in a layer": r"share one layer",
-    "two nodes of one name": r"nodes are called",
+    "a function that raises on a task": (
+        r"it is given at|has no value for any|what its function raises for"
+    ),
+    "nothing at all": r"is None for every value",
+    "equal values of one number": r"holds as one and the same number",
+    "a sum that float32 does not hold": r"to a number that float32 does not hold",
+    "too many means": r"different means; the limit",
+    "too many pairs": r"combinations of values .*; the limit",
     "roles missing": r"needs nodes of the roles",
-    "a copy of the tokens": r"is a copy of rasp",
-    "an expression without a counterpart": r"cannot be compiled[:.] ",
-    "an encoding that Tracr has no block for": r"Tracr cannot compile this program: '",
     "a program that reads no tokens": r"does not read rasp.tokens",
-    "an output that is the input": r"The program's output is its input",
-    "too many pairs": r"combinations of values; the limit",
     "a head that selects several values, or nothing where the program says something": (
         r"the RASP interpreter says"
     ),
     "RASP has no value": r"The RASP interpreter cannot run",
     "something where the program holds nothing": r"where the program has none",
     "rounding that grew": r"its rounding grew from node to node",
-    "Tracr raises": r"Tracr cannot compile the program of '",
 }
 
 
@@ -261,7 +270,8 @@ def check(plan: Plan) -> Outcome:
     made = build(plan)
     try:
         compiled = compile_plan(plan, made[-1])
-        verify(compiled, build(plan)[-1], plan.tasks)
+        for tasks in by_length(plan):
+            verify(compiled, build(plan)[-1], tasks)
     except (CompileError, CertificateError) as error:
         stage = "compiler" if isinstance(error, CompileError) else "certificate"
         message = str(error)
@@ -269,6 +279,9 @@ def check(plan: Plan) -> Outcome:
         names = {"tokens", "indices", *(expression.name for expression in made)}
         # expressions that were never named are numbered in the compiler's own copy: map_1, map_2
         names |= {f"{name}_{i}" for name in tuple(names) for i in range(1, len(made) + 1)}
+        # and what is put between two of them is called after one
+        helps = set(re.findall(r"'([^']*)'", message))
+        names |= {name for name in helps for of in tuple(names) if name.startswith(f"{of}_")}
         if reason not in OF_THE_WHOLE and not names & set(re.findall(r"'([^']*)'", message)):
             raise WrongError(f"This refusal names no expression: {message}") from error
         return Outcome(False, stage, reason, message)
@@ -282,10 +295,33 @@ def compile_plan(plan: Plan, output: Any) -> Compiled:
     """The plan's network: a program's, or any expression's."""
     if plan.n_choices:
         program = Program(output)
+        exactness = EXACT if plan.exactness is None else plan.exactness
         return compile_program(
-            program, plan.vocabulary, plan.n_choices, plan.length, plan.exactness
+            *(program, plan.vocabulary, plan.n_choices, plan.length, exactness),
+            tasks=tokens_of(plan, plan.tasks),
         )
-    return compile_expression(output, plan.vocabulary, plan.length, plan.exactness)
+    return compile_expression(
+        output, plan.vocabulary, plan.length, plan.exactness, causal=plan.causal
+    )
+
+
+def tokens_of(plan: Plan, tasks: Sequence[Sequence[Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Token ids of tasks of one length, [task, pos], BOS in front."""
+    ids = {word: i for i, word in enumerate(plan.vocabulary)}
+    return np.array([[0, *(ids[word] for word in task)] for task in tasks])
+
+
+def by_length(plan: Plan) -> list[list[tuple[Any, ...]]]:
+    """The plan's tasks, those of one length together."""
+    lengths = sorted({len(task) for task in plan.tasks})
+    return [[task for task in plan.tasks if len(task) == n] for n in lengths]
+
+
+def names_of(made: Sequence[Any]) -> dict[int, str]:
+    """id of an expression -> the name of its node, which is its own unless two have one."""
+    order, copy = expressions(made[-1]), expressions(copied(made[-1]))
+    name_apart(copy)
+    return {id(one): other.name for one, other in zip(order, copy, strict=True)}
 
 
 def compare(plan: Plan, compiled: Compiled, made: Sequence[Any]) -> int:
@@ -297,18 +333,23 @@ def compare(plan: Plan, compiled: Compiled, made: Sequence[Any]) -> int:
     Raises:
         WrongError: Naming the step, the task and both values.
     """
-    ids = {word: i for i, word in enumerate(plan.vocabulary)}
-    tokens = np.array([[0, *(ids[word] for word in task)] for task in plan.tasks])
+    return sum(_compare(plan, compiled, made, tasks) for tasks in by_length(plan))
+
+
+def _compare(plan: Plan, compiled: Compiled, made: Sequence[Any], tasks: Sequence[Any]) -> int:
+    """The same for tasks of one length."""
+    tokens = tokens_of(plan, tasks)
     sites = {node.held_at for node in compiled.truth.nodes.values()}
-    logits, cache = forward(compiled.params, tokens, compiled.spec, record=sites)
+    spec = msgspec.structs.replace(compiled.spec, read_out=tokens.shape[1] - 1)
+    logits, cache = forward(compiled.params, tokens, spec, record=sites)
     chosen = logits[:, : plan.n_choices].argmax(axis=1) + 1 if plan.n_choices else None
-    present = {id(expression) for expression in expressions(made[-1])}
+    named = names_of(made)
     compared = 0
-    for row, task in enumerate(plan.tasks):
+    for row, task in enumerate(tasks):
         plain = run(plan, task)
         for number, step in enumerate(plan.steps):
-            name = made[number].name
-            if id(made[number]) not in present or name not in compiled.truth.nodes:
+            name = named.get(id(made[number]), "")
+            if name not in compiled.truth.nodes:
                 continue  # what nothing reads, what Tracr's simplification dropped, or a selector
             node = compiled.truth.nodes[name]
             for position, want in enumerate(plain[number], start=1):
@@ -327,9 +368,31 @@ def compare(plan: Plan, compiled: Compiled, made: Sequence[Any]) -> int:
 def reads_as(content: Any, values: tuple[Any, ...], numerical: bool, want: Any) -> bool:
     """Whether a content is the code of a value."""
     if numerical:
-        return abs(float(content[0]) - float(want or 0)) < CLOSE / 2  # nothing is 0
-    code = [float(want is not None and value == want) for value in values]
-    return float(np.abs(content - code).max()) < CLOSE and (want is None or sum(code) == 1)
+        wanted = float(want or 0)  # nothing is 0
+        return abs(float(content[0]) - wanted) < CLOSE / 2 * max(1, abs(wanted))
+    code = np.zeros(len(values))
+    if want is not None:
+        # a mean of equal values is a float: it has the code of what equals it
+        equal = [i for i, value in enumerate(values) if alike(value, want)]
+        exact = [i for i in equal if repr(values[i]) == repr(want)]
+        if not equal:
+            return False
+        code[(exact or equal)[0]] = 1
+    return float(np.abs(content - code).max()) < CLOSE
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values are equal, NaN with itself and numbers as far as sums are."""
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        if one != one or other != other or math.inf in (abs(one), abs(other)):
+            return repr(one) == repr(other)
+        if isinstance(one, int) and isinstance(other, int):
+            return one == other
+        try:
+            return bool(abs(one - other) <= 1e-9 * max(1, abs(one)))
+        except OverflowError:  # an int past all floats
+            return False
+    return bool(one == other)
 
 
 # --- random plans ---
@@ -399,7 +462,7 @@ def _search(rng: Random) -> Plan:
     plan = Plan(
         vocabulary=("BOS", *words, *itertools.chain(*contexts), *ends),
         length=len(places),
-        exactness=rng.choice([100, 100, 100, 1000, 3000]),
+        exactness=rng.choice([None, None, None, 1000, 3000]),
         n_choices=slots,
         tasks=tasks_of(rng, places),
     )
@@ -415,7 +478,7 @@ def _search(rng: Random) -> Plan:
         else:
             plan.answer = None
     _emit(rng, plan, chosen, ends)
-    if rng.random() < 0.03:
+    if rng.random() < 0.01:
         plan.steps = [replace(step, role="") for step in plan.steps]
     return plan
 
@@ -587,7 +650,7 @@ def _whether(rng: Random, plan: Plan, select: int, name: str) -> tuple[int, bool
     """Whether anything is selected: an average of ones, a count, or what resembles them."""
     how = rng.choices(
         ["bit", "count", "number", "lax", "none", "tokens", "half", "both"],
-        [10, 4, 1, 1, 1, 1, 1, 0.5],
+        [10, 4, 1, 1, 0.3, 1, 1, 0.5],
     )[0]
     if how == "both":
         every = plan.add("select", f"{name}_any", (-2, -2), function=lambda k, q: True)
@@ -622,20 +685,32 @@ def _emit(rng: Random, plan: Plan, chosen: int, ends: Sequence[str]) -> None:
         f = lambda k, q: k != 0  # noqa: E731
     else:
         f = lambda k, q: True  # noqa: E731
+        plan.answer = None  # the mean of all positions is no slot
     fetch = plan.add("select", "fetch", (chosen, -1), function=f)
     default = 0 if how == "categorical default" else None
     plan.add("aggregate", "output", (fetch, chosen), default=default, role="emit")
 
 
+VOCABULARIES: list[tuple[float, Callable[[int], list[Any]]]] = [
+    (8, lambda n: [f"w{i}" for i in range(n)]),
+    (2, lambda n: list(range(n))),
+    (2, lambda n: [i / 2 - 0.5 for i in range(n)]),
+    (1, lambda n: [("w", i) for i in range(n)]),
+]
+
+
 def _graph(rng: Random) -> Plan:
     """Expressions of every kind on each other, as they come."""
-    words = [f"w{i}" for i in range(rng.randint(1, 3))]
+    known = rng.choices([f for _, f in VOCABULARIES], [weight for weight, _ in VOCABULARIES])[0]
+    words = known(rng.randint(1, 3))
     length = rng.randint(1, 4)
+    shorter = sorted({1, rng.randint(1, length)} - {length})
     plan = Plan(
         vocabulary=("BOS", *words),
         length=length,
-        exactness=rng.choice([100, 100, 1000, 20]),
-        tasks=tasks_of(rng, [words] * length),
+        exactness=rng.choices([None, 1000, 20], [8, 1, 1])[0],
+        causal=rng.random() < 0.2,
+        tasks=[task for n in (*shorter, length) for task in tasks_of(rng, [words] * n)],
     )
     categories, numbers, selects = [-1, -2], [], []
     if rng.random() < 0.9:
@@ -644,10 +719,8 @@ def _graph(rng: Random) -> Plan:
         name = f"{rng.choice('abc')}{i}"
         new = _any_step(rng, plan, name, categories, numbers, selects, words)
         step = plan.steps[new]
-        (
-            selects if step.op in ("select", "both") else numbers if step.numerical else categories
-        ).append(new)
-    if plan.steps[-1].op in ("select", "both"):
+        (selects if step.op in SELECTORS else numbers if step.numerical else categories).append(new)
+    if plan.steps[-1].op in SELECTORS:
         plan.add("aggregate", "last", (len(plan.steps) - 1, rng.choice(categories)))
     return plan
 
@@ -655,23 +728,38 @@ def _graph(rng: Random) -> Plan:
 def _small(rng: Random) -> Callable[..., Any]:
     """A function of whatever comes, numbers or words."""
     salt, base = rng.randrange(10**6), rng.randint(1, 4)
+    odd = [1, 1.0, True, "1", (1,), frozenset({1, 2}), -0.0, 0, np.int64(3), math.inf]
     shapes: list[tuple[float, Callable[..., Any]]] = [
         (8, lambda *xs: _scramble(salt, xs) % base),
         (2, lambda *xs: _scramble(salt, xs) % 2 == 0),
         (2, lambda *xs: float(_scramble(salt, xs) % base)),
         (1, lambda *xs: _scramble(salt, xs) % base - 1),
-        (0.3, lambda *xs: "xyz"[_scramble(salt, xs) % 3]),
-        (0.3, lambda *xs: None if _scramble(salt, xs) % 3 == 0 else 1),
-        (0.3, lambda *xs: 1 / (_scramble(salt, xs) % base)),
+        (1, lambda *xs: None if _scramble(salt, xs) % 3 == 0 else 1),
+        (1, lambda *xs: tuple(xs)),
+        (1, lambda *xs: frozenset(xs)),
+        (1, lambda *xs: odd[_scramble(salt, xs) % len(odd)]),
+        (1, lambda *xs: np.int64(_scramble(salt, xs) % base)),
         (1, lambda *xs: xs[0]),
+        (0.3, lambda *xs: "xyz"[_scramble(salt, xs) % 3]),
+        (0.2, lambda *xs: 1 / (_scramble(salt, xs) % base)),
     ]
     return rng.choices([f for _, f in shapes], [weight for weight, _ in shapes])[0]
 
 
 def _scramble(salt: int, xs: tuple[Any, ...]) -> int:
     """The same for 1, 1.0 and True, which are one value."""
-    same = tuple(x if isinstance(x, str) or x is None else float(x) for x in xs)
+    same = tuple(
+        float(x) if isinstance(x, int | float | np.number) else _sorted_text(x) for x in xs
+    )
     return Random(f"{salt}{same}").randrange(10**6)
+
+
+def _sorted_text(value: Any) -> str:
+    """A text that does not depend on how a set is ordered."""
+    if isinstance(value, tuple | frozenset):
+        parts = [_sorted_text(each) for each in value]
+        return str(parts if isinstance(value, tuple) else sorted(parts))
+    return repr(value)
 
 
 def _of_number(rng: Random) -> Callable[[float], Any]:
@@ -700,15 +788,17 @@ def _any_step(
     selects: list[int],
     words: Sequence[str],
 ) -> int:
-    any_of, weights = ["map", "pair", "select", "unit"], [3, 3, 3, 3]
+    any_of, weights = ["map", "pair", "select", "unit", "odd"], [3.0, 3, 3, 3, 1.5]
     any_of += ["of number", "linear"] if numbers else []
     weights += [4, 2] if numbers else []
-    any_of += ["move", "width", "odd"] if selects else []
-    weights += [2, 3, 0.3] if selects else []
+    any_of += ["move", "width", "joined"] if selects else []
+    weights += [2, 3, 2] if selects else []
     any_of += ["mean"] if selects and numbers else []
     weights += [4] if selects and numbers else []
     what = rng.choices(any_of, weights)[0]
     one = rng.choice(categories)
+    if what == "odd":
+        return _odd_step(rng, plan, name, one, numbers, selects)
     if what == "map":
         return plan.add("map", name, (one,), function=_small(rng), simplify=rng.random() < 0.3)
     if what == "pair":
@@ -739,22 +829,44 @@ def _any_step(
         )
     select = rng.choice(selects)
     if what == "move":
-        return plan.add("aggregate", name, (select, one))
+        default = rng.choices([None, 0, "none"], [6, 1, 1])[0]
+        return plan.add("aggregate", name, (select, one), default=default)
     if what == "width":
         return plan.add("width", name, (select,), numerical=rng.random() < 0.3)
-    if what == "mean":
-        return plan.add("aggregate", name, (select, rng.choice(numbers)), numerical=True, default=0)
-    return rng.choice(
-        [
-            lambda: plan.add("both", name, (select, rng.choice(selects))),
-            lambda: plan.add("copy", name),
-            lambda: plan.add("full", name, function=1),
-            lambda: plan.add("aggregate", name, (select, one), numerical=True, default=0),
-            lambda: plan.add(
-                "select", name, (rng.choice(numbers or [one]), one), function=lambda k, q: k == q
-            ),
+    if what == "joined":
+        how = rng.choice(["both", "either", "not"])
+        read = (select,) if how == "not" else (select, rng.choice(selects))
+        return plan.add(how, name, read)
+    return plan.add("aggregate", name, (select, rng.choice(numbers)), numerical=True, default=0)
+
+
+def _odd_step(
+    rng: Random, plan: Plan, name: str, one: int, numbers: list[int], selects: list[int]
+) -> int:
+    """What needs a step of another kind in between, or is written in an uncommon way."""
+    ways = [
+        lambda: plan.add("copy", name),
+        lambda: plan.add("full", name, function=rng.choice([1, "x", 0.5, (1, 2)])),
+        lambda: plan.add("length", "length"),
+        lambda: plan.add("linear", name, (-2, -2), function=(1, rng.choice([1, -1]))),
+    ]
+    if numbers:
+        number = rng.choice(numbers)
+        ways += [
+            lambda: plan.add("select", name, (number, -2), function=lambda k, q: k == q),
+            lambda: plan.add("select", name, (-2, number), function=lambda k, q: k == q),
+            lambda: plan.add("pair", name, (number, one), function=_small(rng)),
+            lambda: plan.add("pair", name, (one, number), function=_small(rng), numerical=True),
         ]
-    )()
+    if selects:
+        ways.append(
+            lambda: plan.add(
+                *("aggregate", name, (rng.choice(selects), -2)),
+                numerical=True,
+                default=rng.choice([0, 1]),
+            )
+        )
+    return rng.choice(ways)()
 
 
 # --- the same plan in stock Tracr ---
@@ -771,7 +883,7 @@ def by_stock_tracr(plan: Plan) -> str:
     except Exception:
         return "none"
     try:
-        model = helpers.stock(output, plan.vocabulary[1:], plan.length, plan.exactness)
+        model = helpers.stock(output, plan.vocabulary[1:], plan.length, plan.exactness or EXACT)
         got = [helpers.stock_run(model, output, task).decoded for task in plan.tasks]
     except Exception:
         return "raises"

@@ -12,10 +12,10 @@ from tracr.compiler import lib
 from tracr.rasp import rasp
 
 from planted.compiler.compile import compile_expression
-from planted.compiler.domains import expressions
+from planted.compiler.copies import expressions
 from planted.compiler.expressions import held, verify
-from planted.core.roles import number_unnamed
-from planted.errors import CertificateError, CompileError, PlantedError
+from planted.core.roles import name_apart
+from planted.errors import CertificateError, PlantedError
 from tests import helpers
 from tests.helpers import unique
 
@@ -57,20 +57,6 @@ LIBRARY: dict[str, tuple[Callable[[], Any], Sequence[Any], Callable[[Any], bool]
 NOTHING = {
     "shift_by": (lambda: lib.shift_by(1, rasp.tokens), "abc"),
     "detect_pattern": (lambda: lib.detect_pattern(rasp.tokens, "ab"), "abc"),
-}
-# Refused, with the reason.
-REFUSED = {
-    "shuffle_dyck": (  # right in stock Tracr, where one is always last: the rule does not see it
-        lambda: lib.make_shuffle_dyck(["()"]),
-        "()a",
-        r"'map_\d' is used as the value of 'last_zero' and has a value at BOS too",
-    ),
-    "shuffle_dyck2": (lib.make_shuffle_dyck2, "(){}", r"2 nodes are called 'bools_open'"),
-    "nary_sequencemap": (
-        lambda: lib.make_nary_sequencemap(lambda *xs: sum(xs), digit(0), digit(1), digit(2)),
-        "abc",
-        r"'sequence_map_1' is \(\d, \d\) .* of type tuple; .* write a pair .* as one number",
-    ),
 }
 
 
@@ -122,44 +108,6 @@ def test_where_nothing_is_selected_ours_is_nothing_and_stock_tracr_decodes_a_val
         assert stock[1:] == want[1:]
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_program_that_is_refused_says_why(name: str) -> None:
-    make, vocabulary, why = REFUSED[name]
-    with pytest.raises(CompileError, match=why):
-        compile_expression(make(), ("BOS", *vocabulary), LENGTH, EXACTNESS)
-
-
-def gated(output: Any) -> Any:
-    """The program with every category of a number passed through the indices, as refusals ask."""
-    for reader in expressions(output):
-        for side in ("inner", "fst", "snd", "sop"):
-            read = getattr(reader, side, None)
-            of_number = isinstance(read, rasp.Map) and rasp.is_numerical(read.inner)
-            if of_number and rasp.is_categorical(read) and rasp.is_categorical(reader):
-                setattr(reader, side, rasp.SequenceMap(lambda x, i: x, read, rasp.indices))
-    return output
-
-
-@pytest.mark.parametrize(
-    ("make", "vocabulary", "balanced"),
-    [(lambda: lib.make_shuffle_dyck(["()"]), "()a", 9), (lib.make_shuffle_dyck2, "(){}", 10)],
-)
-def test_what_the_refusal_of_shuffle_dyck_asks_for_is_enough(
-    make: Callable[[], Any], vocabulary: str, balanced: int
-) -> None:
-    output = gated(make())
-    for i, expression in enumerate(expressions(output)):
-        if expression.children:
-            unique(expression, f"{expression.name}_{i}")
-    made = compile_expression(output, ("BOS", *vocabulary), LENGTH, EXACTNESS)
-    tasks = tasks_of(vocabulary)
-    got = held(made, encoded(vocabulary, tasks))
-    for task, row in zip(tasks, got, strict=True):
-        assert row == helpers.interpreted(output, task), task
-    assert sum(row[0] for row in got) == balanced
-    assert verify(made, output, tasks[::5]) > 0
-
-
 def test_a_number_is_read_at_every_position_and_a_node_by_its_name() -> None:
     made = compile_expression(lib.make_frac_prevs(is_("a")), ("BOS", *"ab"), 3)
     tokens = encoded("ab", ["aba", "bba"])
@@ -190,9 +138,9 @@ def test_unnamed_expressions_are_numbered_and_named_ones_keep_their_names() -> N
     taken = unique(rasp.Map(lambda t: 3, rasp.tokens, simplify=False), "map_2")
     pair = rasp.SequenceMap(lambda a, b: a + b, first, second)
     order = expressions(rasp.SequenceMap(lambda a, b: a + b, pair, taken))
-    number_unnamed(order)
+    name_apart(order)
     assert [e.name for e in order] == [
         "tokens", "map_1", "map_3", "sequence_map_1", "map_2", "sequence_map_2",
     ]  # fmt: skip
-    number_unnamed(order)
+    name_apart(order)
     assert order[2].name == "map_3", "once"

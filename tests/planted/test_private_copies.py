@@ -15,8 +15,7 @@ from tracr.rasp import rasp
 import planted
 from planted.compiler import private_tracr
 from planted.compiler.compile import compile_expression
-from planted.compiler.copies import copied, rewired
-from planted.compiler.domains import expressions
+from planted.compiler.copies import copied, expressions, rewired
 from planted.core.roles import Program, mark
 from planted.core.scenario import Scenario
 from planted.programs import mechanisms, rasp_library

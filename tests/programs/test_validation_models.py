@@ -11,7 +11,7 @@ from tracr.rasp import rasp
 
 import planted
 from planted import library
-from planted.compiler.domains import expressions
+from planted.compiler.copies import expressions
 from planted.core.objectives import leftmost
 from planted.core.plant import Plant
 from planted.core.roles import Program, mark
