@@ -39,6 +39,11 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The positions that are unembedded: an index into [task, pos]."""
         return slice(None) if self.everywhere else self.read_out
 
+    @property
+    def needed(self) -> int:
+        """The position that a task must reach: the read-out, or the first token's."""
+        return 1 if self.everywhere else self.read_out
+
     def as_data(self) -> dict[str, Any]:
         """The fields by name; a flag only where it holds: manifests keep their bytes."""
         data: dict[str, Any] = msgspec.to_builtins(self)

@@ -99,7 +99,7 @@ class Network:
         if array.dtype.kind not in "iu":
             raise PlantedError(f"Tokens are whole numbers [task, pos], got {array.dtype}.")
         vocabulary, positions = (self.params[n].shape[0] for n in ("embed.W_E", "pos_embed.W_pos"))
-        check_tokens(array, vocabulary, self.spec.read_out, positions, self.bos)
+        check_tokens(array, vocabulary, self.spec.needed, positions, self.bos)
         return array
 
 

@@ -357,7 +357,7 @@ class PlantedTransformer(nn.Module):
         if not (torch.compiler.is_compiling() or torch._C._get_tracing_state()):
             config = self.config
             with suppress(RuntimeError):  # inside vmap a value is none that can be asked for
-                check_tokens(given, config.d_vocab, self.spec.read_out, config.n_ctx, self.bos)
+                check_tokens(given, config.d_vocab, self.spec.needed, config.n_ctx, self.bos)
         return given
 
     def _own(self) -> dict[str, torch.Tensor]:
