@@ -325,9 +325,9 @@ def drop(key: str) -> Callable[[dict[str, Any]], None]:
         (lambda m: m.update(nodes=None), r"does not describe a plant"),
         (lambda m: m["nodes"][0].pop("layer"), r"does not describe a plant .*layer"),
         (lambda m: m["nodes"][1].update(name="scor"), r"does not describe a plant .*truth\.scor"),
-        (lambda m: m["nodes"][1].update(layer=17), r"node 'score' has no hook point"),
+        (lambda m: m["nodes"][1].update(layer=17), r"'score' is in block 17"),
         (lambda m: m["spec"].update(read_out="five"), r"does not describe a plant .*read_out"),
-        (lambda m: m["spec"].update(read_out=3), r"planted for"),
+        (lambda m: m["spec"].update(read_out=3), r"its read-out is not the task's"),
         (lambda m: m["spec"].update(extra=3), r"does not describe a plant .*extra"),
         (lambda m: m["program"][0].update(op="guess"), r"does not describe a plant .*op"),
         (
