@@ -89,6 +89,8 @@ def check(name: Any) -> None:
     Raises:
         UnknownNameError: With the known names.
     """
+    if name in TIERS:  # looking through what is installed takes longer than reading a model
+        return
     if not isinstance(name, str) or name not in names():
         raise unknown("tier", str(name), names())
 

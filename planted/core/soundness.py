@@ -140,7 +140,8 @@ def _check_program(operations: tuple[Operation, ...], vocabulary: int, length: i
             shapes = (shape, ()) if len(shape) == 1 else (shape,)
             _require(len(each.table) == size and each.shape in shapes, f"{each.name!r}: table")
             most = 2 if each.op == "select" else len(each.values)
-            _require(all(-1 <= code < most for code in each.table), f"{each.name!r}: codes")
+            codes = (min(each.table, default=0), max(each.table, default=0))
+            _require(codes[0] >= -1 and codes[1] < most, f"{each.name!r}: codes")
         _require(
             each.op == "select" or each.values != () or each.numerical, f"{each.name!r}: no values"
         )
