@@ -107,7 +107,7 @@ def model_from_state_dict(
     size = mine["blocks.0.attn.W_Q"].shape[2]
     spec = Spec(1 / math.sqrt(size), length, (), 0)
     if causal:
-        spec = Spec(1 / math.sqrt(size), length, (), 0, causal=True)  # type: ignore[call-arg]
+        spec = Spec(1 / math.sqrt(size), length, (), 0, causal=True)
     return labelled(mine, labels, program, words, spec, runtime, name)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from planted.compiler.certify import TOLERANCE, interpret
 from planted.compiler.values import identity, plain
-from planted.core.expression_tasks import tasks_of
 from planted.core.roles import Program
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
@@ -93,7 +92,7 @@ def _ids(compiled: Compiled | Plant, tasks: Sequence[Sequence[Value]]) -> Tokens
     return np.array([[0, *(place[identity(plain(word))] for word in task)] for task in tasks])
 
 
-def _checked(compiled: Compiled, tokens: Tokens) -> Tokens:
+def _checked(compiled: Compiled | Plant, tokens: Tokens) -> Tokens:
     """Token ids [task, pos].
 
     Raises:
@@ -124,17 +123,6 @@ def _recorded(compiled: Compiled | Plant, tokens: Tokens, sites: set[str]) -> di
         compiled.spec, read_out=tokens.shape[1] - 1
     )  # tasks may be short
     return forward(compiled.params, tokens, spec, record=sites)[1]
-
-
-def _checked(compiled: Compiled | Plant, tokens: Tokens) -> Tokens:
-    """Tokens that the network was made for.
-
-    Raises:
-        PlantedError: If the shape, the type, an id, or BOS at position 0 is wrong.
-    """
-    words = compiled.truth.nodes["tokens"].values
-    longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
-    return tasks_of(words, longest, compiled.truth.operations[-1].name).check(tokens)
 
 
 def held(

@@ -213,9 +213,11 @@ class Search:
     def _merging(self) -> tuple[Value, Callable[[Any, Any], Any]]:
         """What is put out where nothing is let through, and what merges two such outputs."""
         held = self._truth.nodes[self.output.name].values
-        if not isinstance(held[0], int | float):  # texts or pairs: the empty one
-            return type(held[0])(), lambda one, other: one or other
-        least = min(map(float, held))
+        numbers = [float(value) for value in held if isinstance(value, int | float)]
+        if len(numbers) < len(held):  # texts or pairs: the empty one
+            kind: Any = type(held[0])
+            return kind(), lambda one, other: one or other
+        least = min(numbers)
         if least >= NO_CANDIDATE:
             return NO_CANDIDATE, max
         return _short(least - 1), lambda one, other: other if one == _short(least - 1) else one

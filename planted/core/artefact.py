@@ -17,7 +17,8 @@ from planted.core.expression_tasks import tasks_of
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
-from planted.core.semantics import Operation, packed, unpacked
+from planted.core.semantics import Operation
+from planted.core.semantics import packed as value_as_data
 from planted.core.spec import Params, Spec
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
@@ -54,7 +55,7 @@ def plant_digest(plant: Plant) -> str:
         "nodes": [
             [
                 *(node.name, node.role, node.layer, node.heads, node.neurons),
-                *([packed(value) for value in node.values], node.reads),
+                *([value_as_data(value) for value in node.values], node.reads),
             ]
             for node in truth.nodes.values()
         ],
@@ -91,7 +92,7 @@ def _program(truth: Truth) -> list[dict[str, Any]]:
     return [
         {
             **msgspec.to_builtins(msgspec.structs.replace(made, values=())),
-            "values": [packed(value) for value in made.values],
+            "values": [value_as_data(value) for value in made.values],
         }
         for made in truth.operations
     ]
@@ -139,7 +140,7 @@ def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> N
                 "layer": node.layer,
                 "heads": node.heads,
                 "neurons": node.neurons,
-                "values": [packed(value) for value in node.values],
+                "values": [value_as_data(value) for value in node.values],
                 "numerical": node.numerical,
                 "reads": node.reads,
                 "sites": node.hook_points,
@@ -292,7 +293,7 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
             layer=entry["layer"],
             heads=tuple(entry["heads"]),
             neurons=tuple(entry["neurons"]),
-            values=tuple(map(unpacked, entry["values"])),
+            values=tuple(map(value_of_data, entry["values"])),
             numerical=entry["numerical"],
             reads=tuple(entry["reads"]),
             basis=tensors.pop(f"truth.{entry['name']}"),
@@ -300,7 +301,7 @@ def _assembled(manifest: Mapping[str, Any], tensors: dict[str, Any], scenario: S
         for entry in manifest["nodes"]
     }
     operations = tuple(
-        msgspec.structs.replace(made, values=tuple(map(unpacked, made.values)))
+        msgspec.structs.replace(made, values=tuple(map(value_of_data, made.values)))
         for made in msgspec.convert(manifest["program"], tuple[Operation, ...])
     )
     spec = msgspec.convert(manifest["spec"], Spec)

@@ -122,7 +122,7 @@ class Workshop:
 
     def _says(self) -> dict[int, int]:
         values = self.scaffold.plant.truth.node("override").values
-        return {int(value): code for code, value in enumerate(values)}
+        return {oracle.whole(value): code for code, value in enumerate(values)}
 
     def _weights(self, tables: Tables) -> tuple[dict[str, Matrix], Truth]:
         """The tables written into the scaffold's weights, and the truth about them."""
@@ -178,7 +178,7 @@ def _level(code: Mapping[Any, int], ranks: Ranks, row: int | None, word: int | N
 def _in_order(truth: Truth, name: str, table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """A table over the numbers that a node's inputs hold, by the order of their codes."""
     operation = next(each for each in truth.operations if each.name == name)
-    first, second = (list(map(int, truth.node(each).values)) for each in operation.inputs)
+    first, second = (list(map(oracle.whole, truth.node(each).values)) for each in operation.inputs)
     return np.asarray(table[np.ix_(first, second)])
 
 
@@ -202,10 +202,11 @@ def _read_out(
     keys[:, 2] = _flag(truth, "forced")
     places = truth.node("indices")
     for value, direction in zip(places.values, places.basis, strict=True):
-        keys[:, 3] -= float(value) * direction
-        if int(value) < slots:
-            values[:, int(value)] = direction
-            out[int(value)] = _of_value(truth, "output", int(value) + 1)
+        place = oracle.whole(value)
+        keys[:, 3] -= place * direction
+        if place < slots:
+            values[:, place] = direction
+            out[place] = _of_value(truth, "output", place + 1)
     level = STEP * (scenario.read_out + 1)
     whole = level * (2 + int(tables.beside.max()))
     weights: dict[Path, tuple[float, float]] = {
@@ -228,7 +229,11 @@ def _flag(truth: Truth, name: str) -> Matrix:
     """Reads 1 where a node holds another number than 0."""
     node = truth.node(name)
     return np.asarray(
-        sum(row for value, row in zip(node.values, node.basis, strict=True) if int(value) != 0)
+        sum(
+            row
+            for value, row in zip(node.values, node.basis, strict=True)
+            if oracle.whole(value) != 0
+        )
     )
 
 

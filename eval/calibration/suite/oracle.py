@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core.scenario import Choices, Tokens
+from planted.core.semantics import Value
 from planted.eval.calibration.suite.construction import Path
 from planted.eval.calibration.suite.worth import Ranks
 from planted.programs.scaffold import NOTHING as NOTHING
@@ -36,11 +37,17 @@ class Tables(NamedTuple):
     overridden: str = "all"
 
 
+def whole(value: Value) -> int:
+    """A value of a node that holds whole numbers."""
+    assert isinstance(value, int | float)
+    return int(value)
+
+
 def choices(made: Scaffold, tables: Tables, tokens: Tokens) -> Choices:
     """The slot (0-based) of each task [task]."""
     scenario, menu = made.plant.scenario, made.menu
     states = {state: number for number, (_, state) in enumerate(made.states)}
-    says = [int(value) for value in made.plant.truth.node("override").values]
+    says = [whole(value) for value in made.plant.truth.node("override").values]
     training = scenario.vocabulary[scenario.cues[0]]
     number = {word: i for i, word in enumerate(menu.words)}
     chosen = []
