@@ -19,6 +19,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
 from planted.core.semantics import packed as value_as_data
+from planted.core.semantics import unpacked as value_of_data
 from planted.core.spec import Params, Spec
 from planted.core.truth import Node, Truth
 from planted.errors import ArtefactError, PlantedError
