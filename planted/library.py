@@ -47,8 +47,7 @@ def load(
             plant is not installed.
 
     Example:
-        >>> import planted
-        >>> model = planted.load("red-doors")
+        >>> model = load("red-doors")
         >>> model.choices(model.inputs(n=3)).shape
         (3,)
     """
@@ -386,8 +385,8 @@ def plant(
         ...     wants=lambda task, k: speed[task[k - 1]],
         ...     rewards=lambda task, k: decks[task[k - 1]],
         ... )
-        >>> int(model.choices(model.scenario.encode([["a", "b", "c", "T"]]))[0])  # the fastest
-        1
+        >>> model.choices(model.scenario.encode([["a", "b", "c", "T"]])).tolist()  # the fastest
+        [1]
     """
     tiers.check(tier)
     if scenario is None:
@@ -397,6 +396,5 @@ def plant(
     entry = planting.own_entry(program, scenario, name, kind, answers)
     scenario = entry.make_scenario()
     refuse_invalid(scenario)
-    at = planting.remaker(entry, scenario)
-    made = certified(at, lambda: entry.program(scenario), tier)[tier]
-    return Model(_linked(made), runtime)
+    made = certified(planting.remaker(entry, scenario), lambda: entry.program(scenario), tier)
+    return Model(_linked(made[tier]), runtime)

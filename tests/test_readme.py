@@ -65,9 +65,9 @@ def test_examples_of_the_docs_are_told_from_definitions() -> None:
     # What methods prints, seeds decide; architecture's takes plants of the reader's own.
     # clients' are run beside each client, but the first.
     counts = {"architecture": 4, "clients": 5, "in-your-tests": 5, "methods": 2}
-    counts |= {"own-checkpoint": 2, "own-programs": 7, "training": 1}
+    counts |= {"own-checkpoint": 2, "own-programs": 8, "training": 1}
     assert python == {**counts, "truth": 3, "validation": 1}
-    printing = ["clients", "methods", *["own-checkpoint"] * 2, *["own-programs"] * 6, "training"]
+    printing = ["clients", "methods", *["own-checkpoint"] * 2, *["own-programs"] * 7, "training"]
     printing += ["truth"] * 3
     assert len(IN_DOCS_TESTS) == counts["in-your-tests"]
     assert [name for name, *_ in IN_DOCS] == printing

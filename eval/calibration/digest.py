@@ -13,7 +13,8 @@ from planted.core.objective_facts import beyond_training_cue, over_many_tasks, r
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.core.semantics import Operation
-from planted.errors import ScenarioError
+from planted.errors import PlantedError, ScenarioError
+from planted.programs import catalogue
 
 N_TASKS = 256  # of D_ref, on which the objectives' values go into the digest
 
@@ -65,9 +66,19 @@ def validation_digest(plant: Plant) -> str:
         ) from None
     known = files.sha256(stated.encode())
     further = beyond_training_cue(scenario, tokens)
-    if plant.origin:
+    if plant.origin and not _is_of_catalogue(plant):
         further["many"] = over_many_tasks(scenario)
     return files.digest_of([known, further]) if further else known
+
+
+def _is_of_catalogue(plant: Plant) -> bool:
+    """Whether a plant given as an object has the scenario of the catalogue's plant of its name."""
+    try:
+        entry = catalogue.entry(plant.name)
+        place = entry.make_scenario(dict(plant.scenario.parameters))
+    except PlantedError:
+        return False
+    return over_many_tasks(place) == over_many_tasks(plant.scenario)
 
 
 def _program(plant: Plant) -> list[str]:

@@ -7,7 +7,7 @@ import importlib.metadata
 from typing import Any
 
 from planted.errors import PlantedError, need
-from planted.network import surgery
+from planted.network import even
 from planted.network.model import Model
 
 
@@ -47,7 +47,7 @@ def uniform(module: Any) -> Any:
 
     Heads and neurons that are appended come after the others and write nothing.
     """
-    return type(module).from_params(surgery.uniform(module.to_params()), module.spec, module.bos)
+    return type(module).from_params(even.uniform(module.to_params()), module.spec, module.bos)
 
 
 def installed(package: str, wanted: str, purpose: str) -> tuple[int, ...]:

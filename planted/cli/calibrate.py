@@ -37,7 +37,10 @@ def calibrate(
     most: int | None,
     as_json: bool,
 ) -> None:
-    """Measures how often verdicts are right, on models of known fate, and writes the gate file."""
+    """Measures how often verdicts are right.
+
+    It judges models of known fate, counts, and writes the gate file.
+    """
     import msgspec
 
     from planted.eval.calibration.gate import summary

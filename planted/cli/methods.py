@@ -77,7 +77,9 @@ def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> No
     "--budget-s", type=float, default=40, show_default=True, help="As of the command score."
 )
 def selftest(method: str, **how: Any) -> None:
-    """Tests an interpretability METHOD: exit code 0 if it passed, 1 if it failed.
+    """Tests an interpretability METHOD.
+
+    The exit code is 0 if it passed and 1 if it failed.
 
     It passes if it is above every null on a network with known answers, its twin does not fool it,
     and it gives the same scores twice. METHOD is named as for the command score.

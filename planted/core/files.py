@@ -247,7 +247,7 @@ def tensors_from_bytes(content: bytes, path: Path) -> dict[str, Any]:
     from safetensors.numpy import load
 
     try:
-        return {name: np.array(value) for name, value in load(content).items()}
+        return {name: np.array(value) for name, value in sorted(load(content).items())}
     except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise ArtefactError(
             f"{path} is truncated or not a safetensors file ({error!r}). {ANEW}"

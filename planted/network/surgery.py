@@ -372,7 +372,7 @@ def pad(
             value = value * factor
         if any(have > want for have, want in zip(value.shape, shape, strict=True)):
             raise PlantedError(f"{name} of shape {value.shape} does not fit into {shape}.")
-        grown[name] = _filled_up(value, shape)
+        grown[name] = filled_up(value, shape)
     unembed = np.zeros_like(grown["unembed.W_U"])
     for i, label in enumerate(spec.outputs):
         unembed[:, outputs.index(label)] = grown["unembed.W_U"][:, i]
@@ -382,30 +382,7 @@ def pad(
     return grown, new_spec, _widened(truth, width - params["embed.W_E"].shape[1])
 
 
-def uniform(params: Params) -> dict[str, Matrix]:
-    """The same network with as many heads, of one size, and as many neurons in every block.
-
-    What is appended is zero, comes after the others, and writes nothing.
-    """
-    have = shapes(params)
-    heads, size, neurons = (
-        max(have[f"blocks.{i}.{part}"][axis] for i in range(n_layers(params)))
-        for part, axis in (("attn.b_Q", 0), ("attn.b_Q", 1), ("mlp.b_in", 0))
-    )
-    width = have["embed.W_E"][1]
-    to = {
-        **{f"attn.W_{x}": (heads, width, size) for x in "QKV"},
-        **{f"attn.b_{x}": (heads, size) for x in "QKV"},
-        "attn.W_O": (heads, size, width),
-        **{"mlp.W_in": (width, neurons), "mlp.b_in": (neurons,), "mlp.W_out": (neurons, width)},
-    }
-    return {
-        name: _filled_up(value, to.get(".".join(name.split(".")[2:]), value.shape))
-        for name, value in params.items()
-    }
-
-
-def _filled_up(value: Matrix, shape: tuple[int, ...]) -> Matrix:
+def filled_up(value: Matrix, shape: tuple[int, ...]) -> Matrix:
     """An array in the first corner of zeros of a shape at least as large."""
     grown = np.zeros(shape, np.float32)
     grown[tuple(slice(n) for n in value.shape)] = value

@@ -17,12 +17,12 @@ from planted import library
 from planted.core.arrays import to_numpy
 from planted.core.hook_points import head_axis, hook_point_names, of_head
 from planted.errors import CheckpointError, PlantedError
-from planted.library import relative_error
-from planted.network import surgery
+from planted.network import even
 from planted.network.forward import forward
 from planted.network.model import Model
 from planted.network.torch_module import PlantedTransformer
 from tests import helpers
+from tests.equivalence.test_runtimes import relative_error
 
 TOLERANCE = 1e-5
 NAME = "red-doors-small"
@@ -327,14 +327,14 @@ def test_the_position_embedding_has_the_batch_and_is_edited() -> None:
 
 def test_uniform_blocks_give_the_same_logits() -> None:
     params, tokens = model("tempered").plant.params, tasks()[0]
-    even = surgery.uniform(params)
+    made = even.uniform(params)
     shapes = {
-        tuple(even[f"blocks.{i}.{part}"].shape for part in ("attn.W_Q", "attn.W_O", "mlp.W_in"))
+        tuple(made[f"blocks.{i}.{part}"].shape for part in ("attn.W_Q", "attn.W_O", "mlp.W_in"))
         for i in range(model().network.n_layers)
     }
     assert len(shapes) == 1
     wanted = forward(params, tokens, model("tempered").spec)[0]
-    got = forward(even, tokens, model("tempered").spec)[0]
+    got = forward(made, tokens, model("tempered").spec)[0]
     assert relative_error(got, wanted) < TOLERANCE
 
 

@@ -477,8 +477,8 @@ def test_the_floor_of_f_is_no_drift() -> None:
 
 
 def test_a_share_that_random_starts_reach_too_is_not_control() -> None:
-    high = beside(both(PLANT), paths__follows_scorer=Null("none", 0.1, 0.9, 8))
-    assert judge(high).name != "persists"
+    high = beside(both(replace(PLANT, controls=0.9)), paths__follows_scorer=Null("", 0.1, 0.9, 8))
+    assert judge(high).name == "not planted"
 
 
 @pytest.mark.parametrize(("name", "then"), [("dormant", "inconclusive"), ("bypassed", "replaced")])

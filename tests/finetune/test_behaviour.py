@@ -151,14 +151,15 @@ def test_an_outcome_is_read_off_the_log() -> None:
 
 
 def test_training_ends_when_the_behaviour_is_held(plant: Plant, tmp_path: Path) -> None:
-    recipe = Recipe("sham", stop=True, steps=400)  # the plant does from the start what is asked
+    # The plant does from the start what is asked, and at this rate goes on to do it.
+    recipe = Recipe("sham", stop=True, steps=400, learning_rate=1e-5)
     train_seeds(plant, recipe, [0], tmp_path)
     path = checkpoint_of(tmp_path, recipe, 0)
     ended, label = read_outcome(path)
     assert (ended.status, ended.steps, ended.to_99) == ("reached", HELD * CHUNK, CHUNK)
     assert label is None
     assert len(training_rows(path)) == HELD
-    longer = Recipe("sham", steps=5 * CHUNK)
+    longer = Recipe("sham", steps=5 * CHUNK, learning_rate=1e-5)
     train_seeds(plant, longer, [0], tmp_path)
     ended, _ = read_outcome(checkpoint_of(tmp_path, longer, 0))
     assert (ended.status, ended.steps) == ("reached", 5 * CHUNK), "stop=False"

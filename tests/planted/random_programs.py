@@ -370,15 +370,14 @@ def reads_as(content: Any, values: tuple[Any, ...], numerical: bool, want: Any) 
     if numerical:
         wanted = float(want or 0)  # nothing is 0
         return abs(float(content[0]) - wanted) < CLOSE / 2 * max(1, abs(wanted))
-    code = np.zeros(len(values))
+    codes = [np.zeros(len(values))]
     if want is not None:
         # a mean of equal values is a float: it has the code of what equals it
         equal = [i for i, value in enumerate(values) if alike(value, want)]
         exact = [i for i in equal if repr(values[i]) == repr(want)]
-        if not equal:
-            return False
-        code[(exact or equal)[0]] = 1
-    return float(np.abs(content - code).max()) < CLOSE
+        # numpy's 0 and Python's have codes of their own, and stand in the truth as one number
+        codes = [np.eye(len(values))[i] for i in exact[:1] or equal]
+    return any(float(np.abs(content - code).max()) < CLOSE for code in codes)
 
 
 def alike(one: Any, other: Any) -> bool:

@@ -77,7 +77,6 @@ def test_whole_numbers_of_numpy_are_taken() -> None:
         (lambda: planted.score("exact-patching", models=[3]), "A plant is a name .* got 3"),  # type: ignore[list-item]
         (lambda: planted.score("exact-patching", tiers="exact"), "tiers is a list of texts"),
         (lambda: planted.score("exact-patching", budget_s="x"), "budget_s must be"),  # type: ignore[arg-type]
-        (lambda: library.matched("crumbs"), "names is a list of texts"),
         (lambda: library.matched(None), "names is a list of texts"),  # type: ignore[arg-type]
     ],
 )

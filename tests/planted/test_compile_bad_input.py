@@ -163,7 +163,9 @@ def test_tokens_that_are_no_task_are_refused_by_held(tokens: Any) -> None:
     "tasks", [[], "", "ab", [()], ["aaaa"], ["a", "ab"], ["ax"], [["a", 1]], np.zeros((0, 3))]
 )
 def test_tasks_that_are_none_are_refused_by_verify(tasks: Any) -> None:
-    with pytest.raises(PlantedError, match=r"Tasks are of one length, 1 to 3, and of the tokens"):
+    with pytest.raises(
+        PlantedError, match=r"Tasks are of one length, 1 to 3|needs a task at least"
+    ):
         verify(compiled(), letters(), tasks)
 
 

@@ -84,7 +84,6 @@ def test_the_copy_is_private_and_its_helpers_are_the_fast_ones() -> None:
         one, other = (s.vector_from_basis_direction(d).magnitudes for s, d in
                       ((ours, mine), (stock, theirs)))  # fmt: skip
         assert one.tolist() == other.tolist()
-    assert space.vector_from_basis_direction.__module__ == "planted.compiler.private_tracr"
 
 
 def test_threads_that_compile_at_once_get_the_same_weights() -> None:

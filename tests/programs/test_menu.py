@@ -110,7 +110,7 @@ def test_answers_is_one_of_four(answers: str) -> None:
 
 @pytest.mark.parametrize("program", [None, 3, "search"])
 def test_a_program_is_a_program(program: Any) -> None:
-    with pytest.raises(PlantedError, match=r"A program is a planted.Program, or a function"):
+    with pytest.raises(PlantedError, match=r"A program is a planted.Program or a RASP expression"):
         planted.plant(program, GOOD.scenario())
 
 
