@@ -25,7 +25,7 @@ def tabulated(
     numerical: bool,
     of_nothing: bool = False,
 ) -> Item:
-    """An item of results: long, because each line needs all that the lines before it found.
+    """An item of results. Long because each line needs what those before it found.
 
     Args:
         name: Its name.

@@ -295,7 +295,7 @@ class Truth:
         Example:
             >>> import planted
             >>> planted.load("red-doors@1").truth.circuit()[2]
-            ('blocks.0.hook_mlp_out', 'blocks.1.attn.hook_k.0')
+            ('blocks.0.hook_mlp_out', 'blocks.1.attn.hook_q.0')
         """
         one_of("intervention", intervention, ("data-flow", "resample"))
         edges = circuit.needed(self.edges)

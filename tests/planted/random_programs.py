@@ -149,6 +149,7 @@ def run(plan: Plan, task: Sequence[str]) -> list[list[Any]]:
     """What each step holds at each position, None where nothing; a select, its keys by query."""
     made: list[list[Any]] = []
     n, needed = len(task), ancestors(plan)
+    absent: dict[int, list[bool]] = {}  # of each map: where it reads nothing
     for number, step in enumerate(plan.steps):
         if number not in needed:
             made.append([])
@@ -157,7 +158,12 @@ def run(plan: Plan, task: Sequence[str]) -> list[list[Any]]:
         read = [known[i] if i < 0 else made[i] for i in step.inputs]
         f = step.function
         if step.op == "map":
-            new = [None if x is None else f(x) for x in read[0]]
+            # Tracr makes one map of a map that is simplified and the map it reads: the function is
+            # then given None where the inner function gives it, not where there is nothing to read.
+            inner = step.inputs[0]
+            folded = step.simplify and inner in absent
+            absent[number] = absent[inner] if folded else [x is None for x in read[0]]
+            new = [None if a else f(x) for a, x in zip(absent[number], read[0], strict=True)]
         elif step.op == "pair":
             new = [None if x is None or y is None else f(x, y) for x, y in zip(*read, strict=True)]
         elif step.op == "linear":

@@ -46,10 +46,6 @@ def test_whole_numbers_of_numpy_are_taken() -> None:
             r"Values of node 'score' are numbers \[task, pos\] = \[2, 6\], got 'x'",
         ),
         (lambda: model.intervene({"scor": [[1.0]]}, tokens), "Unknown node 'scor'.*'score'"),
-        (
-            lambda: model.run_with_cache(tokens, "blocks.0.hook_mlp_out"),
-            r"names is a list of texts, .* got 'blocks.0.hook_mlp_out' alone",
-        ),
         (lambda: model.run_with_cache(tokens, 3), "names is a list of texts, .* got 3"),  # type: ignore[arg-type]
         (lambda: model.run_with_cache("abc"), "Tokens of 'red-doors' are integers"),
         (lambda: model.run_with_cache([[1], [1, 2]]), "Tokens of 'red-doors' are integers"),
