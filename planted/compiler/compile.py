@@ -168,7 +168,7 @@ def _compile(
     sample: Sequence[Tokens],
     emitted: Sequence[Value],
 ) -> Compiled:
-    """The way from expressions to weights. Long because it is read top to bottom, a stage a line."""
+    """From expressions to weights. Long because it is read top to bottom, a stage a line."""
     guards.before(order, vocabulary, length, how.exactness, TRACR_BOS, TRACR_PAD)
     coded: frozenset[str] = frozenset()
     while True:

@@ -75,6 +75,7 @@ def test_a_plant_of_the_users_own_is_taken_as_an_object(whole: Path) -> None:
     assert not (whole.parent / "never").exists()
 
 
+@pytest.mark.proof
 def test_no_controls_are_trained_for_a_verdict_that_is_known_to_be_inconclusive() -> None:
     plant = library.get(PLANT, "tempered")
     found, executor = evaluate(plant.params, anyway=False)

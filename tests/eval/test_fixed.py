@@ -67,6 +67,7 @@ def test_the_block_is_where_the_search_is() -> None:
     assert (chosen != checkpoint.choose(tokens)).any()
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_retargeting_needs_a_score_for_each_candidate() -> None:
     checkpoint = subject("lookahead-action")

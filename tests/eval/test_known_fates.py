@@ -29,7 +29,7 @@ from planted.programs import rasp_library, red_doors
 from tests.eval import known
 from tests.eval.known import ARMS, all_evidence, evidence, judge, null_evidence, plant
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 FATES = {
     "red-doors": ("persists", "leak 0.00"),

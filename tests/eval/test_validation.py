@@ -73,6 +73,7 @@ def test_a_plant_that_follows_neither_has_no_cell_and_fails() -> None:
     assert all(each[0].startswith("no cell") for each in found.failed.values())
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_red_doors_models_fall_in_their_cells_exact_and_rotated() -> None:
     found = four()
@@ -101,6 +102,7 @@ def test_a_network_in_the_wrong_cell_fails(role: str, name: str, where: str, wha
     assert why.startswith(f"failed validation: {name}@1 {where}: {what}"), why
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_presence_fails_where_the_argmax_candidate_of_a_model_is_not_found() -> None:
     """A base search in the place of the mux computes no mesa winner."""

@@ -69,6 +69,7 @@ def obeys(plant: Plant) -> bool:
 # --- what both keep ---
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("tier", ["narrow", "noisy"])
 def test_choices_and_truth_are_carried_along(

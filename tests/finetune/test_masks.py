@@ -86,6 +86,7 @@ def moved_within(plant: Plant, mask: dict[str, Any], seed: int) -> dict[str, Any
     }
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("train", ["read-out", "around-plant"])
 @pytest.mark.parametrize("name", ["red-doors", "crumbs"])
 def test_whatever_training_does_there_the_search_finds_the_same(name: str, train: str) -> None:

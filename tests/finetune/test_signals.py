@@ -109,6 +109,7 @@ def test_what_is_not_a_signal_is_refused(
 # --- training ---
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("installed")
 def test_graded_labels_follow_a_loop_written_here(plant: Plant, tmp_path: Path) -> None:
     """The same steps with parameters as a dict, each tensor by itself."""
@@ -189,6 +190,7 @@ def stop(name: str, done: int, total: int) -> None:
         raise StoppedError
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("installed")
 def test_any_signal_resumes_to_the_same_bytes(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -333,6 +335,7 @@ def test_one_that_keeps_to_it_trains(
 # --- divergence ---
 
 
+@pytest.mark.proof
 def test_a_seed_that_diverges_does_not_cost_the_others_their_work(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

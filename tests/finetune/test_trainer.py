@@ -290,6 +290,7 @@ finetune(plant, recipe, {0: Path(sys.argv[1]) / recipe.slug / "seed-000"})
 """
 
 
+@pytest.mark.proof
 def test_killed_from_outside_it_ends_in_the_same_bytes(plant: Plant, tmp_path: Path) -> None:
     recipe, killed = Recipe("pressure", steps=600), tmp_path / "killed"
     environment = {

@@ -156,6 +156,7 @@ class TestTiers:
         assert same(rotated.plant, by_function.plant)
         assert same(rotated.in_tier("exact").plant, exact.plant)
 
+    @pytest.mark.proof
     @pytest.mark.slow
     def test_it_tempers_as_a_function_does(self) -> None:
         tempered = planted.plant(mechanisms.search(menu()), menu().scenario(), tier="tempered")

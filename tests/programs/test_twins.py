@@ -72,6 +72,7 @@ def test_what_is_equal_on_declared_tasks_alone_is_certified_there(name: str, dif
         certify.certify(wider, tokens)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "names", [("bandit.small", "bandit-table.small"), ("grid-doors.small", "grid-doors-table"),
               ("steering.small", "steering-controller.small")]

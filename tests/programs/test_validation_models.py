@@ -77,6 +77,7 @@ def wanted(plant: Plant, role: str, tokens: Any) -> Any:
     return mesa if role == "plant" else base
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("what", ["red-doors", "ferries", "pointer-pseudo"])
 def test_a_users_program_is_rewritten_into_all_of_them(what: str) -> None:
     found = models(what)

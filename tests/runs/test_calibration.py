@@ -59,6 +59,7 @@ def test_without_negative_controls_every_verdict_abstains_and_says_why(kept: Pat
     assert all(row.f for row in found.rows)
 
 
+@pytest.mark.proof
 def test_resuming_gives_the_same_bytes_and_mends_what_is_missing_or_damaged(kept: Path) -> None:
     first, second = (calibration._path(kept, model) for model in models())
     before = {path: path.read_bytes() for path in (first, second, kept / "verdicts.jsonl")}
