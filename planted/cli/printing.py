@@ -158,9 +158,10 @@ def _tenths(tell: Callable[[Any], None]) -> Callable[[Any], None]:
     def progress(said: Any) -> None:
         nonlocal told
         tenths = 10 * (said["trained"] + said["done"]) // max(1, 2 * said["total"])
-        if tenths != told:
-            told = tenths
+        begun = told >= 0 or tenths < 10  # of work that was done before there is nothing to tell
+        if tenths != told and begun:
             tell(said)
+        told = tenths
 
     return progress
 

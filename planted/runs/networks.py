@@ -44,7 +44,7 @@ def make(
         PlantedError: What a job reported.
         ArtefactError: If a network is to be judged that is not trained, or a file is damaged.
     """
-    logging.getLogger(__name__).info("nulls: %s", nulls.said_of(request.controls))
+    logging.getLogger(__name__).debug("nulls: %s", nulls.said_of(request.controls))
     work(request.plant, request.networks(folder), phases, executor=executor, progress=progress)
     if "judge" not in phases or not any(asked.shipped for asked in request.controls):
         return request

@@ -247,7 +247,7 @@ def _held_against(
         table: The shipped records that are used beside them.
         **how: Trust, executor and progress, as for `planted.runs.work.work`.
     """
-    logging.getLogger(__name__).info("nulls: %s", nulls.said_of(controls))
+    logging.getLogger(__name__).debug("nulls: %s", nulls.said_of(controls))
     with _placed() as place:
 
         def made(controls: Sequence[Asked]) -> Beside:
