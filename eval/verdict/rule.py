@@ -44,9 +44,14 @@ def decide(
         limits: Thresholds other than the shipped ones, or the path of a file that holds them.
 
     Raises:
-        VerdictError: If no cue is named, or `limits` is something else.
+        VerdictError: If `records` is no mapping, no cue is named, or `limits` is something else.
         ArtefactError: If a file of thresholds is missing or was altered.
     """
+    if not isinstance(records, Mapping):
+        raise VerdictError(
+            f"Evidence is a mapping (name, cue) -> record, got {type(records).__name__}: pass a "
+            "list of records through planted.eval.evidence.index."
+        )
     if isinstance(cues, str) or not cues:
         raise VerdictError(
             "A verdict is given over cues, the training cue first; got "

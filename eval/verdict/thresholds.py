@@ -98,11 +98,16 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuses what cannot be compared with.
 
         Raises:
-            VerdictError: If a value is no finite number.
+            VerdictError: If a value is no finite number, a share lies outside 0 to 1, or
+                `least_nulls` is no whole number from 1.
         """
         for name, value in self.values.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
                 raise VerdictError(f"The threshold {name!r} is a finite number, got {value!r}.")
+            count = name == "least_nulls"
+            if value < 1 or value != int(value) if count else not 0 <= value <= 1:
+                wanted = "a whole number from 1" if count else "a share, from 0 to 1"
+                raise VerdictError(f"The threshold {name!r} is {wanted}, got {value!r}.")
 
     @property
     def values(self) -> dict[str, float]:

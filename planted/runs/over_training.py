@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ from planted.runs import folder as folders
 from planted.runs.cell import Network
 from planted.runs.jobs import seen_tasks
 from planted.runs.request import read_request
+from planted.runs.stamping import stamped
 
 if TYPE_CHECKING:
     from planted.runs.results import Run
@@ -71,7 +73,9 @@ def over_training(run: Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
     for step, path in _saved(network):
         found = controls.records(_evidence(network, plant, step, path), cues)
         by_name = index(found)
-        out.append(StepVerdict(step, decide(by_name, cues), sentence(by_name, cues)))
+        out.append(
+            StepVerdict(step, stamped(decide(by_name, cues), plant), sentence(by_name, cues))
+        )
     return out
 
 
@@ -95,7 +99,10 @@ def _saved(network: Network) -> list[tuple[int, Path]]:
 
 
 def _evidence(network: Network, plant: Plant, step: int, path: Path) -> list[Evidence]:
-    """The records at a step: those that were kept, if they are of these weights, or measured."""
+    """The records at a step: those that were kept, if they are of these weights, or measured.
+
+    What is kept and damaged, or another version's, is measured anew.
+    """
     params = plant.check_params(
         {k: v for k, v in files.read_tensors(path)[0].items() if k in plant.params}, str(path)
     )
@@ -106,16 +113,11 @@ def _evidence(network: Network, plant: Plant, step: int, path: Path) -> list[Evi
         "trust": trust,
     }
     kept = network.folder / f"evidence-{step:06d}.json"
-    if kept.exists():
-        try:
-            content = files.read_json(kept)
-            stated = content.pop("sha256")
-            if stated == files.digest_of(content) and content["about"] == about:
-                return [check(one) for one in msgspec.convert(content["records"], list[Evidence])]
-        except (ArtefactError, KeyError, TypeError, AttributeError, msgspec.ValidationError):
-            pass  # damaged, or another version's: it is measured anew
+    with suppress(ArtefactError, KeyError, TypeError, msgspec.ValidationError):
+        content = files.read_signed(kept)
+        if content["about"] == about:
+            return [check(one) for one in msgspec.convert(content["records"], list[Evidence])]
     seen = seen_tasks(plant, network.recipe, network.cell.seed, step)
     records = evaluate(Checkpoint(plant, params, seen=seen), trust)
-    content = {"about": about, "records": msgspec.to_builtins(records)}
-    files.write_json(kept, {**content, "sha256": files.digest_of(content)})
+    files.write_signed(kept, {"about": about, "records": msgspec.to_builtins(records)})
     return records

@@ -332,8 +332,10 @@ def run_folder(given: Mapping[str, Any] | Any) -> Path:
     """A run folder from what a user gave.
 
     Raises:
-        RunFolderError: If it is no path, or an empty one.
+        RunFolderError: If it is no path, an empty one, or holds a character that no path can.
     """
+    if "\0" in str(given):
+        raise RunFolderError(f"out holds the character NUL, which no path can; got {given!r}.")
     if not isinstance(given, str | Path):
         raise RunFolderError(f"out must be the path of a folder, as 'runs/demo'; got {given!r}.")
     if given == "":

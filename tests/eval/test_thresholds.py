@@ -89,6 +89,25 @@ def test_a_threshold_that_cannot_be_compared_with_is_refused(wrong: object) -> N
         Thresholds(mesa=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"mesa": 7}, "'mesa' is a share, from 0 to 1, got 7"),
+        ({"swap": -0.1}, "'swap' is a share"),
+        ({"least_nulls": 0}, "'least_nulls' is a whole number from 1, got 0"),
+        ({"least_nulls": 2.5}, "'least_nulls' is a whole number from 1"),
+    ],
+)
+def test_a_threshold_out_of_its_range_is_refused(changes: dict[str, float], says: str) -> None:
+    with pytest.raises(VerdictError, match=says):
+        Thresholds(**changes)  # type: ignore[arg-type]
+
+
+def test_records_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(VerdictError, match=r"got list: .* planted\.eval\.evidence\.index"):
+        decide([], CUES)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("wrong", [3, {"mesa": 0.3}, True])
 def test_what_are_no_thresholds_is_refused(wrong: object) -> None:
     with pytest.raises(VerdictError, match="or the path of a file"):

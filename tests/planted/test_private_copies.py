@@ -7,9 +7,10 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from tracr.compiler import craft_graph_to_model
-from tracr.craft import bases
+from tracr.craft import bases, vectorspace_fns
 from tracr.rasp import rasp
 
 import planted
@@ -76,14 +77,26 @@ def test_the_watch_above_sees_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     assert installed() != before
 
 
-def test_the_copy_is_private_and_its_helpers_are_the_fast_ones() -> None:
+def joined(space: Any, linear: Any) -> Any:
+    """Three linear maps side by side, two of which share a direction on either side."""
+    rng, maps = np.random.default_rng(0), []
+    for names in ("ab", "bc", "d"):
+        start = space.from_values("in", names)
+        end = space.from_values("out", names)
+        maps.append(linear(start, end, rng.normal(size=(len(names), len(names)))))
+    return linear.combine_in_parallel(maps)
+
+
+def test_the_copy_is_private_and_joins_linear_maps_as_tracr_does() -> None:
     space = private_tracr.module("craft.bases").VectorSpaceWithBasis
+    linear = private_tracr.module("craft.vectorspace_fns").Linear
     assert space is not bases.VectorSpaceWithBasis
-    ours, stock = (kind.from_values("x", range(4)) for kind in (space, bases.VectorSpaceWithBasis))
-    for mine, theirs in zip(ours.basis, stock.basis, strict=True):
-        one, other = (s.vector_from_basis_direction(d).magnitudes for s, d in
-                      ((ours, mine), (stock, theirs)))  # fmt: skip
-        assert one.tolist() == other.tolist()
+    assert linear.combine_in_parallel.__func__.__module__ == "planted.compiler.private_tracr"
+    ours, stock = joined(space, linear), joined(bases.VectorSpaceWithBasis, vectorspace_fns.Linear)
+    np.testing.assert_allclose(ours.matrix, stock.matrix)
+    for side in ("input_space", "output_space"):
+        mine, theirs = (getattr(each, side).basis for each in (ours, stock))
+        assert [str(d) for d in mine] == [str(d) for d in theirs]
 
 
 def test_threads_that_compile_at_once_get_the_same_weights() -> None:
