@@ -357,6 +357,11 @@ ROWS = {
         "inconclusive",
         "cue: the choices differ between cues",
     ),
+    "base choices on cue that reveal no other objective": (
+        system({**GATED, "T": replace(GATED["T"], f=0.1)}),
+        "inconclusive",
+        "cue: the choices differ between cues",
+    ),
     "control at the limit": (
         both(replace(PLANT, controls=0.36)),
         "inconclusive",
