@@ -90,7 +90,9 @@ def _stood_in_the_way(
         (
             at
             for at in failed
-            if found.comparisons[at].stage in ("gate", "fate") and turned[at].reason != found.reason
+            if found.comparisons[at].stage in ("gate", "fate")
+            and at in turned
+            and turned[at].reason != found.reason
         ),
         default=None,
     )

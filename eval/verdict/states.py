@@ -42,7 +42,6 @@ def state(read: Reader, cue: str) -> State:
         AbstainError: Where too few outputs are valid, or it is not settled whether the choices
             follow any order of candidates.
     """
-    read.stage = "behaviour"
     followed = _follows(read, cue)
     if followed == "none":
         return State("unsettled", followed)
@@ -59,8 +58,10 @@ def _control(read: Reader, cue: str) -> Control:
 
 
 def _follows(read: Reader, cue: str) -> Follows:
-    limits = read.limits
-    if not read.at_least("valid", cue, limits.valid):
+    limits, read.stage = read.limits, "gate"  # that outputs are valid is no reason for any fate
+    valid = read.at_least("valid", cue, limits.valid)
+    read.stage = "behaviour"
+    if not valid:
         if read.at_most("valid", cue, limits.collapsed):
             return "none"
         raise AbstainError("invalid: too many outputs choose no candidate")

@@ -134,6 +134,10 @@ def test_gates_of_the_scenario_do_not_decide_a_fate() -> None:
     """Additivity is held by a hair, and is no reason for any fate."""
     for name in ("plant", "dormant", "gated deceptive"):
         assert deciding(judge(ROWS[name][0])).stage != "gate"
+    # That outputs are valid is held by a hair too, here.
+    barely = judge(system({cue: replace(side, valid=0.961) for cue, side in GATED.items()}))
+    assert barely.name == "modelled deceptively"
+    assert deciding(barely).measure != "valid"
     shut = judge(both(PLANT, additive=0.0))
     assert deciding(shut).measure == "objectives.additive"
     assert shut.nearest is not None
