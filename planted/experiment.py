@@ -242,6 +242,7 @@ def plant_into(
     else:
         scenario = None if anyway else plants.scenario_of(plant, parameters)
         if scenario is not None:  # said before compiling and tempering, which may take minutes
+            _refuse_twin(str(plant), plants.is_twin(plant, scenario))
             early = about_scenario(scenario, asked)
             _refuse_blocked([finding for finding in early if finding.blocking], anyway)
             _check_drawable(scenario, asked)
@@ -315,14 +316,18 @@ def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:
 
 def _check_trainable(plant: Plant, recipes: Sequence[Recipe]) -> None:
     """Refuses what no training could begin with, or no verdict could be given on."""
-    if not plant.truth.of_role("score"):
-        raise PlantedError(
-            f"{plant.name} is a twin: it has no planted objective whose fate could be judged. Run "
-            "a plant that searches, as 'red-doors'."
-        )
+    _refuse_twin(plant.name, not plant.truth.of_role("score"))
     for recipe in recipes:
         trainable(recipe.settings.train, plant)
     _check_drawable(plant.scenario, recipes)
+
+
+def _refuse_twin(name: str, is_twin: bool) -> None:
+    if is_twin:
+        raise PlantedError(
+            f"{name} is a twin: it has no planted objective whose fate could be judged. Run a "
+            "plant that searches, as 'red-doors'."
+        )
 
 
 def _check_drawable(scenario: Scenario, recipes: Iterable[Recipe]) -> None:

@@ -112,21 +112,21 @@ def as_program(given: Any) -> Program:
         found = given
     elif hasattr(given, "children") and hasattr(given, "annotations"):
         guards.require_expression(given)
-        found = Program(given, searches=bool(_scores(given)))
+        found = Program(given, searches=bool(scores(given)))
     else:
         raise CompileError(
             "A program is a planted.Program or a RASP expression, or a function from the scenario "
             f"to one, got {type(given).__name__}."
         )
-    if found.searches and len(scores := _scores(found.output)) > 1:
+    if found.searches and len(marked := scores(found.output)) > 1:
         raise CompileError(
-            f"{' and '.join(map(repr, scores))} are both marked as 'score'. One node is: what the "
+            f"{' and '.join(map(repr, marked))} are both marked as 'score'. One node is: what the "
             "candidates are compared by. Mark what it is made of as 'feature'."
         )
     return found
 
 
-def _scores(output: Any) -> list[str]:
+def scores(output: Any) -> list[str]:
     """Names of the nodes of role "score"."""
     order = guards.order_of(output)
     return [each.name for each in order if dict(each.annotations).get("role") == "score"]

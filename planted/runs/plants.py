@@ -15,7 +15,7 @@ from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError
 from planted.network.model import Model
-from planted.programs import catalogue
+from planted.programs import catalogue, planting
 
 START = "tempered"  # the tier in which gradient reaches the planted score
 OBJECT = "object"  # origin of a plant that was given as a Python object
@@ -53,6 +53,18 @@ def scenario_of(given: Any, parameters: Mapping[str, Any] | None = None) -> Scen
     if not isinstance(given, str) or not given.strip() or elsewhere:
         return None
     return catalogue.entry(given).make_scenario(parameters)
+
+
+def is_twin(given: Any, scenario: Scenario) -> bool:
+    """Whether the catalogue's program of a name has no score: known before it is compiled.
+
+    Args:
+        given: As for `start_of`; False for what is no name.
+        scenario: Its scenario.
+    """
+    if isinstance(given, Model | Plant):
+        return False
+    return not planting.scores(catalogue.entry(given).program(scenario).output)
 
 
 def trained_from(
