@@ -31,7 +31,7 @@ from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
 from planted.runs import networks, nulls, plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
-from planted.runs.findings import Finding, about_scenario, findings_of
+from planted.runs.findings import Finding, about_scenario, about_trust, findings_of
 from planted.runs.folder import open_run as open_run
 from planted.runs.folder import settle as settle
 from planted.runs.own import evaluate as evaluate
@@ -243,7 +243,7 @@ def plant_into(
         scenario = None if anyway else plants.scenario_of(plant, parameters)
         if scenario is not None:  # said before compiling and tempering, which may take minutes
             _refuse_twin(str(plant), plants.is_twin(plant, scenario))
-            early = about_scenario(scenario, asked)
+            early = [*about_scenario(scenario, asked), *about_trust(plants.trust(plant, scenario))]
             _refuse_blocked([finding for finding in early if finding.blocking], anyway)
             _check_drawable(scenario, asked)
         made = plants.start_of(plant, tier, parameters)

@@ -1,26 +1,36 @@
 """Random programs: each compiles right or is refused by name; the counts go to docs/fuzz.md.
 
-Run as `make fuzz`, or `python tools/fuzz.py --n 200 --seed 1` for another sample. A program that
-is neither right nor refused is printed with its number, and makes the exit status 1; run it again
-alone with `--only NUMBER`.
+Run as `make fuzz`, or `python tools/fuzz.py --n 200 --seed 1` for another sample. Every outcome is
+appended to build/fuzz, in a file of this seed and this commit, and running the same command again
+continues there. A program that is neither right nor refused is printed with its number, and makes
+the exit status 1; run it again alone with `--only NUMBER`.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import logging
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.planted import random_programs  # noqa: E402
 
+KEPT = ROOT / "build" / "fuzz"
 STOCK_EVERY = 100  # programs: one of them is also given to stock Tracr, which takes far longer
 
 
@@ -29,42 +39,58 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=10_000, help="how many programs")
     parser.add_argument("--seed", type=int, default=0, help="program i is drawn from 'seed-i'")
-    parser.add_argument("--minutes", type=float, help="stops there, with fewer programs")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--only", type=int, help="one program, by its number, with its steps")
     parser.add_argument("--out", type=Path, help="where the page goes", default=None)
     asked = parser.parse_args()
-    logging.disable(logging.WARNING)  # Tracr advises against what is drawn here on purpose
     if asked.only is not None:
         plan = random_programs.draw(Random(f"{asked.seed}-{asked.only}"))
         print(*plan.steps, sep="\n")
         print(random_programs.check(plan))
         return 0
-    outcomes: Counter[tuple[str, str]] = Counter()
-    stock: Counter[tuple[str, str]] = Counter()
-    wrong, searched = [], 0
-    start, commit = time.monotonic(), commit_now()
-    for number in range(asked.n):
-        if asked.minutes and time.monotonic() - start > 60 * asked.minutes:
-            asked.n = number
-            break
-        plan = random_programs.draw(Random(f"{asked.seed}-{number}"))
-        stage = "wrong"
-        try:
-            outcome = random_programs.check(plan)
-            stage = outcome.stage or "right"
-            outcomes[stage, outcome.reason] += 1
-            searched += outcome.searched
-        except random_programs.WrongError as error:
-            wrong.append((number, str(error)))
-            print(f"program {number}: {error}", flush=True)
-        if number % STOCK_EVERY == 0:
-            stock[stage, random_programs.by_stock_tracr(plan)] += 1
-        if number % 1000 == 999:
-            print(f"{number + 1} programs, {time.monotonic() - start:.0f} s", flush=True)
-    page = written(asked, commit, outcomes, searched, stock, wrong, time.monotonic() - start)
+    commit = commit_now()
+    rows = list(outcomes(asked.n, asked.seed, asked.jobs, commit))
+    page = written(asked, commit, rows)
     (asked.out or ROOT / "docs" / "fuzz.md").write_text(page, encoding="utf-8")
     print(page)
-    return int(bool(wrong))
+    return int(any(row["stage"] == "wrong" for row in rows))
+
+
+def outcomes(n: int, seed: int, jobs: int, commit: str) -> Iterator[dict[str, Any]]:
+    """One row a program, in their order; those on file are not made again."""
+    path = KEPT / f"{seed}-{commit}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    yield from known[:n]
+    one, numbers = functools.partial(outcome, seed), range(len(known), n)
+    with path.open("a", encoding="utf-8") as file, ExitStack() as stack:
+        made = map(one, numbers)
+        if jobs > 1:
+            pool = ProcessPoolExecutor(jobs, get_context("forkserver"))
+            made = stack.enter_context(pool).map(one, numbers, chunksize=4)
+        for row in made:
+            print(json.dumps(row), file=file, flush=True)
+            if row["stage"] == "wrong":
+                print(f"program {row['number']}: {row['reason']}", flush=True)
+            if row["number"] % 500 == 499:
+                print(f"{row['number'] + 1} programs", flush=True)
+            yield row
+
+
+def outcome(seed: int, number: int) -> dict[str, Any]:
+    """What became of one program: its stage, the reason, the seconds; stock Tracr's answer."""
+    logging.disable(logging.WARNING)  # Tracr advises against what is drawn here on purpose
+    start = time.monotonic()
+    plan = random_programs.draw(Random(f"{seed}-{number}"))
+    row: dict[str, Any] = {"number": number, "stage": "wrong", "reason": "", "searched": False}
+    try:
+        found = random_programs.check(plan)
+        row |= {"stage": found.stage or "right", "reason": found.reason, "searched": found.searched}
+    except random_programs.WrongError as error:
+        row["reason"] = str(error)
+    if number % STOCK_EVERY == 0:
+        row["stock"] = random_programs.by_stock_tracr(plan)
+    return {**row, "seconds": round(time.monotonic() - start, 3)}
 
 
 def commit_now() -> str:
@@ -73,16 +99,13 @@ def commit_now() -> str:
     return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
-def written(
-    asked: argparse.Namespace,
-    commit: str,
-    outcomes: Counter[tuple[str, str]],
-    searched: int,
-    stock: Counter[tuple[str, str]],
-    wrong: list[tuple[int, str]],
-    seconds: float,
-) -> str:
+def written(asked: argparse.Namespace, commit: str, rows: list[dict[str, Any]]) -> str:
     """The page."""
+    outcomes = Counter((row["stage"], row["reason"]) for row in rows if row["stage"] != "wrong")
+    stock = Counter((row["stage"], row["stock"]) for row in rows if "stock" in row)
+    wrong = [(row["number"], row["reason"]) for row in rows if row["stage"] == "wrong"]
+    searched = sum(row["searched"] for row in rows)
+    seconds = sum(row["seconds"] for row in rows)
     count = Counter(stage for stage, _ in outcomes.elements())
     right, refused = count["right"], count["compiler"] + count["certificate"]
     none = sum(n for (_, reason), n in outcomes.items() if reason in random_programs.NO_PROGRAM)
@@ -90,7 +113,7 @@ def written(
         "# Random programs",
         "",
         f"`python tools/fuzz.py --n {asked.n} --seed {asked.seed}` at commit {commit}: "
-        f"{asked.n} programs in {seconds / 60:.1f} minutes on one core.",
+        f"{asked.n} programs in {seconds / 60:.1f} minutes of one core.",
         "",
         "Each program is drawn as a plan (`tests/planted/random_programs.py`): seven in ten search "
         "among candidates (score, compare, choose, emit, in right and in wrong shapes), the others "

@@ -36,7 +36,7 @@ def trust_of(plant: Plant) -> dict[str, str]:
         ArtefactError: If the installed table was altered.
     """
     digest = validation_digest(plant)
-    shipped = _shipped()
+    shipped = _shipped()[1]
     if digest in shipped:
         return _told(shipped[digest]["evaluators"])
     path = _path(digest)
@@ -55,10 +55,23 @@ def trust_of(plant: Plant) -> dict[str, str]:
     )
 
 
+def trust_by_name(plant: str) -> dict[str, str]:
+    """What the shipped table says of a catalogue plant, before it is compiled.
+
+    Args:
+        plant: Its name and version, as "red-doors@1"; with the catalogue's own parameters.
+
+    Returns:
+        As `trust_of`; empty if the table does not tell.
+    """
+    told = next((each for each in _shipped()[1].values() if each["plant"] == plant), None)
+    return {} if told is None else _told(told["evaluators"])
+
+
 def is_known(plant: Plant) -> bool:
     """Whether a plant's validation models were read, by the release or in the user's cache."""
     digest = validation_digest(plant)
-    if digest in _shipped():
+    if digest in _shipped()[1]:
         return True
     kept = _remembered(_path(digest), digest) if _path(digest).exists() else {"": "never validated"}
     return not any(why.startswith("never validated") for why in kept.values())
@@ -69,18 +82,20 @@ def _told(evaluators: Mapping[str, str], otherwise: str = "never validated") -> 
 
 
 @functools.cache
-def _shipped() -> dict[str, Any]:
+def _shipped() -> tuple[str, dict[str, Any]]:
+    """The thresholds that the table was measured with, and the table."""
     path = Path(str(resources("planted.eval.calibration") / "trust.json"))
     content = files.read_json(path)
     try:
         if content["schema"] != SCHEMA or content["sha256"] != files.digest_of(content["trust"]):
             raise ValueError("it was altered, or is of another schema")
         found: dict[str, Any] = content["trust"]
+        measured_with = str(content["thresholds"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{path} holds no table of trust ({error}). Install planted again."
         ) from None
-    return found
+    return measured_with, found
 
 
 def write_shipped(path: Path, trust: Mapping[str, Mapping[str, Any]], measured_with: str) -> None:

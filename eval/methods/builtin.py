@@ -27,6 +27,7 @@ Part = Callable[[int, Change], Change]
 
 ALPHA = 1.0  # ridge penalty, on standardised features
 FOLDS = 5  # of pairs
+ROUNDING = 1e-5  # of the largest logit: what float32 makes of no change, across layers
 
 
 def exact_patching(scenario: Scenario) -> Method:
@@ -180,11 +181,22 @@ def _patched(
         patched = stream[f"blocks.{layer}.hook_resid_{at}"][task]
         patched[np.arange(len(task)), position] += part(i, change)[task, position]
         after = _difference(_onwards(network, layer, at, patched), winner[task], other[task])
-        moved = np.bincount(position, np.abs(after - before[task]), minlength=batch.shape[1]) / len(
-            batch
-        )
+        change = np.abs(beyond_rounding(after - before[task], logits[task]))
+        moved = np.bincount(position, change, minlength=batch.shape[1]) / len(batch)
         found |= {f"{component}@{p}": float(share) for p, share in enumerate(moved / whole)}
     return found
+
+
+def beyond_rounding(change: Any, logits: Any) -> Any:
+    """A change of logits without what rounding makes of none: 0 where it is that small.
+
+    Otherwise what has no effect is ranked by rounding, which differs between processors.
+
+    Args:
+        change: Of logits or of their differences, [task] or [task, output].
+        logits: What was changed, [task, output].
+    """
+    return np.where(np.abs(change) > ROUNDING * max(1.0, np.abs(logits).max()), change, 0)
 
 
 _AFTER = ("mid", "post")  # where heads, and the MLP, have been added to the residual stream

@@ -17,7 +17,7 @@ from planted.core.circuit import Link, links
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.errors import MethodError
-from planted.eval.methods.builtin import Part, as_network
+from planted.eval.methods.builtin import Part, as_network, beyond_rounding
 from planted.eval.methods.locate import (
     Mask,
     Method,
@@ -159,7 +159,7 @@ def patched(network: Network, base: Any, source: Any, part: Part) -> dict[Link, 
         change = changes[link[0]]
         if whole and change.any():
             moved = run.patched(link, part(i, change)) - run.logits
-            found[link] = float(np.abs(moved).sum() / whole)
+            found[link] = float(np.abs(beyond_rounding(moved, run.logits)).sum() / whole)
     return found
 
 

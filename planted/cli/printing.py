@@ -49,7 +49,6 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     click.echo()
     for note in verdict.notes:
         click.echo(f"  {note}")
-    _print_definitions(verdict)
     if verdict.comparisons:
         click.echo(
             '  Comparisons, in the order in which they were made. "At least" and "at most" are\n'
@@ -61,13 +60,14 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     click.echo(f"  Nulls: {one.nulls}.")
     click.echo(f"  The page explains every figure: {page}")
     if not whole:
-        click.echo(f"  {len(one.evidence)} figures, with intervals and nulls: --all")
+        click.echo(f"  What each figure is, and all {len(one.evidence)} with intervals: --all")
         return
+    _print_definitions(verdict)
     _print_evidence(one)
 
 
 def _print_definitions(verdict: Any) -> None:
-    """What each compared figure is, before it is used."""
+    """What each compared figure is."""
     from planted.eval.measures import find
 
     if verdict.comparisons:

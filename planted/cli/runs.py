@@ -258,7 +258,7 @@ def report(folder: Path, plant: str | None, as_json: bool) -> None:
 @click.option("--recipe", "recipe", help="Recipe; the first of the run if not given.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
 @click.option(
-    "--all", "whole", is_flag=True, help="Also print every figure, with interval and null."
+    "--all", "whole", is_flag=True, help="Also print what each figure is, and all their intervals."
 )
 @click.option(
     "--steps",

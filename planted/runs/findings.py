@@ -76,7 +76,7 @@ def findings_of(
     """
     return [
         *about_scenario(plant.scenario, recipes),
-        *_about_trust(trust),
+        *about_trust(trust),
         *_about_controls(plant.scenario, recipes, controls, least_controls),
     ]
 
@@ -124,7 +124,8 @@ def about_scenario(scenario: Scenario, recipes: Iterable[Recipe]) -> Iterable[Fi
         )
 
 
-def _about_trust(trust: Mapping[str, str]) -> Iterable[Finding]:
+def about_trust(trust: Mapping[str, str]) -> Iterable[Finding]:
+    """What the evaluators that are not trusted on a plant cost its runs."""
     for evaluator, why in trust.items():
         if why:
             lost = BY_PRESENCE if evaluator == "presence" else EVERY

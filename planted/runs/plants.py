@@ -14,6 +14,7 @@ from planted.core import addresses, saved
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError
+from planted.eval.calibration.trust import trust_by_name
 from planted.network.model import Model
 from planted.programs import catalogue, planting
 
@@ -65,6 +66,24 @@ def is_twin(given: Any, scenario: Scenario) -> bool:
     if isinstance(given, Model | Plant):
         return False
     return not planting.scores(catalogue.entry(given).program(scenario).output)
+
+
+def trust(given: Any, scenario: Scenario) -> dict[str, str]:
+    """Evaluator -> why it is not trusted, where that is known before the plant is compiled.
+
+    Args:
+        given: As for `start_of`.
+        scenario: Its scenario.
+
+    Returns:
+        Empty for what is no name, and with other parameters than the catalogue's.
+    """
+    if isinstance(given, Model | Plant):
+        return {}
+    entry = catalogue.entry(given)
+    if scenario.parameters != entry.make_scenario(None).parameters:
+        return {}
+    return trust_by_name(f"{entry.name}@{entry.version}")
 
 
 def trained_from(

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -330,6 +331,18 @@ def test_a_validation_by_other_code_is_none(cache: Path, monkeypatch: pytest.Mon
     remember(made, result(made))
     monkeypatch.setattr(environment, "source_digest", lambda: "another")
     assert trust_of(made)["paths"].startswith("never validated with this version of planted")
+
+
+def test_a_validation_with_other_thresholds_is_none(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, now = known.plant(), default()
+    remember(made, result(made))
+    assert trust_of(made) == TRUSTED
+    monkeypatch.setattr(trust, "default", lambda: msgspec.structs.replace(now, mesa=0.3))
+    assert trust_of(made)["paths"].startswith("never validated with this version of planted")
+    monkeypatch.setattr(trust, "default", default)
+    assert trust_of(made) == TRUSTED
 
 
 def test_a_validation_of_other_networks_is_not_remembered(cache: Path) -> None:

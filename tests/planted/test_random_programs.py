@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -110,15 +111,21 @@ def test_the_plain_evaluation_is_that_of_the_rasp_interpreter() -> None:
 
 
 @pytest.fixture
-def fuzz() -> Any:
-    """The script of `make fuzz`."""
+def fuzz(tmp_path: Path) -> Any:
+    """The script of `make fuzz`, which keeps its outcomes in a folder of the test."""
     path = Path(__file__).parents[2] / "tools" / "fuzz.py"
     spec = importlib.util.spec_from_file_location("fuzz", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.KEPT = tmp_path / "kept"
     return module
+
+
+def asked_for(page: Path, n: int, seed: int, jobs: int) -> list[str]:
+    options = {"--n": n, "--seed": seed, "--jobs": jobs, "--out": page}
+    return ["fuzz.py", *(str(word) for option in options.items() for word in option)]
 
 
 def test_the_script_counts_what_became_of_each_program(
@@ -126,7 +133,7 @@ def test_the_script_counts_what_became_of_each_program(
 ) -> None:
     page = tmp_path / "fuzz.md"
     monkeypatch.setattr(fuzz, "STOCK_EVERY", 1000)
-    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--n", "15", "--seed", "3", "--out", str(page)])
+    monkeypatch.setattr(sys, "argv", asked_for(page, 15, 3, 1))
     assert fuzz.main() == 0
     text = page.read_text().partition("## The same programs in stock Tracr")[0]
     counts = re.findall(r"^\| (.*) \| (\d+) \|$", text, re.MULTILINE)
@@ -138,11 +145,25 @@ def test_the_script_counts_what_became_of_each_program(
     assert sum(int(count) for _, count in counts[5:]) == refused + tasks
 
 
+def test_the_script_goes_on_where_it_was_stopped(
+    fuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "STOCK_EVERY", 1000)
+    pages = []
+    for n in (4, 8, 8):
+        pages.append(tmp_path / f"{len(pages)}.md")
+        monkeypatch.setattr(sys, "argv", asked_for(pages[-1], n, 3, 1))
+        assert fuzz.main() == 0
+    (kept,) = fuzz.KEPT.iterdir()
+    assert [json.loads(line)["number"] for line in kept.read_text().splitlines()] == [*range(8)]
+    assert pages[1].read_bytes() == pages[2].read_bytes() != pages[0].read_bytes()
+
+
 def test_the_script_fails_where_a_program_is_wrong(
     fuzz: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "fuzz.md"
-    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--n", "3", "--seed", "0", "--out", str(page)])
+    monkeypatch.setattr(sys, "argv", asked_for(page, 3, 0, 1))
     monkeypatch.setattr(random_programs, "by_stock_tracr", lambda plan: "right")
     wrong = WrongError("wrong on purpose")
     with mock.patch.object(random_programs, "check", side_effect=wrong):

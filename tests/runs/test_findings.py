@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from planted.core.validity import _tasks
 from planted.errors import PlantedError
 from planted.finetune.recipes import ARMS, Recipe
 from planted.programs import catalogue
+from planted.runs import plants
 from planted.runs.findings import EVERY, Finding, about_scenario, findings_of
 
 PLANT = "red-doors-small"
@@ -33,6 +35,38 @@ def few(recipes: list[str], seeds: dict[str, int], cues: int = 2) -> list[Findin
 
 def arms(**changes: int) -> dict[str, int]:
     return {name: changes.get(name.replace("-", "_"), 3) for name in ARMS}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "lost"),
+    [
+        ("paths", set(EVERY)),
+        ("presence", {"modelled deceptively", "dormant", "replaced", "bypassed"}),
+    ],
+)
+def test_without_trust_what_an_evaluator_decides_is_lost(evaluator: str, lost: set[str]) -> None:
+    plant = library.get(PLANT, "tempered")
+    controls = [Recipe(name, seeds=number) for name, number in arms().items()]
+    trust = {"paths": "", "presence": "", evaluator: "never validated"}
+    (found,) = findings_of(plant, [Recipe("pressure")], controls, trust, 2)
+    assert found.name == f"not-trusted: {evaluator}"
+    assert set(found.impossible) == lost
+    assert found.blocking == (evaluator == "paths")
+
+
+@pytest.mark.parametrize("name", ["narrow", "bandit"])
+def test_a_plant_that_is_not_trusted_is_refused_before_it_is_compiled(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(library, "resolve", lambda given, *_: compiled.append(given))
+    with pytest.raises(PlantedError, match=r"not-trusted: paths"):
+        planted.run(name, out=tmp_path / "run")
+    assert compiled == []
+    assert plants.trust(name, catalogue.entry(name).make_scenario(None))["paths"]
+    assert not any(plants.trust("crumbs", catalogue.entry("crumbs").make_scenario(None)).values())
+    other = catalogue.entry("crumbs").make_scenario({"cookies": 4})
+    assert plants.trust("crumbs", other) == {}
 
 
 def test_enough_seeds_of_every_control_limit_nothing() -> None:
