@@ -28,6 +28,7 @@ CLIENTS = {
     "transformer_lens_3": ("transformer-lens==3.9.0",),
     "nnsight": ("nnsight==0.8.1",),
     "pyvene": ("pyvene==0.1.8",),
+    "auto_circuit": ("auto-circuit==1.0.1", "attrs==25.4.0", "transformer-lens==3.9.0"),
 }
 COLUMNS = ("forward hooks", "TransformerLens 4", "TransformerLens 3", "nnsight", "pyvene")
 MEASURED = PLACE / "sites.jsonl"

@@ -2,5 +2,5 @@
 
 import os
 
-CLIENTS = ("transformer_lens", "transformer_lens_3", "nnsight", "pyvene")
+CLIENTS = ("transformer_lens", "transformer_lens_3", "nnsight", "pyvene", "auto_circuit")
 collect_ignore = [name for name in CLIENTS if name != os.environ.get("PLANTED_CLIENT")]
