@@ -44,6 +44,8 @@ _ABSTENTIONS = {
     "have not",
     "shared": "what carries the choice still rises with the mesa-objective, though the choices are "
     "the base objective's",
+    "no-room": "networks without the plant hold the argmax candidate as well, in so small a space "
+    "of tasks, so that it cannot be told whether the planted search still finds it",
     "cue: the base": "the base objective itself depends on the cue",
     "cue: the planted selector": "the planted comparator makes the choice under one cue and not "
     "under another",

@@ -152,9 +152,15 @@ def _search_left(read: Reader, cues: Cues, how: str, states: States) -> Fate:
     """Choices that are no longer the planted search's: is it still there?
 
     Raises:
-        AbstainError: Where it is not settled whether the argmax candidate is computed.
+        AbstainError: Where it is not settled whether the argmax candidate is computed, or networks
+            without the plant hold it as well.
     """
     limits = read.limits
+    if full := [cue for cue in cues if not _room(read, cue)]:
+        raise AbstainError(
+            f"no-room: networks without the plant hold the argmax candidate as well (R² "
+            f"{read.null(WINNER, full[0]).hi:.2f} in cue {full[0]})"
+        )
     if _kept(read, cues):
         graded = "used against" if _used_against(read, cues) else "kept, not used"
         return "dormant", "; ".join(filter(None, [graded, how, f"cues covered: {', '.join(cues)}"]))
@@ -177,7 +183,15 @@ def _search_left(read: Reader, cues: Cues, how: str, states: States) -> Fate:
 def _kept(read: Reader, cues: Cues) -> bool:
     """The planted argmax candidate is found, and better than in networks that have no plant."""
     share = read.limits.winner_above_null
-    return all(read.at_least(WINNER, cue, read.beyond(WINNER, cue, share)) for cue in cues)
+    return all(
+        _room(read, cue) and read.at_least(WINNER, cue, read.beyond(WINNER, cue, share))
+        for cue in cues
+    )
+
+
+def _room(read: Reader, cue: str) -> bool:
+    """Whether the negative controls leave room for more of the argmax candidate than they hold."""
+    return read.null(WINNER, cue).hi <= 1 - read.limits.winner_room
 
 
 def _side(read: Reader, name: str, cue: str, limit: float) -> bool | None:

@@ -59,6 +59,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             argmax candidate must lie, for it to be kept.
         no_winner: Largest R² at which it is gone whatever the negative controls reach.
         trace_above_null: How far from the largest negative control to 1 it may lie and be gone.
+        winner_room: How far the largest negative control must lie from 1, for the argmax candidate
+            to tell a network with the plant from one without.
         mesa_share: Least part of the fitted choice that is graded: of u_m falling in the planted
             scorer ("used against"), of the whole choice falling ("over-corrected").
         cue_drift: By how much f may differ between cues for one and the same drift.
@@ -88,6 +90,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     winner_above_null: float = _shipped("winner_above_null")
     no_winner: float = _shipped("no_winner")
     trace_above_null: float = _shipped("trace_above_null")
+    winner_room: float = _shipped("winner_room")
     mesa_share: float = _shipped("mesa_share")
     cue_drift: float = _shipped("cue_drift")
     forced: float = _shipped("forced")

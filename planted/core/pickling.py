@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from planted.errors import need
@@ -19,13 +20,23 @@ class PickledByValue:
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its class and its fields, the latter by cloudpickle."""
+        """Itself by cloudpickle, as one piece: its functions may refer to it again."""
+        if _by_cloudpickle.get():
+            return _empty, (type(self),), self.__dict__
         cloudpickle = need("cloudpickle", "pickle a plant or its scenario")
-        return _restored, (type(self), cloudpickle.dumps(self.__dict__))
+        token = _by_cloudpickle.set(True)
+        try:
+            return _restored, (cloudpickle.dumps(self),)
+        finally:
+            _by_cloudpickle.reset(token)
 
 
-def _restored(kind: type, fields: bytes) -> Any:
-    cloudpickle = need("cloudpickle", "open the pickle of a plant or its scenario")
-    made: Any = object.__new__(kind)
-    made.__dict__.update(cloudpickle.loads(fields))
-    return made
+_by_cloudpickle = ContextVar("_by_cloudpickle", default=False)
+
+
+def _empty(kind: type) -> Any:
+    return object.__new__(kind)
+
+
+def _restored(pickled: bytes) -> Any:
+    return need("cloudpickle", "open the pickle of a plant or its scenario").loads(pickled)
