@@ -20,9 +20,9 @@ from planted.compiler.blocks import TRACR_BOS as TRACR_BOS
 from planted.compiler.copies import copied
 from planted.compiler.craft import TRACR_PAD as TRACR_PAD
 from planted.compiler.craft import Crafted, craft
-from planted.compiler.items import Item, breadth_first, number
+from planted.compiler.items import Item, UnreadableNumberError, breadth_first, number
 from planted.compiler.lowering import Lowering
-from planted.compiler.stairs import Stairs, TooCloseError, coldness, reads_number, stairs_of
+from planted.compiler.stairs import Stairs, coldness, reads_number, stairs_of
 from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
@@ -124,7 +124,7 @@ def compile_expression(
     asked = EXACT if exactness is None else exactness
     how = _How(asked, asked, chosen, empty=True, causal=causal)
     order = _private_order(output)
-    guards.before(order, vocabulary, length, asked, TRACR_BOS, TRACR_PAD)
+    guards.before(order, vocabulary, length, asked, causal, TRACR_BOS, TRACR_PAD)
     sample = (
         evidence.sample(len(vocabulary) - 1, length)
         if tasks is None
@@ -169,22 +169,21 @@ def _compile(
     emitted: Sequence[Value],
 ) -> Compiled:
     """From expressions to weights. Long because it is read top to bottom, a stage a line."""
-    guards.before(order, vocabulary, length, how.exactness, TRACR_BOS, TRACR_PAD)
+    guards.before(order, vocabulary, length, how.exactness, how.causal, TRACR_BOS, TRACR_PAD)
     coded: frozenset[str] = frozenset()
     while True:
-        items = _lowered(order, vocabulary[1:], length, how, sample, coded)
-        guards.choices(items[-1], emitted)
-        guards.memory(items)
-        number(breadth_first(items[-1]))
-        key_size = _key_size(items)
         try:
+            items = _lowered(order, vocabulary[1:], length, how, sample, coded)
+            guards.choices(items[-1], emitted)
+            guards.memory(items)
+            number(breadth_first(items[-1]))
+            key_size = _key_size(items)
             stairs, sharpness = _stairs(items, key_size, how)
             break
-        except TooCloseError as error:
-            of = next(item for item in items if item.name == error.read)
-            if of.op != "map" or of.reads[0].numerical or of.name in coded:
+        except UnreadableNumberError as error:
+            if not error.of_category or error.read in coded:
                 raise
-            coded |= {of.name}
+            coded |= {error.read}
     bos.keep_clear(items, stairs)
     made = craft(items, stairs, length, sharpness)
     column = {direction: i for i, direction in enumerate(made.residual.basis)}

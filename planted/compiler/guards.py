@@ -21,7 +21,12 @@ MOST_BYTES = 2 * 2**30  # of weights
 
 
 def before(
-    order: Sequence[Any], vocabulary: Sequence[Any], length: int, exactness: float, *reserved: str
+    order: Sequence[Any],
+    vocabulary: Sequence[Any],
+    length: int,
+    exactness: float,
+    causal: bool,
+    *reserved: str,
 ) -> None:
     """Checks what is given, before any function of the program is called.
 
@@ -30,11 +35,12 @@ def before(
         vocabulary: Tokens, BOS first.
         length: Longest input, without BOS.
         exactness: Tracr's `mlp_exactness`.
+        causal: Whether a position sees no later one.
         reserved: Words of Tracr's own.
 
     Raises:
-        CompileError: For a vocabulary, a length or an exactness that is none, or an expression
-            that is none of RASP's.
+        CompileError: For a vocabulary, a length or an exactness that is none, an expression that
+            is none of RASP's, or `rasp.length` in a causal program.
     """
     from tracr.rasp import rasp
 
@@ -53,6 +59,12 @@ def before(
             raise CompileError(
                 f"{type(expression).__name__} {expression.name!r} cannot be compiled: it is no "
                 "selector and no sequence of RASP."
+            )
+        if causal and isinstance(expression, rasp.LengthType):
+            raise CompileError(
+                f"Node {expression.name!r}: a causal program has no rasp.length, because a "
+                "position does not see how many tokens follow it. Count those up to it with "
+                "rasp.SelectorWidth, or leave out causal=True."
             )
 
 

@@ -16,11 +16,26 @@ import numpy.typing as npt
 from planted.compiler.calls import Raised
 from planted.compiler.values import Raw, are_plain, plain, text
 from planted.core.semantics import NOTHING, Operation
+from planted.errors import CompileError
 
 Codes = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NO_CODES = np.zeros(0, dtype=np.int64)
+
+
+class UnreadableNumberError(CompileError):
+    """A number that cannot be read as one; the category that it is made of may be.
+
+    Attributes:
+        read: The name of the node that holds it.
+        of_category: Whether it is a map of a category.
+    """
+
+    def __init__(self, message: str, read: Item) -> None:
+        super().__init__(message)
+        self.read = read.name
+        self.of_category = read.op == "map" and not read.reads[0].numerical
 
 
 @dataclass(eq=False)
@@ -49,6 +64,7 @@ class Item:
         label: Its name in Tracr's graph.
         raised: Codes of inputs that can occur as far as is known, and what the function raises.
         twins: Of a number, by code the other values that are the same number: 1 and True.
+        told: Of a number, what each input gives, twins apart, in the order of the table.
     """
 
     op: str
@@ -71,6 +87,7 @@ class Item:
     label: str = ""
     raised: dict[tuple[int, ...], Raised] = field(default_factory=dict)
     twins: dict[int, list[Raw]] = field(default_factory=dict)
+    told: tuple[Raw, ...] = ()
 
     @property
     def numbers(self) -> npt.NDArray[np.float64]:

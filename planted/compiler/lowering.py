@@ -15,9 +15,9 @@ import numpy as np
 from planted.compiler import calls, occur
 from planted.compiler.averages import averaged, carried, raw_means
 from planted.compiler.calls import Raised
-from planted.compiler.items import Item, needed
+from planted.compiler.items import Item, UnreadableNumberError, needed
 from planted.compiler.selectors import joint, role_of, select
-from planted.compiler.tables import MOST_PAIRS, refuse_size, tabulated
+from planted.compiler.tables import MOST_PAIRS, add_twins, refuse_size, tabulated
 from planted.compiler.values import Raw, identity, is_number
 from planted.core.semantics import DEAD, NOTHING
 from planted.errors import CompileError
@@ -165,9 +165,10 @@ class Lowering:
             for other in others:
                 got = calls.said(name, function, other)
                 if not isinstance(got, Raised) and not _agree(got, results[code]):
-                    raise CompileError(
+                    raise UnreadableNumberError(
                         f"Node {name!r} tells apart {inner.values[code]!r} and {other!r}, which "
-                        f"{inner.name!r} holds as one and the same number. Make it categorical."
+                        f"{inner.name!r} holds as one and the same number. Make it categorical.",
+                        inner,
                     )
         known = (inner.possible, inner.foreseen)
         made = tabulated(name, "map", (inner,), results, *known, numerical, of_nothing)
@@ -188,16 +189,10 @@ class Lowering:
             return self._codes[id(item)]
         name = self.fresh(f"{item.name}_code")
         if item.name in self.coded:  # of what the number is made of
-            made = self.add(
-                Item(
-                    *(item.op, name, item.reads, item.values, item.table),
-                    possible=item.possible,
-                    foreseen=item.foreseen,
-                    pairs=item.pairs,
-                    whole=False,
-                    raised=item.raised,
-                )
-            )
+            (inner,) = item.reads
+            known = (inner.possible, inner.foreseen)
+            made = self.add(tabulated(name, item.op, item.reads, item.told, *known, False))
+            made.whole = False
         else:
             made = self.each(name, lambda value: value, item)
         self._codes[id(item)] = made
@@ -247,6 +242,7 @@ class Lowering:
         if linear and numerical and first.numerical and second.numerical:
             made = self.both(name, expression.f, first, second, numerical=True, most=MOST_SUMS)
             if made.numerical:
+                add_twins(made, expression.f)
                 made.op, made.factors = "linear", (expression.fst_fac, expression.snd_fac)
                 made.role, made.whole = role_of(expression), True
                 return made

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.compiler.items import Item
+from planted.compiler.items import Item, UnreadableNumberError
 from planted.compiler.values import text
 from planted.core.semantics import DEAD
 from planted.errors import CompileError
@@ -27,16 +27,6 @@ Floats = npt.NDArray[np.float64]
 TOLERANCE = 0.01  # of a node's code, half of what a certificate allows
 SPARE = (1.05, 2.0, 4.0, 16.0)  # times what the closest two numbers need: tried in this order
 EPSILON = 2.0**-24  # of float32, relative
-
-
-class TooCloseError(CompileError):
-    """A number that no stairs can read.
-
-    Attributes:
-        read: The name of the node that holds it.
-    """
-
-    read = ""
 
 
 @dataclass(frozen=True)
@@ -226,14 +216,13 @@ class _Reading:
                 "program's is chosen, or scale the values up."
             )
         largest = float(np.abs(self.numbers).max())
-        error = TooCloseError(
+        raise UnreadableNumberError(
             f"Node {name!r} must tell {read!r} = {shown[0]} from {shown[-1]}, which are "
             f"{gaps[i]:.2g} apart, where float32 holds numbers up to {largest:.3g} to about "
             f"{largest * 2**-20:.1g} after the sums of an MLP and attention: no exactness tells "
-            "them apart. Make the node categorical, or its numbers fewer and smaller."
+            "them apart. Make the node categorical, or its numbers fewer and smaller.",
+            self.inner,
         )
-        error.read = read
-        raise error
 
 
 def mixture(exact: Any, known: Sequence[float], exactness: float) -> tuple[Floats, Floats]:

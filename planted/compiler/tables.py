@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -81,7 +81,36 @@ def tabulated(
         nothing=empty or any(read.nothing for read in reads),
         raised=raised,
         twins=twins,
+        told=tuple(results) if numerical else (),
     )
+
+
+def add_twins(total: Item, function: Callable[[Raw, Raw], Raw]) -> None:
+    """Adds to a sum of two numbers the equal values that it has where either has such: 1 and 1.0.
+
+    Args:
+        total: The sum; changed.
+        function: What gave it.
+    """
+    first, second = total.reads
+    for i, a in _alternatives(first):
+        for j, b in _alternatives(second):
+            code = int(total.table[i, j])
+            others = total.twins.get(code, [])
+            if code < 0 or (a is first.values[i] and b is second.values[j]):
+                continue
+            got = function(a, b)
+            if identity(got) not in map(identity, (total.values[code], *others)):
+                total.twins[code] = [*others, got]
+
+
+def _alternatives(item: Item) -> list[tuple[int, Raw]]:
+    """Every value with its code; of equal values, all."""
+    return [
+        (code, each)
+        for code, value in enumerate(item.values)
+        for each in (value, *item.twins.get(code, ()))
+    ]
 
 
 def _reached(table: Codes, inputs: Bools, n: int) -> Bools:

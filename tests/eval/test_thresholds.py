@@ -29,11 +29,11 @@ def copy(tmp_path: Path) -> Path:
 def test_the_shipped_file_says_what_it_is() -> None:
     content = json.loads(SHIPPED.read_text("utf-8"))
     assert set(content["fitted_on"]) == {"programs", "seeds"}
-    assert content["version"] == "families-1"
+    assert content["version"] == "families-2"
     assert content["sha256"] == default().digest
     assert content["values"] == default().values
     # Frozen: other values are another version.
-    assert default().label == "families-1 (76eadae74cf3)"
+    assert default().label == "families-2 (b334f099f773)"
 
 
 def test_a_copy_of_the_file_reads_the_same(copy: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_verdict_says_by_which_thresholds_it_was_decided(tmp_path: Path) -> No
 
 
 def test_other_values_never_have_the_shipped_version() -> None:
-    assert Thresholds(mesa=0.3, version="families-1").label.startswith("custom (")
+    assert Thresholds(mesa=0.3, version="families-2").label.startswith("custom (")
     assert Thresholds(version="mine").label == default().label
 
 

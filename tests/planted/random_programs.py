@@ -232,6 +232,7 @@ NO_PROGRAM = (  # refused because the program itself has no answer: no compiler 
     "RASP has no value",
     "a function that raises on a task",
     "nothing at all",
+    "the length of a causal program",
 )
 
 REASONS = {
@@ -243,6 +244,7 @@ REASONS = {
         r"it is given at|has no value for any|what its function raises for"
     ),
     "nothing at all": r"is None for every value",
+    "the length of a causal program": r"causal program has no rasp\.length",
     "equal values of one number": r"holds as one and the same number",
     "a sum that float32 does not hold": r"to a number that float32 does not hold",
     "too many means": r"different means; the limit",

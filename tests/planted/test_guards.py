@@ -494,14 +494,36 @@ def test_values_of_two_types_are_kept_apart(values: tuple[Any, ...]) -> None:
     assert held(made, np.array([[0, 1, 2, 3]])) == [shown]
 
 
-def test_equal_values_of_one_number_are_refused_only_where_a_map_tells_them_apart() -> None:
+EQUAL = {"a": 1, "b": True, "c": 0}
+
+
+def told_apart(apart: Any) -> Any:
+    return unique(rasp.Map(repr, apart, simplify=False), "read")
+
+
+def test_equal_values_of_one_number_are_told_apart_by_the_category_it_is_made_of() -> None:
     def program(function: Callable[[Any], Any]) -> Any:
-        one = rasp.numerical(number("one", {"a": 1, "b": True, "c": 0}))
+        one = rasp.numerical(number("one", EQUAL))
         return unique(rasp.Map(function, one, simplify=False), "read")
 
     right_here(lambda: program(lambda x: x > 0))
-    with pytest.raises(CompileError, match=r"'read' tells apart .* 'one' holds as one and the"):
-        compile_expression(program(repr), ("BOS", *WORDS), 4)
+    made = right_here(lambda: told_apart(rasp.numerical(number("one", EQUAL))))
+    assert held(made, np.array([[0, 1, 2, 3]])) == [["1", "True", "0"]]
+
+
+def test_equal_values_of_a_number_that_is_a_sum_are_refused() -> None:
+    first = rasp.numerical(number("first", EQUAL))
+    second = rasp.numerical(number("second", {"a": 0, "b": 0.0, "c": 1}))
+    total = unique(rasp.numerical(rasp.LinearSequenceMap(first, second, 1, 1)), "total")
+    with pytest.raises(CompileError, match=r"'read' tells apart .* 'total' holds as one and the"):
+        compile_expression(told_apart(total), ("BOS", *WORDS), 4)
+
+
+def test_a_causal_program_has_no_length() -> None:
+    counted = unique(rasp.length - 1 - rasp.indices, "left")
+    with pytest.raises(CompileError, match=r"does not see how many tokens"):
+        compile_expression(counted, ("BOS", *WORDS), 4, causal=True)
+    compile_expression(counted, ("BOS", *WORDS), 4)
 
 
 MIXED = """

@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tracr.rasp import rasp
 
+import planted
 from planted import library
 from planted.core import files
 from planted.core.plant import Plant
+from planted.core.roles import mark
 from planted.errors import CheckpointError, PlantedError
 from planted.network import layout
 from planted.network.model import Model
 from planted.network.torch_module import PlantedTransformer
+from planted.programs import rasp_library
 from planted.runs.own import _weights, evaluate
 
 NAME = "red-doors-small"
@@ -50,6 +54,27 @@ def test_models_plants_scenarios_and_modules_are_copied(how: str) -> None:
     assert torch.equal(copied(made.module)(tokens), made.module(tokens))
     assert copied(made.truth) == made.truth
     np.testing.assert_array_equal(copied(made.network)(tokens), made.network(tokens))
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_plant_whose_functions_refer_to_its_scenario_is_copied(how: str) -> None:
+    """As of a derived scenario, whose objectives and samplers call each other."""
+    table = {"a": 2, "b": 1, "c": 0}
+    score = mark(rasp.Map(lambda t: table.get(t, -1), rasp.tokens), "score", "score")
+    winner = rasp_library.choose(score, 3, rasp_library.ones())
+    made = planted.plant(
+        rasp_library.emit(winner, ("T", "D")),
+        vocabulary="abc",
+        length=3,
+        wants=lambda task, k: table[task[k - 1]],
+        rewards=lambda task, k: -table[task[k - 1]],
+    )
+    tokens, other = made.inputs(8), COPIES[how](made)
+    np.testing.assert_array_equal(other.choices(tokens), made.choices(tokens))
+    for side in ("mesa", "base"):
+        wanted = getattr(made.scenario, side).of(tokens)
+        np.testing.assert_array_equal(getattr(other.scenario, side).of(tokens), wanted)
+    np.testing.assert_array_equal(other.inputs(4, seed=3), made.inputs(4, seed=3))
 
 
 @pytest.mark.parametrize("how", COPIES)

@@ -256,7 +256,7 @@ def test_what_the_evaluators_were_validated_on_is_installed():
     from planted.eval.verdict.thresholds import default
 
     assert trust_of(planted.load("red-doors").plant) == {"paths": "", "presence": ""}
-    assert default().label.startswith("families-1 (")
+    assert default().label.startswith("families-2 (")
 
 
 def test_the_controls_that_are_shipped_are_installed():
