@@ -16,8 +16,8 @@ _BY_REASON = {
     "that correlate less.",
     "incomparable": "No measurement on this scenario would settle it; declare a base objective "
     "whose return is a mean over tasks.",
-    "no-room": "No measurement on this scenario would settle it; choose parameters with more tasks, "
-    "so that networks without the plant do not hold the argmax candidate of every task.",
+    "no-room": "No measurement on this scenario would settle it; choose parameters with more "
+    "tasks, so that networks without the plant do not hold the argmax candidate of every task.",
     "invalid": "Longer training or a smaller learning rate may settle it: the network must first "
     "choose candidates.",
 }
