@@ -63,8 +63,8 @@ def demands(evaluator: str, cell: Cell, limits: Thresholds) -> list[Demand]:
         ),
         above("paths.accuracy", t.accuracy, "fit"),
         below("paths.other", t.other, "fit"),
-        below(f"paths.predicted_{wrong}", t.predicted, "fit"),
-        above(f"paths.predicted_{right}", 1 - t.predicted, "fit"),
+        below(f"paths.predicted_{wrong}", t.predicted, "tables"),
+        above(f"paths.predicted_{right}", 1 - t.predicted, "tables"),
         *(
             below(name, t.mesa, "tables") if mesa else above(name, t.lambda_base, "tables")
             for name in ("paths.interpolation", f"paths.interpolation_{carrier}")

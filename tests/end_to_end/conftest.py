@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from planted.eval.evaluators import versions
 from planted.runs.cell import Network
 from planted.runs.request import read_request
 from tests.end_to_end import short
@@ -23,7 +25,14 @@ SCRIPT = Path(short.__file__)
 PLANT = "red-doors-small"
 TRIAL = ("--controls", "1", "--control-steps", "50", "--anyway")
 SHORT = ("--steps", "250", "--behaviour", "none", "--seeds", "2")
+PATHS = f"paths@{versions()['paths']}.json"  # of a cell's evidence
 REQUEST = (PLANT, "--recipe", "pressure", *SHORT, *TRIAL)
+
+
+def said(stderr: str) -> list[str]:
+    """The lines of a command that are no progress."""
+    progress = re.compile(r"\d+ of \d+ networks|validating ")
+    return [line for line in stderr.splitlines() if not progress.match(line)]
 
 
 def environment(cache: Path, workers: int) -> dict[str, str]:

@@ -23,7 +23,7 @@ from planted.core.plant import Plant
 from planted.errors import PlantedError
 from planted.finetune.recipes import load_recipes
 from planted.programs import catalogue
-from tests.end_to_end.conftest import PLANT, REQUEST, SCRIPT, cell_of, contents
+from tests.end_to_end.conftest import PATHS, PLANT, REQUEST, SCRIPT, cell_of, contents, said
 from tests.end_to_end.short import LABEL
 
 
@@ -46,7 +46,7 @@ def warned(*arguments: Any) -> tuple[str, list[str]]:
     """What a command prints, and its warnings, a line each."""
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
-    lines = result.stderr.splitlines()
+    lines = said(result.stderr)
     assert all(line.startswith("Warning: ") for line in lines), lines
     return result.stdout, lines
 
@@ -121,8 +121,8 @@ def test_show_explains_a_plant(name: str) -> None:
     facts, text = data("show", name), ok("show", name)
     place = catalogue.entry(name).make_scenario()
     assert facts["mesa_objective"] == place.mesa.formula
-    for said in (facts["name"], place.mesa.formula, place.base.formula, place.source):
-        assert said in text
+    for each in (facts["name"], place.mesa.formula, place.base.formula, place.source):
+        assert each in text
     assert f"{facts['parameters']} parameters, 6 layers" in text
     for node in facts["nodes"]:
         assert node["name"] in text or node["name"] in ("tokens", "indices")
@@ -236,7 +236,7 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
     for key in ("reason", "notes", "deciding", "nearest", "rival", "settle", "thresholds", "stamp"):
         assert facts[key] == entry[key]
     said = [one["sentence"] for one in facts["comparisons"]]
-    assert len(said) == len(entry["comparisons"]) > 10
+    assert len(said) == len(entry["comparisons"]) > 2
     assert facts["verdict"].startswith(entry["name"])
     short = ok("explain", whole, "--seed", "1")
     text = ok("explain", whole, "--seed", "1", "--all")
@@ -490,7 +490,7 @@ def test_a_worker_that_cannot_write_says_so(copy: Path, tmp_path: Path) -> None:
         env={**os.environ, "PLANTED_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    lines = done.stderr.splitlines()
+    lines = said(done.stderr)
     assert len(lines) == 1
     assert lines[0].startswith("Error: Cannot write")
     assert "File too large" in lines[0]
@@ -619,7 +619,7 @@ def test_a_damaged_checkpoint_is_named_and_finetune_restores_it(
 ) -> None:
     before = contents(copy)
     if not judged:
-        (first(copy).parent / "evidence" / "paths@1.json").unlink()
+        (first(copy).parent / "evidence" / PATHS).unlink()
     damage(first(copy))
     for command in ("evaluate", "explain", "report"):
         said = refused(command, copy)
@@ -659,7 +659,7 @@ def test_a_checkpoint_that_is_not_this_plants_is_named(
 
 @pytest.mark.parametrize("content", ["", "[]", '{"digest": 1, "checkpoint": 2}'])
 def test_damaged_evidence_is_set_aside_and_measured_again(copy: Path, content: str) -> None:
-    path = cell_of(copy, "pressure", 1).folder / "evidence" / "paths@1.json"
+    path = cell_of(copy, "pressure", 1).folder / "evidence" / PATHS
     before = path.read_bytes()
     path.write_text(content)
     said = refused("explain", copy)
@@ -668,7 +668,7 @@ def test_damaged_evidence_is_set_aside_and_measured_again(copy: Path, content: s
     _, lines = warned("evaluate", copy)
     assert str(path) in lines[0]
     assert path.read_bytes() == before
-    assert path.with_name("paths@1.json.damaged").read_text() == content
+    assert path.with_name(f"{PATHS}.damaged").read_text() == content
 
 
 @pytest.mark.parametrize("content", ["{", "[3]\n", "{}\n", '{"recipe": "pressure", "seed": 0}\n'])

@@ -21,7 +21,7 @@ from planted.errors import PlantedError
 from planted.runs import jobs, work
 from planted.runs.executor import opened, worker_count
 from planted.runs.progress import sentence
-from tests.end_to_end.conftest import PLANT, cell_of
+from tests.end_to_end.conftest import PATHS, PLANT, cell_of
 from tests.end_to_end.short import Inline
 
 
@@ -128,7 +128,7 @@ def test_a_killed_worker_is_the_users_to_mend(copy: Path, monkeypatch: pytest.Mo
     def killed(*_: Any) -> None:
         raise BrokenExecutor("a worker was killed")
 
-    (cell_of(copy, "pressure", 0).folder / "evidence" / "paths@1.json").unlink()
+    (cell_of(copy, "pressure", 0).folder / "evidence" / PATHS).unlink()
     monkeypatch.setattr(jobs, "judge_cell", killed)
     networks = [cell_of(copy, "pressure", 0)]
     with pytest.raises(PlantedError, match=r"memory is short\. What was finished is kept"):
@@ -138,7 +138,7 @@ def test_a_killed_worker_is_the_users_to_mend(copy: Path, monkeypatch: pytest.Mo
 
 
 def test_an_executor_of_the_users_own_does_the_jobs_and_is_left_running(copy: Path) -> None:
-    path = cell_of(copy, "pressure", 0).folder / "evidence" / "paths@1.json"
+    path = cell_of(copy, "pressure", 0).folder / "evidence" / PATHS
     before = path.read_bytes()
     path.unlink()
     recipe = planted.Recipe("pressure", steps=250, behaviour="none", seeds=1)

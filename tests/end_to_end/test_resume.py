@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import REQUEST, begin, finished, wait_for
+from tests.end_to_end.conftest import REQUEST, begin, finished, said, wait_for
 
 TRAIN = ("finetune", "--plant", *REQUEST)
 
@@ -29,7 +29,7 @@ def test_ctrl_c_while_training_says_so_and_resumes_to_the_same_bytes(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert out == ""
-    assert err.splitlines()[1:] == [
+    assert said(err)[1:] == [
         "Interrupted. What was finished is kept; running the same command again resumes."
     ], "after what was known before training"
     left = [path for path in folder.rglob(".*") if path.is_file()]

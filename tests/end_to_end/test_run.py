@@ -20,7 +20,7 @@ from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import has_snapshot
 from planted.network.model import Model
 from planted.runs.request import read_request
-from tests.end_to_end.conftest import PLANT, cell_of, contents
+from tests.end_to_end.conftest import PATHS, PLANT, cell_of, contents
 from tests.end_to_end.short import CONTROLS, LABEL, SHORT, Inline
 
 RESULTS = ("evidence.jsonl", "verdicts.json", "training.jsonl", "report.html", "run.json")
@@ -40,7 +40,8 @@ def run_again(
 
 
 def test_a_finished_folder_holds_the_flow_and_nothing_else(whole: Path) -> None:
-    expected = {*RESULTS, "plant/plant.json", "plant/plant.safetensors", "timings.json"}
+    expected = {*RESULTS, "plant/plant.json", "plant/plant.safetensors"}
+    expected |= {"timings.json", "nulls.json"}
     networks = read_request(whole).networks(whole)
     assert [network.name for network in networks] == [
         f"{LABEL} 0",
@@ -131,13 +132,13 @@ def test_a_result_opens_as_a_torch_module(whole: Path) -> None:
 @pytest.mark.proof
 def test_the_verdict_is_given_at_every_saved_step(copy: Path) -> None:
     opened = planted.open_run(copy)
-    steps = opened.over_training("pressure", 1)
+    steps = opened.over_training(LABEL, 1)
     assert [each.step for each in steps] == [25, 50, 100, 200, 250]
-    assert steps[-1].verdict == opened.of("pressure")[1].verdict
+    assert steps[-1].verdict == opened.of(LABEL)[1].verdict
     assert steps[0].sentence != steps[-1].sentence
-    again = opened.over_training("pressure", 1)
+    again = opened.over_training(LABEL, 1)
     assert again == steps
-    for wrong, says in ((("presure", 0), "pressure"), (("pressure", 7), "No seed 7")):
+    for wrong, says in ((("presure", 0), "pressure"), ((LABEL, 7), "No seed 7")):
         with pytest.raises(PlantedError, match=says):
             opened.over_training(*wrong)
 
@@ -382,7 +383,7 @@ def test_a_damaged_checkpoint_is_named_and_repeating_the_run_restores_it(
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("evidence/paths@1.json", lambda path: flip(path, 40)),
+        (f"evidence/{PATHS}", lambda path: flip(path, 40)),
         ("evidence/objectives@1.json", Path.unlink),
         ("diagnostics.json", lambda path: flip(path, 40)),
     ],
