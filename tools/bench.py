@@ -72,6 +72,35 @@ def in_fresh_process(source: str, repeats: int = 3) -> float:
     return float(np.median(found))
 
 
+def imports() -> list[Row]:
+    """What a test suite pays to have a known transformer, against what importing torch costs."""
+
+    def timed(source: str, before: str = "") -> float:
+        clock = f"{before}\nimport time\nstart = time.perf_counter()\n{source}\n"
+        return in_fresh_process(f"{clock}print(time.perf_counter() - start)", 7)
+
+    torch_alone = timed("import torch")
+    rows: list[Row] = []
+    for what, source, before in (
+        ("import planted", "import planted", ""),
+        ("load a model, the first of a process", "planted.load('red-doors@1')", "import planted"),
+        (
+            "its torch module, the first of a process, torch imported",
+            "model.module",
+            "import planted, torch\nmodel = planted.load('red-doors@1', runtime='torch')",
+        ),
+    ):
+        took = timed(source, before)
+        rows.append(
+            (
+                f"{what}, against import torch",
+                f"{took / torch_alone:.1%}",
+                f"{took * 1e3:.0f} against {torch_alone * 1e3:.0f} ms",
+            )
+        )
+    return rows
+
+
 def main() -> None:
     """Measures, prints, and writes the page."""
     if hasattr(os, "sched_setaffinity"):
@@ -97,6 +126,7 @@ def main() -> None:
         )
     rows += training_rows()
     rows += against_tracr()
+    rows += imports()
     page = [
         "# Benchmark",
         "",

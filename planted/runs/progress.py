@@ -10,6 +10,7 @@ from planted.runs.cell import Network
 
 Progress = Callable[[Mapping[str, Any]], None]
 JUDGING = 400  # training steps that take about as long as judging a network does
+TOLD_FROM = 0.05  # of the work: before that the start of workers hides how fast it goes
 
 
 class Count:
@@ -18,7 +19,7 @@ class Count:
     The callback gets {"done", "total": networks; "trained": those that need no more training;
     "phase": "train" or "judge"; "recipe", "seed":
     what was just finished; "next": name of the recipe that comes next, "" at the end; "left_s":
-    seconds that are probably left, None until something was finished}.
+    seconds that are probably left, None until a twentieth of the work was finished}.
     """
 
     def __init__(self, networks: Sequence[Network], tell: Progress | None) -> None:
@@ -69,6 +70,7 @@ class Count:
         waiting = [n for n in self._networks if str(n.folder) in open_folders]
         spent = time.monotonic() - self._started
         left = sum(self._left.values())
+        told = self._worked > 0 and self._worked >= TOLD_FROM * (self._worked + left)
         self._tell(
             {
                 "done": len(self._networks) - len(waiting),
@@ -78,7 +80,7 @@ class Count:
                 "recipe": network.label if network else "",
                 "seed": network.cell.seed if network else None,
                 "next": waiting[0].label if waiting else "",
-                "left_s": round(spent / self._worked * left, 1) if self._worked else None,
+                "left_s": round(spent / self._worked * left, 1) if told else None,
             }
         )
 

@@ -1,6 +1,7 @@
 """The pytest plugin, as a project that uses it sees it: each test runs a small suite."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,29 @@ def test_several_names_tiers_and_markers_give_several_tests(suite):
             ]
     """)
     result.assert_outcomes(passed=6)
+
+
+def test_workers_of_xdist_share_the_tests_and_one_cache(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
+    pytester.makepyfile("""
+        import os
+        import pytest
+
+        @pytest.mark.planted("red-doors", "red-doors-small", tier=["exact", "rotated"])
+        @pytest.mark.parametrize("i", range(3))
+        def test_it(planted_model, planted_zoo, i):
+            assert "PYTEST_XDIST_WORKER" in os.environ
+            tokens = planted_model.inputs(n=8, seed=i)
+            wanted = planted_model.scenario.mesa.of(tokens).argmax(axis=1)
+            assert (planted_model.choices(tokens) == wanted).all()
+            assert planted_zoo["red-doors@1-exact"].plant.tier == "exact"
+    """)
+    options = ("-p", "xdist", "-n", "2", "--strict-markers", "-W", "error", "-q")
+    result = pytester.runpytest_subprocess("-p", "planted", *options)
+    result.assert_outcomes(passed=12)
 
 
 def test_a_tests_own_marker_replaces_the_modules(suite):
