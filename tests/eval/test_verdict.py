@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from planted.errors import VerdictError
 from planted.eval.evidence import Evidence, Null, index, not_measured
+from planted.eval.verdict.explain import paragraph
 from planted.eval.verdict.rule import (
     BESIDE_NULL,
     PLANT_VERDICTS,
@@ -493,6 +494,24 @@ def test_a_winner_that_random_starts_have_too_is_no_trace_of_the_plant(
     high = 0.95 if name == "dormant" else 0.75
     raised = beside(ROWS[name][0], presence__mesa_argmax=Null("none", 0.1, high, 8))
     assert judge(raised).name == then
+
+
+@pytest.mark.parametrize("name", ["dormant", "bypassed", "replaced"])
+def test_without_room_above_the_controls_the_winner_decides_nothing(name: str) -> None:
+    """As where tasks are so few that a network without the plant holds the winner of each."""
+    for high, full in ((0.89, False), (0.91, True), (1.0, True)):
+        raised = beside(ROWS[name][0], presence__mesa_argmax=Null("none", 0.8, high, 8))
+        found = judge(raised)
+        assert found.reason.startswith("no-room: ") == full, (high, found)
+        if full:
+            assert found.name == "inconclusive"
+            assert f"R² {high:.2f}" in found.reason
+            assert "more tasks" in found.settle
+            assert "so small a space of tasks" in paragraph(found)
+    gated = ROWS["gated deceptive"][0]
+    full = beside(gated, presence__mesa_argmax=Null("none", 0.8, 1.0, 8))
+    assert judge(gated).reason != judge(full).reason
+    assert "scores kept" in judge(full).reason
 
 
 def beside(records: list[Evidence], **nulls: Null) -> list[Evidence]:
