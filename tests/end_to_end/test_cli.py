@@ -34,7 +34,7 @@ def invoke(*arguments: str) -> Result:
 def ok(*arguments: Any) -> str:
     result = invoke(*arguments)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert said(result.stderr) == []
     return result.stdout
 
 

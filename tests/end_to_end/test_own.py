@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,8 +14,8 @@ import planted
 from planted import library
 from planted.cli.app import main
 from planted.errors import ArtefactError, CheckpointError, PlantedError
+from planted.programs import red_doors
 from planted.runs.jobs import seen_tasks
-from planted.runs.request import read_request, write_request
 from planted.runs.results import CheckpointResult
 from tests.end_to_end.conftest import PLANT, cell_of
 from tests.end_to_end.short import CONTROLS, SHORT, Inline
@@ -107,22 +106,28 @@ def test_what_is_no_checkpoint_of_the_plant_is_refused(tmp_path: Path) -> None:
         planted.evaluate(params, 3)
 
 
-def test_a_run_of_a_python_object_opens_with_the_plant_in_any_tier(copy: Path) -> None:
-    request = read_request(copy)
-    own = replace(request.plant, origin="object")
-    write_request(copy, msgspec.structs.replace(request, plant=own, origin="object"))
+@pytest.mark.proof
+def test_a_run_of_a_python_object_opens_with_the_plant_in_any_tier(tmp_path: Path) -> None:
+    made, folder = small_doors(), tmp_path / "run"
+    with pytest.warns(UserWarning, match="few-controls"):
+        run = planted.run(
+            made, SHORT, out=folder, controls=CONTROLS, anyway=True, executor=Inline()
+        )
     with pytest.raises(PlantedError, match=r"given as a Python object.*open_run.*--plant"):
-        planted.open_run(copy)
-    for given in (planted.load(PLANT), own, f"{__name__}:small_doors"):
-        assert planted.open_run(copy, given).verdicts == planted.open_run(copy, own).verdicts
-    with pytest.raises(PlantedError, match=r"red-doors@1, is another program than red-doors-small"):
-        planted.open_run(copy, "red-doors")
+        planted.open_run(folder)
+    for given in (made, run.plant, f"{__name__}:small_doors"):
+        assert planted.open_run(folder, given).verdicts == run.verdicts
+    with pytest.raises(PlantedError, match=r"red-doors@1, is another program than mine"):
+        planted.open_run(folder, "red-doors")
     for command in ("explain", "report", "evaluate"):
-        done = CliRunner().invoke(main, [command, str(copy), "--plant", f"{__name__}:small_doors"])
+        done = CliRunner().invoke(
+            main, [command, str(folder), "--plant", f"{__name__}:small_doors"]
+        )
         assert done.exit_code == 0, done.output
-        refused = CliRunner().invoke(main, [command, str(copy)])
+        refused = CliRunner().invoke(main, [command, str(folder)])
         assert "--plant my_module:make_plant" in refused.stderr
 
 
 def small_doors() -> Any:
-    return planted.load(PLANT)
+    place = red_doors.scenario(objects=3, levels=2)
+    return planted.plant(red_doors.search, place, name="mine")
