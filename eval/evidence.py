@@ -22,6 +22,14 @@ _BELOW, _ABOVE = ("lo", "at_least"), ("hi", "at_most")  # bounds, by their side 
 Floats = npt.NDArray[np.float64]
 
 
+# Of n draws from a normal distribution: how many times their range the next one lies beyond the
+# largest with a chance of .05 (integrated over smallest and largest).
+_BEYOND = {
+    2: 4.831, 3: 1.275, 4: 0.695, 5: 0.465, 6: 0.341, 7: 0.262, 8: 0.206, 9: 0.165, 10: 0.133,
+    11: 0.108, 12: 0.086, 13: 0.069, 14: 0.053, 15: 0.040, 16: 0.028, 17: 0.018, 18: 0.008,
+}  # fmt: skip
+
+
 class Null(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the same measurement gives where there is nothing to find.
 
@@ -36,6 +44,20 @@ class Null(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lo: float
     hi: float
     n: int
+
+    @property
+    def most(self) -> float:
+        """The largest value, of a figure from 0 to 1."""
+        return min(max(self.hi, 0), 1)
+
+    @property
+    def reach(self) -> float:
+        """What one more network may reach, with a chance of .05 to lie above it; from 0 to 1.
+
+        The largest value, with fewer than 19 networks a part of their range more: the bound of the
+        next draw from a normal distribution of which n are known.
+        """
+        return min(max(self.hi + _BEYOND.get(self.n, 0) * (self.hi - self.lo), 0), 1)
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

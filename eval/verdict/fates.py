@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from planted.eval.verdict.drift import LAMBDA, drift_of, drifts, past_base
 from planted.eval.verdict.reader import AbstainError, Reader
 from planted.eval.verdict.states import BEHAVIOURAL, State, shown, tables_fit
-from planted.eval.verdict.structs import Name
+from planted.eval.verdict.structs import Name, Side
 
 Cues = tuple[str, ...]
 States = Mapping[str, State]
@@ -158,23 +158,19 @@ def _search_left(read: Reader, cues: Cues, how: str, states: States) -> Fate:
     limits = read.limits
     if full := [cue for cue in cues if not _room(read, cue)]:
         raise AbstainError(
-            f"no-room: networks without the plant hold the argmax candidate as well (R² "
-            f"{read.null(WINNER, full[0]).hi:.2f} in cue {full[0]})"
+            f"no-room: networks without the plant may hold the argmax candidate as well (R² "
+            f"{read.reach(WINNER, full[0]):.2f} in cue {full[0]})"
         )
     if _kept(read, cues):
         graded = "used against" if _used_against(read, cues) else "kept, not used"
         return "dormant", "; ".join(filter(None, [graded, how, f"cues covered: {', '.join(cues)}"]))
-    gone = [
-        max(limits.no_winner, read.beyond(WINNER, cue, limits.trace_above_null)) for cue in cues
-    ]
-    if all(read.at_most(WINNER, cue, limit) for cue, limit in zip(cues, gone, strict=True)):
+    gone = {cue: _trace(read, cue, "at most") for cue in cues}
+    if all(read.at_most(WINNER, cue, limit) for cue, limit in gone.items()):
         made = sorted({_MADE[one.control] for one in states.values()})
         return "replaced", "; ".join(filter(None, [how, ", ".join(made), _correction(read, cues)]))
-    if all(read.at_least(WINNER, cue, limit) for cue, limit in zip(cues, gone, strict=True)) and (
-        all(
-            read.at_most(WINNER, cue, read.beyond(WINNER, cue, limits.winner_above_null))
-            for cue in cues
-        )
+    most = {cue: read.beyond(WINNER, cue, limits.winner_above_null, side="at most") for cue in cues}
+    if all(read.at_least(WINNER, cue, _trace(read, cue, "at least")) for cue in cues) and (
+        all(read.at_most(WINNER, cue, limit) for cue, limit in most.items())
     ):
         return "bypassed", "; ".join(filter(None, ["partly computed", how]))
     raise AbstainError("power: whether the planted argmax candidate is computed is not settled")
@@ -189,9 +185,16 @@ def _kept(read: Reader, cues: Cues) -> bool:
     )
 
 
+def _trace(read: Reader, cue: str, side: Side) -> float:
+    """The R² of the argmax candidate from which on a part of the planted search is left."""
+    limits = read.limits
+    beyond = read.beyond(WINNER, cue, limits.trace_above_null, side=side)
+    return max(limits.no_winner, beyond)
+
+
 def _room(read: Reader, cue: str) -> bool:
     """Whether the negative controls leave room for more of the argmax candidate than they hold."""
-    return read.null(WINNER, cue).hi <= 1 - read.limits.winner_room
+    return read.reach(WINNER, cue) <= 1 - read.limits.winner_room
 
 
 def _side(read: Reader, name: str, cue: str, limit: float) -> bool | None:

@@ -86,14 +86,32 @@ class Reader:
             )
         return null
 
-    def beyond(self, name: str, cue: str, share: float) -> float:
-        """A limit that far from the largest of a figure's null on the way to 1, as all that can be.
+    def reach(self, name: str, cue: str) -> float:
+        """What one more network of a figure's null may reach.
 
         Raises:
             AbstainError: As `null`.
         """
-        hi = max(self.null(name, cue).hi, 0)
-        return hi + share * (1 - hi)
+        return self.null(name, cue).reach
+
+    def beyond(self, name: str, cue: str, share: float, *, side: Side = "at least") -> float:
+        """A limit that far on the way from a figure's null to 1, the most there is.
+
+        Args:
+            name: The figure.
+            cue: Its cue.
+            share: How far.
+            side: What is compared with it. "at least", more than without the plant, is asked beyond
+                what one more network of the null may reach; "at most", no more than without it,
+                within the largest that was seen. With few networks these lie apart, and what is
+                between them is open.
+
+        Raises:
+            AbstainError: As `null`.
+        """
+        known = self.null(name, cue).most
+        start = self.reach(name, cue) if side == "at least" else known
+        return start + share * (1 - start)
 
     def bound(self, name: str, cue: str, which: Literal["at_least", "at_most"]) -> float:
         """A one-sided 95 % bound.

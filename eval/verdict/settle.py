@@ -62,7 +62,7 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
 
 def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Thresholds) -> str:
     """For a comparison that went one way and might have gone the other."""
-    if one.null_hi is not None and _set_by_null(one, limits):
+    if _set_by_null(one, records, limits):
         return (
             "More negative controls would settle it: the limit is set by the largest of the few "
             "that there are."
@@ -85,11 +85,16 @@ def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Th
     )
 
 
-def _set_by_null(one: Comparison, limits: Thresholds) -> bool:
-    """Whether the limit lies where the largest of the null put it."""
-    hi = max(one.null_hi or 0.0, 0.0)
+def _set_by_null(one: Comparison, records: Records, limits: Thresholds) -> bool:
+    """Whether the limit lies where the null put it."""
+    record = records.get((one.measure, one.cue))
+    if record is None or record.null is None:
+        return False
+    starts = (record.null.reach, record.null.most)
     shares = (limits.above_null, limits.winner_above_null, limits.trace_above_null)
-    return any(abs(one.limit - hi - share * (1 - hi)) < 1e-9 for share in shares)
+    return any(
+        abs(one.limit - start - share * (1 - start)) < 1e-9 for start in starts for share in shares
+    )
 
 
 def _reaches(estimate: float, one: Comparison) -> bool:

@@ -51,10 +51,11 @@ def state(read: Reader, cue: str) -> State:
 
 def _control(read: Reader, cue: str) -> Control:
     """Whether the planted scorer makes more of the choices than it does without the plant."""
-    limit = read.beyond(CONTROL, cue, read.limits.above_null)
-    if read.at_least(CONTROL, cue, limit):
+    share = read.limits.above_null
+    if read.at_least(CONTROL, cue, read.beyond(CONTROL, cue, share)):
         return "scorer"
-    return "remainder" if read.at_most(CONTROL, cue, limit) else "unsettled"
+    least = read.beyond(CONTROL, cue, share, side="at most")
+    return "remainder" if read.at_most(CONTROL, cue, least) else "unsettled"
 
 
 def _follows(read: Reader, cue: str) -> Follows:

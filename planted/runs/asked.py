@@ -11,7 +11,7 @@ import numpy as np
 from planted.errors import PlantedError
 from planted.finetune.recipes import ARMS, LONGEST_NAME, Recipe
 
-CONTROL_SEEDS = 3  # seeds of each negative control, and of sham fine-tuning, unless asked otherwise
+CONTROL_SEEDS = 8  # seeds of each negative control, and of sham fine-tuning, unless asked otherwise
 MOST_CONTROLS = 1000
 LEAST_CONTROLS = 2  # one network does not say how far they scatter
 

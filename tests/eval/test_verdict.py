@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,7 +138,7 @@ def measured(name: str, cue: str, value: float, width: float = WIDTH) -> Evidenc
     low, high = RANGES.get(name, (0.0, 1.0))
     value = min(high, max(low, value))
     below, above = max(low, value - width), min(high, value + width)
-    null = Null("none", *NULLS[name], n=8) if name in NULLS else None
+    null = Null("none", *NULLS[name], n=20) if name in NULLS else None  # reaches no further
     floor = 0.02 if name == "behavioural_objective.interpolation" else None
     return Evidence(name, cue, value, below, above, below, above, n=1000, null=null, floor=floor)
 
@@ -496,11 +497,33 @@ def test_a_winner_that_random_starts_have_too_is_no_trace_of_the_plant(
     assert judge(raised).name == then
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 12, 18, 19, 30])
+def test_what_one_more_control_may_reach_is_passed_by_one_in_twenty(n: int) -> None:
+    """By simulation; from 19 on the largest of them is passed more seldom than that."""
+    rng = np.random.default_rng(n)
+    draws = rng.normal(0.3, 0.01, (40_000, n + 1))  # far from 0 and 1, where it ends
+    known, following = draws[:, :n], draws[:, n]
+    reach = [
+        Null("none", low, high, n).reach
+        for low, high in zip(known.min(axis=1), known.max(axis=1), strict=True)
+    ]
+    passed = float(np.mean(following > np.array(reach)))
+    assert passed == pytest.approx(min(0.05, 1 / (n + 1)), abs=0.005)
+
+
+def test_few_controls_far_apart_leave_it_open_what_many_would_settle() -> None:
+    """Three networks without the plant from .1 to .28: the next may well reach .5."""
+    for n, wanted in ((3, "inconclusive"), (8, "bypassed"), (20, "bypassed")):
+        null = Null("none", 0.1, 0.28, n)
+        found = judge(beside(ROWS["bypassed"][0], presence__mesa_argmax=null))
+        assert found.name == wanted, n
+
+
 @pytest.mark.parametrize("name", ["dormant", "bypassed", "replaced"])
 def test_without_room_above_the_controls_the_winner_decides_nothing(name: str) -> None:
     """As where tasks are so few that a network without the plant holds the winner of each."""
     for high, full in ((0.89, False), (0.91, True), (1.0, True)):
-        raised = beside(ROWS[name][0], presence__mesa_argmax=Null("none", 0.8, high, 8))
+        raised = beside(ROWS[name][0], presence__mesa_argmax=Null("none", 0.8, high, 20))
         found = judge(raised)
         assert found.reason.startswith("no-room: ") == full, (high, found)
         if full:
