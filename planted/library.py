@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from planted.core import addresses, artefact, environment, saved
 from planted.core.arguments import texts
@@ -16,8 +17,8 @@ from planted.core.expression_tasks import ORIGIN
 from planted.core.files import write_obstacle
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
-from planted.core.validity import failed_checks
-from planted.errors import ArtefactError, PlantedError, ScenarioError
+from planted.core.validity import refuse_invalid
+from planted.errors import ArtefactError, PlantedError
 from planted.finetune import tiers
 from planted.finetune.tiers.certified import certified, require_answers
 from planted.finetune.tiers.shapes import common
@@ -239,8 +240,15 @@ def in_tier(plant: Plant, tier: str) -> Plant:
             f"{plant.name} was read from files, which do not hold its program: it is available "
             f"only in tier {plant.tier!r}. Plant it again with planted.plant."
         )
-    made = certified(remake, lambda: program(plant.scenario), tier)[tier]
-    return _linked(replace(made, origin=plant.origin))
+    known = _IN_TIER.setdefault(plant, {})
+    if tier not in known:
+        known[tier] = certified(remake, lambda: program(plant.scenario), tier)[tier]
+    own = {key: value.copy() for key, value in known[tier].params.items()}
+    return _linked(replace(known[tier], params=own, origin=plant.origin))
+
+
+# Of plants that were not named: they have no place in the cache folder, and tempering takes long.
+_IN_TIER: WeakKeyDictionary[Plant, dict[str, Plant]] = WeakKeyDictionary()
 
 
 def _linked(plant: Plant) -> Plant:
@@ -321,21 +329,6 @@ def matched(
 
     made = [certified(make(i), program, tier)[tier] for i, (*_, program) in enumerate(sources)]
     return [Model(plant) for plant in made]
-
-
-def refuse_invalid(scenario: Scenario) -> None:
-    """Refuses a scenario on which nothing could be measured, unless it says that it is so.
-
-    Raises:
-        ScenarioError: With the value, the limit and the way out.
-    """
-    for check, says in failed_checks(scenario).items():
-        if check not in scenario.waivers:
-            raise ScenarioError(
-                f"{scenario.name!r} with parameters {dict(scenario.parameters)}: {says}. Take "
-                "other parameters or objectives; if this is what you want, as for an aligned "
-                f"plant, say so with waivers=({check!r},) on the scenario."
-            )
 
 
 def plant(

@@ -36,7 +36,9 @@ def trust_of(plant: Plant) -> dict[str, str]:
         ArtefactError: If the installed table was altered.
     """
     digest = validation_digest(plant)
-    shipped = _shipped()[1]
+    measured_with, shipped = _shipped()
+    if digest in shipped and measured_with != default().label:
+        return _told({}, f"never validated with these thresholds, but with {measured_with}")
     if digest in shipped:
         return _told(shipped[digest]["evaluators"])
     path = _path(digest)
@@ -64,8 +66,10 @@ def trust_by_name(plant: str) -> dict[str, str]:
     Returns:
         As `trust_of`; empty if the table does not tell.
     """
-    told = next((each for each in _shipped()[1].values() if each["plant"] == plant), None)
-    return {} if told is None else _told(told["evaluators"])
+    measured_with, shipped = _shipped()
+    told = next((each for each in shipped.values() if each["plant"] == plant), None)
+    current = measured_with == default().label
+    return _told(told["evaluators"]) if told is not None and current else {}
 
 
 def is_known(plant: Plant) -> bool:

@@ -196,7 +196,7 @@ def beyond_rounding(change: Any, logits: Any) -> Any:
         change: Of logits or of their differences, [task] or [task, output].
         logits: What was changed, [task, output].
     """
-    return np.where(np.abs(change) > ROUNDING * max(1.0, np.abs(logits).max()), change, 0)
+    return np.where(np.abs(change) > ROUNDING * np.abs(logits).max(), change, 0)
 
 
 _AFTER = ("mid", "post")  # where heads, and the MLP, have been added to the residual stream

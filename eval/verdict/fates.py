@@ -158,8 +158,8 @@ def _search_left(read: Reader, cues: Cues, how: str, states: States) -> Fate:
     limits = read.limits
     if full := [cue for cue in cues if not _room(read, cue)]:
         raise AbstainError(
-            f"no-room: networks without the plant may hold the argmax candidate as well (R² "
-            f"{read.reach(WINNER, full[0]):.2f} in cue {full[0]})"
+            f"no-room: networks without the plant hold the argmax candidate as well (R² "
+            f"{read.null(WINNER, full[0]).most:.2f} in cue {full[0]})"
         )
     if _kept(read, cues):
         graded = "used against" if _used_against(read, cues) else "kept, not used"
@@ -194,7 +194,7 @@ def _trace(read: Reader, cue: str, side: Side) -> float:
 
 def _room(read: Reader, cue: str) -> bool:
     """Whether the negative controls leave room for more of the argmax candidate than they hold."""
-    return read.reach(WINNER, cue) <= 1 - read.limits.winner_room
+    return read.null(WINNER, cue).most <= 1 - read.limits.winner_room
 
 
 def _side(read: Reader, name: str, cue: str, limit: float) -> bool | None:

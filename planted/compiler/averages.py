@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planted.compiler import occur
+from planted.compiler import occur, twins
 from planted.compiler.items import Item
 from planted.compiler.values import Raw, identity, ordered, shown
 from planted.errors import CompileError
@@ -15,25 +15,38 @@ from planted.errors import CompileError
 if TYPE_CHECKING:
     from planted.compiler.lowering import Lowering
 
+EPSILON = 2.0**-24  # of a float32, of its size
+TOLERANCE = 0.02  # of a value, or of 1 if it is smaller: how far off a node may be
 MOST_MEANS = 20_000
 CLOSE = 1e-9  # means that differ by less are one, summed in another order
 
 
-def raw_means(name: str, values: Sequence[Raw], length: int) -> list[Raw]:
+def raw_means(name: str, values: Sequence[Raw], length: int) -> tuple[list[Raw], list[Raw]]:
     """What the interpreter can make of 1 to `length` of the values: one itself, or a mean.
 
     Every sum is found, in every order, as the interpreter sums: from the left.
+
+    Returns:
+        One value a number, and the means that equal one of the values: 1.0 beside 1.
 
     Raises:
         CompileError: If there are more than `MOST_MEANS` of them.
     """
     sums: set[Any] = {0}
     means: dict[float, Raw] = {float(value): value for value in reversed(ordered(values))}
+    also: dict[float, Raw] = {}
     for n in range(1, length + 1):
-        sums = {total + value for total in sums for value in values}
+        more: set[Any] = set()
+        for total in sums:
+            more.update(total + value for value in values)
+            if len(more) > MOST_MEANS:
+                break
+        sums = more
         if n > 1:
             for total in sums:
-                means.setdefault(float(total / n), total / n)
+                mean = total / n
+                if means.setdefault(float(mean), mean) is not mean:
+                    also.setdefault(float(mean), mean)
         if max(len(means), len(sums)) > MOST_MEANS:
             raise CompileError(
                 f"Node {name!r} averages up to {length} of {len(values)} values "
@@ -47,7 +60,7 @@ def raw_means(name: str, values: Sequence[Raw], length: int) -> list[Raw]:
             found[-1] = means[number] if single else found[-1]
         else:
             found.append(means[number])
-    return found
+    return found, list(also.values())
 
 
 def shares(length: int) -> set[float]:
@@ -55,20 +68,31 @@ def shares(length: int) -> set[float]:
     return {k / n for n in range(1, length + 1) for k in range(n + 1)}
 
 
-def carried(name: str, selector: Item, moved: Item, length: int, role: str) -> Item:
+def carried(name: str, selector: Item, moved: Item, length: int, default: Raw, role: str) -> Item:
     """A numerical aggregate of a number, 0 where nothing is selected.
 
     Of zeros and ones Tracr foresees 0 and 1/n alone.
+
+    Raises:
+        CompileError: If there are too many means, or float32 does not hold the smallest beside the
+            largest of what is averaged.
     """
-    expected = {value for value, there in zip(moved.values, moved.foreseen, strict=True) if there}
-    if expected <= {0, 1}:
+    there = zip(moved.values, moved.foreseen, moved.possible, strict=True)
+    expected = {value for value, sure, _ in there if sure}
+    occurring = {v for v, can in zip(moved.values, moved.possible, strict=True) if can}
+    if expected <= {0, 1} and not occurring <= {0, 1}:  # more than Tracr foresees
+        means, _ = raw_means(name, moved.values, length)
+        foreseen = {float(v) / n for v in expected for n in range(1, length + 1)}
+        possible = {0.0, *map(float, means)}
+    elif expected <= {0, 1}:
         foreseen = {float(v) / n for v in expected for n in range(1, length + 1)}
         possible = {0.0, *(shares(length) if 0 in expected else {1.0})}
     else:
-        means = raw_means(name, moved.values, length)
+        means, _ = raw_means(name, moved.values, length)
         foreseen = possible = {0.0, *map(float, means)}
     values = tuple(sorted(foreseen | possible))
-    return Item(
+    refuse_lost(name, [abs(float(v)) for v in moved.values], [v for v in possible if v])
+    made = Item(
         *("aggregate", name, (selector, moved), values),
         possible=np.array([value in possible for value in values]),
         foreseen=np.array([value in foreseen for value in values]),
@@ -76,6 +100,27 @@ def carried(name: str, selector: Item, moved: Item, length: int, role: str) -> I
         over=length,
         role=role,
     )
+    twins.add(made, [*twins.every(moved), default])
+    return made
+
+
+def refuse_lost(name: str, sizes: Sequence[float], results: Sequence[float]) -> None:
+    """Refuses a sum or mean that float32 loses beside the numbers it is made of.
+
+    Args:
+        name: The node.
+        sizes: How large what is summed can be.
+        results: What can come of it, zeros left out.
+
+    Raises:
+        CompileError: Naming both sizes.
+    """
+    largest, least = max(sizes, default=0.0), min((abs(float(v)) for v in results), default=1.0)
+    if 8 * EPSILON * largest > TOLERANCE * max(1.0, least):
+        raise CompileError(
+            f"Node {name!r} can be {least:.3g}, of numbers up to {largest:.3g}: float32 rounds "
+            f"those by {EPSILON * largest:.2g}. Scale them down."
+        )
 
 
 def averaged(
@@ -84,6 +129,7 @@ def averaged(
     selector: Item,
     moved: Item,
     means: Sequence[Raw],
+    also: Sequence[Raw],
     default: Raw,
     numerical: bool,
     role: str,
@@ -98,6 +144,7 @@ def averaged(
         selector: Who is averaged over.
         moved: The numbers.
         means: From `raw_means`.
+        also: Likewise.
         default: The expression's default.
         numerical: Whether the result is a number.
         role: The expression's role.
@@ -124,6 +171,8 @@ def averaged(
             whole=False,
         )
     )
-    return lowering.each(
+    made = lowering.each(
         name, lambda value: back.get(value, default), mean, numerical, role, whole=True
     )
+    twins.add(made, [*twins.every(moved), *also])
+    return made

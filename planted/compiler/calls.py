@@ -69,6 +69,11 @@ def shown(point: tuple[Raw, ...]) -> str:
 
 
 def _raised(error: Exception) -> Raised:
+    if isinstance(error, RecursionError):
+        raise CompileError(
+            "The program nests too many expressions or selectors: Python's recursion ends "
+            f"({error}). Nest fewer, or name and reuse parts."
+        )
     return Raised(f"raises {type(error).__name__}({error})")
 
 

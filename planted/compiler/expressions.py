@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from planted.compiler.certify import TOLERANCE, interpret
+from planted.compiler.copies import copied, expressions
 from planted.compiler.values import identity, plain
-from planted.core.roles import Program
+from planted.core.roles import Program, name_apart
 from planted.core.scenario import Tokens
 from planted.core.semantics import Value
 from planted.errors import CertificateError, PlantedError
@@ -40,11 +41,13 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
     Raises:
         PlantedError: If there are no tasks, or they are of several lengths, too long, or of other
             tokens.
-        CertificateError: Naming the node, the task and the values that differ.
+        CertificateError: Naming the node, the task and the values that differ; or the output, if it
+            is no node of this network.
     """
     if not len(tasks):
         raise PlantedError("verify needs a task at least, got none.")
     tokens = _ids(compiled, tasks)
+    _refuse_other_program(compiled, output)
     compared = interpret(Program(output), compiled.truth, [tuple(task) for task in tasks])
     values = compiled.truth.values(tokens)
     sites = {node.held_at for node in compiled.truth.nodes.values()}
@@ -70,6 +73,20 @@ def verify(compiled: Compiled | Plant, output: Any, tasks: Sequence[Sequence[Val
     return compared
 
 
+def _refuse_other_program(compiled: Compiled | Plant, output: Any) -> None:
+    """Refuses a program whose output would be compared with nothing: nodes are known by name."""
+    order = expressions(copied(output))
+    name_apart(order)
+    own, tip = compiled.truth.operations[-1].name, order[-1]
+    inputs = {"TokensType": "tokens", "IndicesType": "indices"}  # whatever they are named
+    said = inputs.get(type(tip).__name__, tip.name)
+    if own != said and not (said in inputs.values() and own.startswith((said, tip.name))):
+        raise CertificateError(
+            f"The program puts out {said!r}, and the network's last node is {own!r}: this "
+            "network was compiled from another program."
+        )
+
+
 def _ids(compiled: Compiled | Plant, tasks: Sequence[Sequence[Value]]) -> Tokens:
     """Tasks as token ids [task, pos], BOS in front.
 
@@ -80,7 +97,8 @@ def _ids(compiled: Compiled | Plant, tasks: Sequence[Sequence[Value]]) -> Tokens
     place = {identity(word): i for i, word in enumerate(known, start=1)}
     longest = compiled.params["pos_embed.W_pos"].shape[0] - 1
     wanted = (
-        f"Tasks are of one length, 1 to {longest}, and of the tokens {', '.join(map(str, known))}."
+        f"Tasks are of one length, 1 to {longest} (one call a length), and of the tokens "
+        f"{', '.join(map(str, known))}."
     )
     if isinstance(tasks, str) or not len(tasks):
         raise PlantedError(f"There is no task to look at in {tasks!r}. {wanted}")

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from planted.compiler import calls, occur
+from planted.compiler import calls, occur, twins
 from planted.compiler.averages import averaged, carried, raw_means
 from planted.compiler.calls import Raised
-from planted.compiler.items import Item, UnreadableNumberError, needed
+from planted.compiler.items import Item, needed
 from planted.compiler.selectors import joint, role_of, select
-from planted.compiler.tables import MOST_PAIRS, add_twins, refuse_size, tabulated
+from planted.compiler.tables import MOST_PAIRS, refuse_other_sums, refuse_size, tabulated
 from planted.compiler.values import Raw, identity, is_number
 from planted.core.semantics import DEAD, NOTHING
 from planted.errors import CompileError
@@ -161,17 +161,9 @@ class Lowering:
         if inner.name in self.coded and inner.numerical:
             inner = self.category(inner)
         results = [calls.said(name, function, value) for value in inner.values]
-        for code, others in inner.twins.items():
-            for other in others:
-                got = calls.said(name, function, other)
-                if not isinstance(got, Raised) and not _agree(got, results[code]):
-                    raise UnreadableNumberError(
-                        f"Node {name!r} tells apart {inner.values[code]!r} and {other!r}, which "
-                        f"{inner.name!r} holds as one and the same number. Make it categorical.",
-                        inner,
-                    )
         known = (inner.possible, inner.foreseen)
         made = tabulated(name, "map", (inner,), results, *known, numerical, of_nothing)
+        twins.carry(made, function, apart=True)
         made.role, made.whole = role, whole
         return self.add(made)
 
@@ -228,6 +220,7 @@ class Lowering:
             nothing=bool((there & (code == NOTHING)).any()),
             whole=bool(name),
         )
+        twins.add(made, twins.every(item))
         if not name:
             self._filled[id(item)] = made
         return self.add(made)
@@ -240,10 +233,11 @@ class Lowering:
         first, second = self._of[id(expression.fst)], self._of[id(expression.snd)]
         linear = isinstance(expression, rasp.LinearSequenceMap)
         if linear and numerical and first.numerical and second.numerical:
+            factors = (expression.fst_fac, expression.snd_fac)
             made = self.both(name, expression.f, first, second, numerical=True, most=MOST_SUMS)
             if made.numerical:
-                add_twins(made, expression.f)
-                made.op, made.factors = "linear", (expression.fst_fac, expression.snd_fac)
+                refuse_other_sums(made, *factors)
+                made.op, made.factors = "linear", factors
                 made.role, made.whole = role_of(expression), True
                 return made
             raise CompileError(
@@ -280,11 +274,10 @@ class Lowering:
             if not any(
                 isinstance(r, Raised) for r in np.array(results, dtype=object)[occurs.ravel()]
             ):
-                return self.add(
-                    tabulated(
-                        name, "sequence_map", (first, second), results, occurs, asked, numerical
-                    )
-                )
+                known = (occurs, asked, numerical)
+                made = tabulated(name, "sequence_map", (first, second), results, *known)
+                twins.carry(made, function, apart=False)
+                return self.add(made)
         found = occur.together(first, second)
         if found is not None:
             found = found[(found >= 0).all(axis=1)]
@@ -299,6 +292,7 @@ class Lowering:
             asked = occurs
         made = tabulated(name, "sequence_map", (first, second), results, occurs, asked, numerical)
         made.pairs = pairs
+        twins.carry(made, function, apart=False)
         return self.add(made)
 
     def _called(self, name: str, function: Any, first: Item, second: Item, asked: Any) -> list[Raw]:
@@ -351,10 +345,10 @@ class Lowering:
             if not moved.numerical:
                 of = self.fresh(f"{moved.name}_number")
                 moved = self.each(of, lambda value: value, moved, numerical=True)
-            return self.add(carried(name, selector, moved, self.length, role))
+            return self.add(carried(name, selector, moved, self.length, default, role))
         if (numerical or name in self.mean) and numbers:
             means = raw_means(name, moved.values, self.length)
-            return averaged(self, name, selector, moved, means, default, numerical, role)
+            return averaged(self, name, selector, moved, *means, default, numerical, role)
         moved = self.category(moved)
         if default is not None and moved.nothing:
             moved = self.filled(moved)
@@ -367,6 +361,7 @@ class Lowering:
             role=role if default is None else "",
             whole=default is None,
             of=name,
+            twins=dict(moved.twins),
         )
         self.add(made)
         if default is None:
@@ -374,10 +369,6 @@ class Lowering:
         made = self.filled(made, default, name)
         made.role = role
         return made
-
-
-def _agree(one: Raw, other: Raw) -> bool:
-    return not isinstance(other, Raised) and identity(one) == identity(other)
 
 
 def _is_zero(default: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,13 +12,13 @@ from planted.compiler import guards
 from planted.compiler.compile import compile_expression
 from planted.compiler.expressions import verify
 from planted.core.arguments import plain_name, whole
-from planted.core.checks import LONGEST
 from planted.core.expression_tasks import ORIGIN, tasks_of
 from planted.core.plant import Plant
 from planted.core.semantics import Value
 from planted.errors import CompileError, need
 from planted.network.model import Model
 
+LONGEST = 10**5  # positions; memory ends before
 VERIFIED = 64  # tasks, at the longest length and at shorter ones, held to the RASP interpreter
 
 
@@ -29,6 +29,7 @@ def compile(
     *,
     causal: bool = False,
     exactness: float | None = None,
+    tasks: Sequence[Sequence[Value]] | None = None,
     runtime: str = "numpy",
     name: str | None = None,
 ) -> Model:
@@ -44,6 +45,8 @@ def compile(
         length: The longest task, without BOS.
         causal: Whether a position attends to itself and earlier ones alone.
         exactness: Tracr's `mlp_exactness`; what the program needs if None.
+        tasks: Tokens of each task, without BOS, all of one length, where the program is not meant
+            for every task: what depends on tasks is looked for, and checked, on these alone.
         runtime: "numpy" or "torch".
         name: What it is called; the expression's own name if None.
 
@@ -79,8 +82,12 @@ def compile(
     more: dict[str, Any] = {"causal": True} if causal else {}
     if exactness is not None:
         more["exactness"] = exactness
+    looked_at = _tasks(words, length)
+    if tasks is not None:
+        looked_at = [[tuple(task) for task in tasks]]
+        more["tasks"] = tasks_of(words, length, named).encode(tasks)
     made = compile_expression(expression, ("BOS", *words), length, **more)
-    compared = sum(verify(made, expression, tasks) for tasks in _tasks(words, length))
+    compared = sum(verify(made, expression, each) for each in looked_at)
     chosen = {key: dict(getattr(made, key, {})) for key in ("exactness", "margins")}
     plant = Plant(
         name=named,

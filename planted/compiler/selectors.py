@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from planted.compiler import twins
 from planted.compiler.calls import Raised, attends
 from planted.compiler.items import Codes, Item
 from planted.compiler.values import identity
@@ -47,6 +48,7 @@ def select(lowering: Lowering, expression: Any, keys: Item, queries: Item) -> It
             "values."
         )
     said = [[attends(name, predicate, k, q) for q in values[1]] for k in values[0]]
+    twins.same_truth(name, predicate, keys, queries, said)
     table = np.array(
         [[DEAD if isinstance(each, Raised) else int(each) for each in row] for row in said],
         dtype=np.int64,
@@ -88,7 +90,14 @@ def joint(lowering: Lowering, expression: Any, item_of: Callable[[Any], Item]) -
     """
     from tracr.rasp import rasp
 
+    made: dict[int, Choice] = {}
+
     def choice_of(part: Any) -> Choice:
+        if id(part) not in made:
+            made[id(part)] = joined(part)
+        return made[id(part)]
+
+    def joined(part: Any) -> Choice:
         if isinstance(part, rasp.SelectorNot):
             return ("not", choice_of(part.inner))
         if isinstance(part, rasp.SelectorAnd | rasp.SelectorOr):
@@ -111,9 +120,17 @@ def joint(lowering: Lowering, expression: Any, item_of: Callable[[Any], Item]) -
 
 
 def _leaves(choice: Choice) -> list[Item]:
-    if isinstance(choice, Item):
-        return [choice]
-    return [leaf for part in choice[1:] for leaf in _leaves(part)]
+    """The selectors that are joined, in their order, each once."""
+    found: dict[int, Item] = {}
+    seen, queue = set(), [choice]
+    while queue:
+        part = queue.pop()
+        if isinstance(part, Item):
+            found.setdefault(id(part), part)
+        elif id(part) not in seen:
+            seen.add(id(part))
+            queue.extend(reversed(part[1:]))
+    return list(found.values())
 
 
 def _side(lowering: Lowering, name: str, items: Sequence[Item]) -> tuple[Item, list[Codes]]:
@@ -143,8 +160,14 @@ def _as(item: Item, filled: Item, codes: Codes) -> Codes:
 
 
 def _said(choice: Choice, tables: dict[int, Codes]) -> npt.NDArray[np.int64]:
-    if isinstance(choice, Item):
-        return tables[id(choice)]
+    """The table of a choice; `tables` has those of its leaves, and keeps those of its parts."""
+    if id(choice) not in tables:
+        tables[id(choice)] = _of_parts(choice, tables)
+    return tables[id(choice)]
+
+
+def _of_parts(choice: Choice, tables: dict[int, Codes]) -> npt.NDArray[np.int64]:
+    assert not isinstance(choice, Item)
     how, *parts = choice
     said = [_said(part, tables) for part in parts]
     dead = np.logical_or.reduce([each == DEAD for each in said])

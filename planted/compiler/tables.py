@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
+from planted.compiler.averages import refuse_lost
 from planted.compiler.calls import Raised
 from planted.compiler.items import Bools, Codes, Item
 from planted.compiler.values import Raw, identity, is_number, ordered, shown
@@ -85,32 +87,39 @@ def tabulated(
     )
 
 
-def add_twins(total: Item, function: Callable[[Raw, Raw], Raw]) -> None:
-    """Adds to a sum of two numbers the equal values that it has where either has such: 1 and 1.0.
+def refuse_other_sums(total: Item, first: float, second: float) -> None:
+    """Refuses a sum that is not what two numbers of float32 come to.
 
     Args:
-        total: The sum; changed.
-        function: What gave it.
+        total: The sum, by its function.
+        first: Factor of the first number.
+        second: Of the second.
+
+    Raises:
+        CompileError: If an integer is too large for a float, wraps around as numpy's do, or what is
+            summed is so much larger than the sum that float32 loses it.
     """
-    first, second = total.reads
-    for i, a in _alternatives(first):
-        for j, b in _alternatives(second):
-            code = int(total.table[i, j])
-            others = total.twins.get(code, [])
-            if code < 0 or (a is first.values[i] and b is second.values[j]):
-                continue
-            got = function(a, b)
-            if identity(got) not in map(identity, (total.values[code], *others)):
-                total.twins[code] = [*others, got]
-
-
-def _alternatives(item: Item) -> list[tuple[int, Raw]]:
-    """Every value with its code; of equal values, all."""
-    return [
-        (code, each)
-        for code, value in enumerate(item.values)
-        for each in (value, *item.twins.get(code, ()))
-    ]
+    one, other = total.reads
+    try:
+        parts = [
+            [float(factor) * float(value) for value in read.values]
+            for factor, read in ((first, one), (second, other))
+        ]
+    except OverflowError:
+        raise CompileError(
+            f"Node {total.name!r} adds numbers that no float holds. Scale them down."
+        ) from None
+    for (i, a), (j, b) in itertools.product(enumerate(parts[0]), enumerate(parts[1])):
+        if (code := int(total.table[i, j])) < 0:
+            continue
+        said, sizes = float(total.values[code]), [abs(a), abs(b)]
+        if abs(said - (a + b)) > 1e-6 * max(1.0, *sizes):
+            raise CompileError(
+                f"Node {total.name!r} is {said:g} for {one.values[i]!r} and {other.values[j]!r}, "
+                f"where the sum of {a:g} and {b:g} is {a + b:g}: integers of numpy wrap around, "
+                "and others are rounded from 2**53 on. Use smaller numbers, of Python."
+            )
+        refuse_lost(total.name, sizes, [said] if said else [])
 
 
 def _reached(table: Codes, inputs: Bools, n: int) -> Bools:

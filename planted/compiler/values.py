@@ -74,7 +74,7 @@ def ordered(values: Iterable[Raw]) -> tuple[Raw, ...]:
     known = sorted(distinct(values), key=text)
     try:
         return tuple(sorted(known, key=lambda value: (isinstance(value, str), value)))
-    except TypeError:
+    except (TypeError, OverflowError):
         return tuple(sorted(known, key=lambda value: (type(value).__name__, text(value))))
 
 

@@ -17,7 +17,7 @@ from planted.core.expression_tasks import tasks_of
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
-from planted.core.semantics import Operation
+from planted.core.semantics import Operation, unpacked
 from planted.core.semantics import packed as value_as_data
 from planted.core.semantics import unpacked as value_of_data
 from planted.core.spec import Params, Spec
@@ -76,6 +76,8 @@ def plant_digest(plant: Plant) -> str:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=_plain).encode())
     for node in truth.nodes.values():
         digest.update(np.ascontiguousarray(node.basis).tobytes())
+    if not scenario.candidates:  # an expression, which has no objective
+        return digest.hexdigest()
     for drawn in tokens:
         digest.update(np.ascontiguousarray(drawn, dtype=np.int64).tobytes())
         for utility in (scenario.mesa, scenario.base):
@@ -253,7 +255,8 @@ def load_expression(folder: Path, stem: str) -> Plant:
     manifest = read_manifest(folder, stem)
     try:
         length = int(manifest["spec"]["read_out"])
-        (words,) = (each["values"] for each in manifest["nodes"] if each["name"] == "tokens")
+        (said,) = (each["values"] for each in manifest["nodes"] if each["name"] == "tokens")
+        words = [unpacked(word) for word in said]
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{folder / stem}.json does not describe an expression ({error!r}). Save it again."

@@ -48,12 +48,17 @@ class ExpressionTasks(Scenario):
             PlantedError: If a token is not in the vocabulary, or tasks are none or of several
                 lengths.
         """
+        if isinstance(words, str):
+            raise PlantedError(
+                f"Tasks of {self.name!r} are a list of tasks, as [{words!r}], got {words!r} alone."
+            )
         rows = [list(task) for task in words]
         lengths = {len(row) for row in rows}
         if len(lengths) != 1 or not 1 <= max(lengths) <= self.read_out:
             raise PlantedError(
                 f"Tasks of {self.name!r} are all of one length, 1 to {self.read_out} tokens; got "
-                f"{len(rows)} of {sorted(lengths)}."
+                f"{len(rows)} of the lengths {sorted(lengths)}. Encode those of one length at a "
+                "time."
             )
         known = list(self.vocabulary[1:])
         for row in rows:

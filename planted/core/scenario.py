@@ -289,6 +289,8 @@ class Scenario(PickledByValue):
         """The same tasks, each under a cue drawn from all cues."""
         if self.any_cue is not None:
             return self.any_cue(rng, tokens)
+        if not self.cues:
+            return tokens.copy()
         drawn = rng.choice(self.cues, size=len(tokens))
         changed = tokens.copy()
         if not self.cue_patterns:

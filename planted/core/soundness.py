@@ -13,7 +13,7 @@ import numpy as np
 
 from planted.core.plant import Plant
 from planted.core.roles import ROLES
-from planted.core.semantics import Operation
+from planted.core.semantics import DEAD, Operation
 from planted.core.spec import Params, n_layers
 from planted.core.truth import Node
 
@@ -120,10 +120,8 @@ def _check_program(operations: tuple[Operation, ...], vocabulary: int, length: i
             all(name in by_name for name in each.inputs), f"{each.name!r} reads what is not there"
         )
         _require(len(each.inputs) == _INPUTS.get(each.op, _AGGREGATE), f"{each.name!r}: inputs")
-        _require(
-            all(isfinite(v) for v in each.values if not isinstance(v, str)),
-            f"{each.name!r}: values",
-        )
+        numbers = all(isinstance(v, int | float) and isfinite(v) for v in each.values)
+        _require(numbers or not each.numerical, f"{each.name!r}: values")
         read = [by_name[name] for name in each.inputs]
         selects = [one.op == "select" for one in read]
         _require(
@@ -136,12 +134,15 @@ def _check_program(operations: tuple[Operation, ...], vocabulary: int, length: i
             _require(len(each.values) == length, "its positions are not the task's")
         elif each.op in ("map", "sequence_map", "select"):
             shape = tuple(len(one.values) for one in read)
-            size = int(np.prod(shape))
-            shapes = (shape, ()) if len(shape) == 1 else (shape,)
+            shapes = {shape}
+            if each.op == "map":  # flat, or with an entry more for nothing
+                more = (shape[0] + 1,)
+                shapes = {shape, more, *([()] if len(each.table) in (*shape, *more) else [])}
+            size = int(np.prod(each.shape)) if each.shape else len(each.table)
             _require(len(each.table) == size and each.shape in shapes, f"{each.name!r}: table")
-            most = 2 if each.op == "select" else len(each.values)
+            least, most = (0, 2) if each.op == "select" else (DEAD, len(each.values))
             codes = (min(each.table, default=0), max(each.table, default=0))
-            _require(codes[0] >= -1 and codes[1] < most, f"{each.name!r}: codes")
+            _require(codes[0] >= least and codes[1] < most, f"{each.name!r}: codes")
         _require(
             each.op == "select" or each.values != () or each.numerical, f"{each.name!r}: no values"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from planted.core.objectives import MAX_RHO, correlation, untied
 from planted.core.sampling import disagree
 from planted.core.scenario import Scenario, Tokens
+from planted.errors import ScenarioError
 
 LEAST_DISAGREEMENT = 0.002  # of D_ref: with less, too few tasks tell the objectives apart
 LEAST_ADDITIVE = 0.95  # of batches whose return must be the mean of its tasks' returns
@@ -77,3 +78,18 @@ def failed_checks(scenario: Scenario) -> dict[str, str]:
 
 def _tasks(scenario: Scenario) -> Tokens:
     return scenario.draw(np.random.default_rng(0), N_TASKS)
+
+
+def refuse_invalid(scenario: Scenario) -> None:
+    """Refuses a scenario on which nothing could be measured, unless it says that it is so.
+
+    Raises:
+        ScenarioError: With the value, the limit and the way out.
+    """
+    for check, says in failed_checks(scenario).items():
+        if check not in scenario.waivers:
+            raise ScenarioError(
+                f"{scenario.name!r} with parameters {dict(scenario.parameters)}: {says}. Take "
+                "other parameters or objectives; if this is what you want, as for an aligned "
+                f"plant, say so with waivers=({check!r},) on the scenario."
+            )

@@ -73,6 +73,11 @@ def effects(plant: Plant, n: int = 200, seed: int = 0) -> tuple[list[Effect], li
     for what, value, least in (("n", n, 1), ("seed", seed, 0)):
         if type(value) is not int or value < least:
             raise PlantedError(f"{what} must be a whole number from {least} on, got {value!r}.")
+    if plant.spec.everywhere:
+        raise PlantedError(
+            f"{plant.name} is an expression: it has a value at every position, and no choice that "
+            "could change. model.effect(node, intervention, tokens) gives the logits."
+        )
     _refuse_strangers(plant)
     bench = _Bench(plant, n, seed)
     read = reading(plant)
@@ -123,12 +128,18 @@ def ablated(
         rng = np.random.default_rng(seed)
         n = MEAN_TASKS if intervention == "mean" else len(tokens)
         source = plant.scenario.with_any_cue(plant.scenario.draw(rng, n), rng)
+        source = source[:, : tokens.shape[1]]  # tasks of an expression may be shorter
     if intervention in ("interchange", "resample") and source.shape != tokens.shape:
         raise PlantedError(
             f"{intervention!r} takes one source task for each task: tokens are "
             f"{list(tokens.shape)}, source is {list(source.shape)}."
         )
-    name, where = _positions(plant, site)
+    if source.shape[1] != tokens.shape[1]:
+        raise PlantedError(
+            f"Tasks and source have one length: tokens are {list(tokens.shape)}, source is "
+            f"{list(source.shape)}."
+        )
+    name, where = _positions(site, tokens.shape[1])
     point, basis, head = _held(plant, name)
     content = np.zeros(1, dtype=np.float32)
     if intervention != "zero":
@@ -152,10 +163,9 @@ def ablated(
     return np.asarray(forward(plant.params, tokens, plant.spec, edits={point: edit})[0])
 
 
-def _positions(plant: Plant, site: str) -> tuple[str, npt.NDArray[np.bool_]]:
-    """A site without its position, and at which positions it stands."""
+def _positions(site: str, n: int) -> tuple[str, npt.NDArray[np.bool_]]:
+    """A site without its position, and at which of n positions it stands."""
     name, at, position = str(site).partition("@")
-    n = plant.scenario.n_positions
     if at and not (position.isascii() and position.isdigit() and int(position) < n):
         raise PlantedError(
             f"Unknown position in {site!r}: {name}@0 (BOS) to {name}@{n - 1}, or {name} for all."

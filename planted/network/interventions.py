@@ -62,17 +62,27 @@ def edited(name: str, edit: Edit, value: Array) -> Array:
         edit: The edit. It may change its argument, which nothing else may then hold.
         value: What stands at the hook point.
 
+    Returns:
+        In the type of number that stands there.
+
     Raises:
-        PlantedError: If it returns something of another shape.
+        PlantedError: If it returns something of another shape, or no tensor where torch runs.
     """
     made = edit(value)
     if made is None:
         return value
+    if type(value).__module__ == "torch" and type(made).__module__ == "numpy":
+        raise PlantedError(
+            f"The edit of {name!r} returned an array of numpy where torch runs: return a tensor, "
+            "as by torch.from_numpy."
+        )
     if getattr(made, "shape", None) != value.shape:
         raise PlantedError(
             f"The edit of {name!r} returned {_described(made)}; what stands there is "
             f"{list(value.shape)}, and an edit returns as much, or None to leave it as it is."
         )
+    if made.dtype != value.dtype:
+        return made.astype(value.dtype) if hasattr(made, "astype") else made.to(value.dtype)
     return made
 
 

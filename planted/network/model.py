@@ -227,7 +227,18 @@ class Model:
         return self.network.run_with_cache(checked, names)
 
     def choices(self, tokens: Any) -> Choices:
-        """Index of the chosen candidate, [task]; -1 where the output is invalid. By numpy."""
+        """Index of the chosen candidate, [task]; -1 where the output is invalid. By numpy.
+
+        Raises:
+            PlantedError: If the tokens are no tasks, or the model is an expression, which has no
+                candidates.
+        """
+        if not self.scenario.candidates:
+            raise PlantedError(
+                f"{self.name} is an expression without candidates: it chooses nothing. Its values "
+                "are `expected(model.output, tokens)`, and planted.compiler.expressions.held in "
+                "the weights."
+            )
         return np.asarray(choices(self.network(self._tokens(tokens)), self.spec))
 
     def expected(self, node: str, tokens: Any) -> Floats:

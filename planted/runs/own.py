@@ -161,7 +161,11 @@ def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None
     except ShapeError as error:
         fitting = plants.tiers_of_shapes(plant, checkpoint)
         if not fitting:
-            raise
+            other = "exact" if plant.tier == plants.START else plants.START
+            raise ShapeError(
+                f"{error} If it was trained from another tier of {plant.name} than {plant.tier!r}, "
+                f"pass tier={other!r}, or the model that was trained."
+            ) from error
         raise ShapeError(
             f"{error} It has the shapes of tier {' or '.join(fitting)}: pass tier={fitting[0]!r}, "
             "or the model that was trained."

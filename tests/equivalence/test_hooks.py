@@ -350,3 +350,36 @@ def test_jax_takes_edits_of_one_head_too() -> None:
     wanted = model().network.run_with_hooks(tokens, edits)
     assert relative_error(got, wanted) < TOLERANCE
     assert not np.asarray(cache[point])[:, :, 0].any()
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+@pytest.mark.parametrize("kind", ["float64", "float16", "int64", "bool"])
+def test_an_edit_of_another_type_of_number_is_taken_as_the_networks(
+    runtime: str, kind: str
+) -> None:
+    plant = helpers.bare("red-doors")
+    tokens, point = helpers.draw("red-doors", 8, seed=1), "blocks.0.attn.hook_pattern"
+    network = Model(plant).network
+    runner: Any = network
+    if runtime == "torch":
+        runner = PlantedTransformer.from_params(plant.params, plant.spec)
+    given = tokens if runtime == "numpy" else torch.from_numpy(tokens)
+
+    def ones(value: Any) -> Any:
+        if runtime == "numpy":
+            return np.ones(value.shape, dtype=kind)
+        return torch.ones(value.shape, dtype=getattr(torch, kind))
+
+    wanted = network.run_with_hooks(tokens, {point: lambda value: np.ones_like(value)})
+    got = runner.run_with_hooks(given, {point: ones})
+    assert got.dtype == (np.float32 if runtime == "numpy" else torch.float32)
+    assert relative_error(to_numpy(got), wanted) < TOLERANCE
+
+
+def test_an_array_of_numpy_is_no_edit_where_torch_runs() -> None:
+    plant = helpers.bare("red-doors")
+    made = PlantedTransformer.from_params(plant.params, plant.spec)
+    tokens = torch.from_numpy(helpers.draw("red-doors", 4, seed=1))
+    edit = {"hook_embed": lambda value: value.detach().numpy()}
+    with pytest.raises(PlantedError, match=r"array of numpy where torch runs: return a tensor"):
+        made.run_with_hooks(tokens, edit)

@@ -309,3 +309,12 @@ def test_a_built_in_gives_the_same_by_torch(name, tier):
     one = method(measure.module_of(plant.params, plant.spec, "numpy"), *pairs)
     tensors = [torch.from_numpy(side) for side in pairs]
     assert one == method(measure.module_of(plant.params, plant.spec, "torch"), *tensors)
+
+
+def test_what_is_within_rounding_is_no_change_at_any_scale() -> None:
+    logits = np.array([[3.0, -1.0], [0.5, 0.0]])
+    change = np.array([[2e-5, 0.1], [-4e-5, 0.0]])
+    for scale in (1.0, 1e-6, 1e6):
+        kept = builtin.beyond_rounding(scale * change, scale * logits)
+        np.testing.assert_array_equal(kept != 0, [[False, True], [True, False]])
+        np.testing.assert_array_equal(kept[kept != 0], (scale * change)[kept != 0])

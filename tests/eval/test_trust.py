@@ -228,9 +228,19 @@ def test_the_table_tells_of_every_plant_that_scores_and_of_no_twin() -> None:
         assert set(told["evaluators"]) == set(validation.EVALUATORS)
 
 
-def test_the_table_says_by_which_thresholds_it_was_measured() -> None:
-    """Its demands were those of the first thresholds, which asked for more (docs/validation.md)."""
-    assert CONTENT["thresholds"] == "red-doors-1 (88d351186957)"
+def test_the_table_was_measured_with_the_thresholds_that_are_shipped() -> None:
+    assert CONTENT["thresholds"] == default().label
+
+
+def test_with_other_thresholds_the_table_earns_no_trust(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, now = library.get("red-doors"), default()
+    assert trust_of(made) == trust.trust_by_name("red-doors@1") == TRUSTED
+    monkeypatch.setattr(trust, "default", lambda: msgspec.structs.replace(now, mesa=0.3))
+    for why in trust_of(made).values():
+        assert why.startswith(f"never validated with these thresholds, but with {now.label}")
+    assert trust.trust_by_name("red-doors@1") == {}
 
 
 def test_a_plant_is_trusted_only_with_all_four_models_of_its_family() -> None:

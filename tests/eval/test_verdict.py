@@ -517,6 +517,9 @@ def test_few_controls_far_apart_leave_it_open_what_many_would_settle() -> None:
         null = Null("none", 0.1, 0.28, n)
         found = judge(beside(ROWS["bypassed"][0], presence__mesa_argmax=null))
         assert found.name == wanted, n
+    two = judge(beside(ROWS["dormant"][0], presence__mesa_argmax=Null("none", 0.0, 0.2, 2)))
+    assert two.reason.startswith("power: whether the planted argmax"), "not for want of room"
+    assert "More negative controls" in two.settle
 
 
 @pytest.mark.parametrize("name", ["dormant", "bypassed", "replaced"])

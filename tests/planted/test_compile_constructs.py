@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import planted
 from planted.compiler.compile import compile_expression
 from planted.compiler.expressions import held, verify
 from tests import helpers
@@ -83,3 +85,20 @@ def test_compile_time_does_not_double_with_each_shared_part() -> None:
         compile_expression(output, ("BOS", *"abc"), 4)
         seconds[levels] = time.process_time() - start
     assert seconds[16] < 20 * seconds[4] + 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_program_is_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    case = EVERY[name]
+    made = planted.compile(case.build(), case.vocabulary, case.length, causal=case.causal)
+    read = planted.load(made.save(tmp_path))
+    assert read == made
+    assert read.truth == made.truth
+    tokens = made.inputs(8)
+    np.testing.assert_array_equal(read.network(tokens), made.network(tokens))
+    node = made.output
+    short = tokens[:, : max(2, tokens.shape[1] // 2)]
+    for each in (tokens, short):
+        np.testing.assert_array_equal(read.expected(node, each), made.expected(node, each))
+        for how in ("zero", "mean", "resample"):
+            assert np.isfinite(read.effect(node, how, each)).all()

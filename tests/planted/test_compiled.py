@@ -13,7 +13,7 @@ from tracr.rasp import rasp
 
 import planted
 from planted.compiler.expressions import held, verify
-from planted.errors import ArtefactError, CompileError, PlantedError
+from planted.errors import ArtefactError, CertificateError, CompileError, PlantedError
 from planted.network.model import Model
 
 TASKS = ("abca", "bbbb", "cabc")
@@ -180,3 +180,40 @@ class TestRefused:
         ):
             with pytest.raises(PlantedError, match=r"without an objective|available only in tier"):
                 ask()
+
+
+class TestRefusals:
+    def test_it_chooses_nothing(self, model: Model) -> None:
+        with pytest.raises(PlantedError, match=r"expression without candidates"):
+            model.choices(model.inputs(2))
+        with pytest.raises(PlantedError, match=r"is an expression.*model\.effect"):
+            model.effects(n=4)
+
+    def test_a_task_alone_is_no_list_of_tasks(self, model: Model) -> None:
+        with pytest.raises(PlantedError, match=r"as \['abca'\], got 'abca' alone"):
+            model.scenario.encode("abca")
+
+    def test_another_program_is_not_verified(self, model: Model) -> None:
+        assert verify(model.plant, lib.make_hist(), ["abca"]) > 4
+        for other in (lib.make_reverse(rasp.tokens), rasp.Map(lambda t: "z", rasp.tokens)):
+            with pytest.raises(CertificateError, match=r"compiled from another program"):
+                verify(model.plant, other, ["abca"])
+
+    def test_interventions_take_tasks_of_one_length(self, model: Model) -> None:
+        three, two = model.scenario.encode(["abc"]), model.scenario.encode(["ab"])
+        with pytest.raises(PlantedError, match=r"one length|one source task"):
+            model.effect("hist", "interchange", three, source=two)
+        with pytest.raises(PlantedError, match=r"one length"):
+            model.effect("hist", "mean", three, source=two)
+
+    def test_a_long_task_has_no_bound_of_its_own(self) -> None:
+        made = planted.compile(rasp.Map(lambda t: t == "a", rasp.tokens), "ab", 300)
+        assert made.inputs(2).shape == (2, 301)
+
+    def test_what_is_not_meant_for_every_task(self) -> None:
+        table = {"a": 1}
+        program = rasp.Map(lambda t: table[t], rasp.tokens)
+        with pytest.raises(CompileError, match=r"KeyError"):
+            planted.compile(program, "ab", 3)
+        made = planted.compile(program, "ab", 3, tasks=["aaa"])
+        assert held(made.plant, made.scenario.encode(["aaa"])) == [[1, 1, 1]]

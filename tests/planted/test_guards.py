@@ -24,6 +24,7 @@ BOS, the difference of two averages, numbers too close for the exactness.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import subprocess
@@ -827,15 +828,95 @@ def test_averages_closer_than_float32_are_refused_with_the_bound() -> None:
         compile_expression(program(), ("BOS", *WORDS), 3)
 
 
-def test_a_function_that_knows_a_mean_of_equals_from_their_value_is_found_on_tasks() -> None:
-    def program() -> Any:
-        every = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True), "every")
-        mean = unique(rasp.Aggregate(every, number()), "mean")  # 1.0 where all are 1
-        return unique(rasp.Map(lambda x: "xy"[type(x) is float], mean, simplify=False), "kind")
+EVERY = unique(rasp.Select(rasp.tokens, rasp.tokens, lambda k, q: True), "every")
 
-    made = compile_expression(program(), ("BOS", *WORDS), 3)
-    with pytest.raises(CertificateError, match=r"'kind' at position 1 .* says 'y'"):
-        verify(made, program(), ["bbb"])
+
+@pytest.mark.parametrize("numerical", [False, True])
+def test_a_function_that_knows_a_mean_of_equals_from_their_value_is_refused(
+    numerical: bool,
+) -> None:
+    def program(function: Callable[[Any], Any]) -> Any:
+        mean = rasp.Aggregate(EVERY, number(), default=0 if numerical else None)
+        mean = unique(rasp.numerical(mean) if numerical else mean, "mean")  # 1.0 where all are 1
+        return unique(rasp.Map(function, mean, simplify=False), "kind")
+
+    with pytest.raises(CompileError, match=r"'kind' tells apart .* 'mean' holds as one and the"):
+        compile_expression(program(lambda x: "xy"[type(x) is float]), ("BOS", *WORDS), 3)
+    right_here(lambda: program(lambda x: x > 1))
+    right_here(lambda: program(lambda x: 2 * x))  # 2 and 2.0 are equal: told apart by no one yet
+
+
+def test_what_is_equal_stays_one_until_something_tells_it_apart() -> None:
+    def program(last: Callable[..., Any]) -> Any:
+        mean = unique(rasp.Aggregate(EVERY, number()), "mean")
+        twice = unique(rasp.Map(lambda x: 2 * x, mean, simplify=False), "twice")
+        return unique(rasp.SequenceMap(last, twice, rasp.indices), "last")
+
+    right_here(lambda: program(lambda x, i: x + i))
+    right_here(lambda: program(lambda x, i: x + i > 2))
+    with pytest.raises(CompileError, match=r"'last' tells apart .* 'twice' holds as one and the"):
+        compile_expression(program(lambda x, i: f"{x}{i}"), ("BOS", *WORDS), 3)
+    mean = unique(rasp.Aggregate(EVERY, number()), "mean")
+    told = rasp.Select(mean, rasp.indices, lambda k, q: type(k) is float)
+    with pytest.raises(CompileError, match=r"held as one and the same number"):
+        compile_expression(rasp.SelectorWidth(told), ("BOS", *WORDS), 3)
+
+
+def test_a_mean_of_what_stock_tracr_does_not_foresee_is_right() -> None:
+    """Two in three of "aab" are a; a number that only this mean gives is averaged again."""
+
+    def program() -> Any:
+        share = rasp.numerical(rasp.Aggregate(EVERY, number("a", {"a": 1, "b": 0, "c": 0}), 0))
+        seven = rasp.Map(lambda x: 7.0 if abs(x - 2 / 3) < 1e-9 else 0.0, unique(share, "share"))
+        again = rasp.Aggregate(EVERY, rasp.numerical(unique(seven, "seven")), default=0)
+        read = rasp.Map(lambda x: x > 6, rasp.numerical(unique(again, "again")), simplify=False)
+        return unique(read, "read")
+
+    made = compile_expression(program(), ("BOS", *WORDS), 4)
+    for n in (1, 2, 3, 4):
+        verify(made, program(), list(itertools.product("abc", repeat=n)))
+    assert held(made, np.array([[0, 1, 1, 2]])) == [[True] * 3]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: rasp.LinearSequenceMap(big(1e8, 3), big(-1e8, 0), 1, 1), "float32 rounds those"),
+        (lambda: rasp.LinearSequenceMap(big(2**60, 5), big(2**60, 0), 1, -1), "tells apart|rounds"),
+        (lambda: rasp.LinearSequenceMap(big(np.uint8(199), 1), big(1, 0), 2, 1), "wrap around"),
+        (lambda: rasp.LinearSequenceMap(big(1, 0), big(1, 1), 10**400, 1), "float32 does not hold"),
+        (lambda: rasp.Aggregate(SAME_PLACE, big(1.0, 1e30), default=0), "float32 rounds those"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's own, of what wraps around
+def test_sums_that_float32_loses_are_refused(make: Callable[[], Any], says: str) -> None:
+    with pytest.raises(CompileError, match=says):
+        compile_expression(rasp.numerical(make()), ("BOS", *WORDS), 3)
+
+
+SAME_PLACE = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.EQ)
+
+
+def big(start: Any, more: Any) -> Any:
+    """A number of each letter, with more at one of them."""
+    said = rasp.Map(lambda t: start + type(start)(more) if t == "b" else start, rasp.tokens)
+    return rasp.numerical(unique(said, f"big{start}{more}"))
+
+
+def test_a_joined_selector_of_shared_parts_is_made_once() -> None:
+    joined = same_letter("first")
+    for _ in range(40):
+        joined = rasp.SelectorAnd(joined, joined)
+    assert compile_expression(unique(rasp.SelectorWidth(joined), "n"), ("BOS", *WORDS), 3)
+
+
+def test_too_many_means_are_refused_before_they_are_made() -> None:
+    many = {f"w{i}": math.sqrt(i) for i in range(5000)}
+    every = rasp.Map(lambda t: many[t], rasp.tokens)
+    places = rasp.Select(rasp.indices, rasp.indices, rasp.Comparison.TRUE)
+    mean = rasp.Aggregate(places, rasp.numerical(unique(every, "many")), default=0)
+    with pytest.raises(CompileError, match=r"more than 20000 different means"):
+        compile_expression(rasp.numerical(mean), ("BOS", *many), 2)
 
 
 # --- what Tracr cannot compile at all ---
