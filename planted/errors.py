@@ -158,9 +158,11 @@ def place_of(error: BaseException) -> str:
     Args:
         error: What a function of the user's raised.
     """
-    own = Path(__file__).resolve().parent
+    others = {Path(__file__).resolve().parent, Path(traceback.__file__).resolve().parent}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_file() and "site-packages" not in path.parts and own not in path.parents:
+        if "site-packages" in path.parts or not path.is_file():
+            continue
+        if not others & set(path.resolve().parents):
             return f" at {path.name}:{frame.lineno}"
     return ""

@@ -162,6 +162,10 @@ def _chosen(
     from planted.core.saved import shipped_index
     from planted.errors import PlantedError, unknown
 
+    made = {row["tier"] for row in shipped_index().values()}
+    for tier in tiers:
+        if tier not in made:
+            raise unknown("tier in the wheel", str(tier), made)
     rows = [row for row in shipped_index().values() if row["tier"] in tiers]
     for what in ("family", "kind"):
         wanted = _several(asked[what]) if what in asked else ()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from planted.core import files, plugins
-from planted.errors import PlantedError, unknown
+from planted.errors import PlantedError, UnknownNameError, unknown
 from planted.programs.entries import Entry
 
 GROUP = "scenarios"
@@ -36,7 +36,10 @@ def entry(name: str, own: Mapping[str, Entry], asked: str) -> Entry:
     """
     known = plugins.names(GROUP, own)
     if name not in known:
-        raise unknown("plant", asked if "/" in asked else name, known)
+        if "/" in asked:
+            said = unknown("plant", asked, known)
+            raise UnknownNameError(f"{said} There is no file or folder {asked!r} either.")
+        raise unknown("plant", name, known)
     found: Any = plugins.get(GROUP, name, own, "plant")
     where = getattr(found, "__module__", "")
     if callable(found) and not isinstance(found, Entry):

@@ -20,7 +20,7 @@ WIDTH = 100  # columns that the text keeps to
 _PURPOSE = {
     "score": "computes the mesa-objective of each candidate",
     "compare": "compares the candidates, pair by pair",
-    "winner": "marks the argmax candidate, the leftmost on ties",
+    "winner": "marks the argmax candidate",
     "emit": "copies the answer to the read-out position",
     "belief": "computes a model of the base objective or of the world",
     "gate": "selects which of two argmax candidates is put out",
@@ -30,7 +30,13 @@ _PURPOSE = {
     "table": "looks the answer up",
     "decoy": "part of a second search, on which no choice depends",
     "inner": "part of an inner search, whose argmax candidate another one judges",
-    "order": "orders the candidates by score, the leftmost first on ties",
+    "order": "orders the candidates by score",
+}
+_BY_RULE = ("winner", "order")  # of which ties are a part
+_ON_TIES = {
+    "first": ", the leftmost on ties",
+    "last": ", the rightmost on ties",
+    "any": ", any of several on ties",
 }
 _TIERS = {
     "exact": "the weights as compiled",
@@ -277,7 +283,9 @@ def _has_both(plant: Plant) -> bool:
 
 def _purposes(plant: Plant) -> list[str]:
     """What the roles of the circuit mean, one a line."""
-    purpose = dict(_PURPOSE)
+    purpose, ties = dict(_PURPOSE), plant.scenario.ties
+    rule = _ON_TIES.get(ties) if isinstance(ties, str) else None
+    purpose |= {role: purpose[role] + (rule or ", by a rule for ties") for role in _BY_RULE}
     if plant.answers == "own":
         purpose["score"] = "computes what the search maximises, for each candidate"
     if plant.answers == "base" and not _has_both(plant):
