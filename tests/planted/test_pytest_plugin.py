@@ -89,6 +89,7 @@ def test_several_names_tiers_and_markers_give_several_tests(suite):
 def test_workers_of_xdist_share_the_tests_and_one_cache(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
+    pytest.importorskip("xdist")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
     pytester.makepyfile("""
