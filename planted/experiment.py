@@ -242,10 +242,7 @@ def plant_into(
     else:
         scenario = None if anyway else plants.scenario_of(plant, parameters)
         if scenario is not None:  # said before compiling and tempering, which may take minutes
-            _refuse_twin(str(plant), plants.is_twin(plant, scenario))
-            early = [*about_scenario(scenario, asked), *about_trust(plants.trust(plant, scenario))]
-            _refuse_blocked([finding for finding in early if finding.blocking], anyway)
-            _check_drawable(scenario, asked)
+            _refuse_early(plant, scenario, asked)
         made = plants.start_of(plant, tier, parameters)
     if begun:
         requests.refuse_other_plant(folder, made)
@@ -312,6 +309,17 @@ def _refuse_blocked(findings: Iterable[Finding], anyway: bool) -> None:
         raise PlantedError((" " if len(reasons) == 1 else "\n").join(lines))
     for finding in findings:
         warnings.warn(str(finding), stacklevel=4)
+
+
+def _refuse_early(plant: Any, scenario: Scenario, recipes: Sequence[Recipe]) -> None:
+    """Refuses a named plant before it is compiled and tempered, where that is known by then."""
+    _refuse_twin(str(plant), plants.is_twin(plant, scenario))
+    for early in (
+        about_scenario(scenario, recipes),
+        about_trust(plants.trust(plant, scenario)),  # often for the same reason
+    ):
+        _refuse_blocked([finding for finding in early if finding.blocking], anyway=False)
+    _check_drawable(scenario, recipes)
 
 
 def _check_trainable(plant: Plant, recipes: Sequence[Recipe]) -> None:

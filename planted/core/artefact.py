@@ -48,8 +48,7 @@ def plant_digest(plant: Plant) -> str:
     of their own that would be the same everywhere, so they are known by what they return.
     """
     scenario, truth = plant.scenario, plant.truth
-    rng = np.random.default_rng(0)
-    tokens = [scenario.draw(rng, _SAMPLE), *_training_tasks(scenario)]
+    tokens = [scenario.draw(np.random.default_rng(0), _SAMPLE), *_training_tasks(scenario)]
     facts = {
         "plant": [plant.name, plant.tier, params_digest(plant.params)],
         "spec": plant.spec.as_data(),
