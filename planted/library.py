@@ -240,15 +240,15 @@ def in_tier(plant: Plant, tier: str) -> Plant:
             f"{plant.name} was read from files, which do not hold its program: it is available "
             f"only in tier {plant.tier!r}. Plant it again with planted.plant."
         )
-    known = _IN_TIER.setdefault(plant, {})
-    if tier not in known:
-        known[tier] = certified(remake, lambda: program(plant.scenario), tier)[tier]
-    own = {key: value.copy() for key, value in known[tier].params.items()}
-    return _linked(replace(known[tier], params=own, origin=plant.origin))
+    known, asked = _IN_TIER.setdefault(plant, {}), (tier, plant.kind, plant.answers)
+    if asked not in known:
+        known[asked] = certified(remake, lambda: program(plant.scenario), tier)[tier]
+    own = {key: value.copy() for key, value in known[asked].params.items()}
+    return _linked(replace(known[asked], params=own, origin=plant.origin))
 
 
 # Of plants that were not named: they have no place in the cache folder, and tempering takes long.
-_IN_TIER: WeakKeyDictionary[Plant, dict[str, Plant]] = WeakKeyDictionary()
+_IN_TIER: WeakKeyDictionary[Plant, dict[tuple[str, ...], Plant]] = WeakKeyDictionary()
 
 
 def _linked(plant: Plant) -> Plant:

@@ -37,9 +37,9 @@ def trust_of(plant: Plant) -> dict[str, str]:
     """
     digest = validation_digest(plant)
     measured_with, shipped = _shipped()
-    if digest in shipped and measured_with != default().label:
-        return _told({}, f"never validated with these thresholds, but with {measured_with}")
     if digest in shipped:
+        if measured_with != default().label:
+            return _told({}, f"never validated with these thresholds, but with {measured_with}")
         return _told(shipped[digest]["evaluators"])
     path = _path(digest)
     if path.exists():

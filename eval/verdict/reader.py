@@ -86,14 +86,6 @@ class Reader:
             )
         return null
 
-    def reach(self, name: str, cue: str) -> float:
-        """What one more network of a figure's null may reach.
-
-        Raises:
-            AbstainError: As `null`.
-        """
-        return self.null(name, cue).reach
-
     def beyond(self, name: str, cue: str, share: float, *, side: Side = "at least") -> float:
         """A limit that far on the way from a figure's null to 1, the most there is.
 
@@ -109,8 +101,8 @@ class Reader:
         Raises:
             AbstainError: As `null`.
         """
-        known = self.null(name, cue).most
-        start = self.reach(name, cue) if side == "at least" else known
+        null = self.null(name, cue)
+        start = null.reach if side == "at least" else null.most
         return start + share * (1 - start)
 
     def bound(self, name: str, cue: str, which: Literal["at_least", "at_most"]) -> float:

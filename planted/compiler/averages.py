@@ -9,14 +9,13 @@ import numpy as np
 
 from planted.compiler import occur, twins
 from planted.compiler.items import Item
+from planted.compiler.stairs import EPSILON, TOLERANCE
 from planted.compiler.values import Raw, identity, ordered, shown
 from planted.errors import CompileError
 
 if TYPE_CHECKING:
     from planted.compiler.lowering import Lowering
 
-EPSILON = 2.0**-24  # of a float32, of its size
-TOLERANCE = 0.02  # of a value, or of 1 if it is smaller: how far off a node may be
 MOST_MEANS = 20_000
 CLOSE = 1e-9  # means that differ by less are one, summed in another order
 
@@ -77,19 +76,15 @@ def carried(name: str, selector: Item, moved: Item, length: int, default: Raw, r
         CompileError: If there are too many means, or float32 does not hold the smallest beside the
             largest of what is averaged.
     """
-    there = zip(moved.values, moved.foreseen, moved.possible, strict=True)
-    expected = {value for value, sure, _ in there if sure}
-    occurring = {v for v, can in zip(moved.values, moved.possible, strict=True) if can}
-    if expected <= {0, 1} and not occurring <= {0, 1}:  # more than Tracr foresees
-        means, _ = raw_means(name, moved.values, length)
-        foreseen = {float(v) / n for v in expected for n in range(1, length + 1)}
-        possible = {0.0, *map(float, means)}
-    elif expected <= {0, 1}:
-        foreseen = {float(v) / n for v in expected for n in range(1, length + 1)}
+    known = list(zip(moved.values, moved.foreseen, moved.possible, strict=True))
+    expected = {value for value, sure, _ in known if sure}
+    if expected | {value for value, _, can in known if can} <= {0, 1}:
         possible = {0.0, *(shares(length) if 0 in expected else {1.0})}
     else:
-        means, _ = raw_means(name, moved.values, length)
-        foreseen = possible = {0.0, *map(float, means)}
+        possible = {0.0, *map(float, raw_means(name, moved.values, length)[0])}
+    foreseen = possible
+    if expected <= {0, 1}:
+        foreseen = {float(v) / n for v in expected for n in range(1, length + 1)}
     values = tuple(sorted(foreseen | possible))
     refuse_lost(name, [abs(float(v)) for v in moved.values], [v for v in possible if v])
     made = Item(
@@ -110,13 +105,13 @@ def refuse_lost(name: str, sizes: Sequence[float], results: Sequence[float]) -> 
     Args:
         name: The node.
         sizes: How large what is summed can be.
-        results: What can come of it, zeros left out.
+        results: What can come of it that is not 0; nothing if only 0 can.
 
     Raises:
         CompileError: Naming both sizes.
     """
-    largest, least = max(sizes, default=0.0), min((abs(float(v)) for v in results), default=1.0)
-    if 8 * EPSILON * largest > TOLERANCE * max(1.0, least):
+    largest, least = max(sizes, default=0.0), min((abs(float(v)) for v in results), default=0.0)
+    if 4 * EPSILON * largest > TOLERANCE * max(1.0, least):
         raise CompileError(
             f"Node {name!r} can be {least:.3g}, of numbers up to {largest:.3g}: float32 rounds "
             f"those by {EPSILON * largest:.2g}. Scale them down."

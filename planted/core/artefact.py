@@ -17,7 +17,7 @@ from planted.core.expression_tasks import tasks_of
 from planted.core.objective_facts import beyond_training_cue, over_many_tasks
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
-from planted.core.semantics import Operation, unpacked
+from planted.core.semantics import Operation
 from planted.core.semantics import packed as value_as_data
 from planted.core.semantics import unpacked as value_of_data
 from planted.core.spec import Params, Spec
@@ -255,7 +255,7 @@ def load_expression(folder: Path, stem: str) -> Plant:
     try:
         length = int(manifest["spec"]["read_out"])
         (said,) = (each["values"] for each in manifest["nodes"] if each["name"] == "tokens")
-        words = [unpacked(word) for word in said]
+        words = [value_of_data(word) for word in said]
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(
             f"{folder / stem}.json does not describe an expression ({error!r}). Save it again."

@@ -134,12 +134,10 @@ def _check_program(operations: tuple[Operation, ...], vocabulary: int, length: i
             _require(len(each.values) == length, "its positions are not the task's")
         elif each.op in ("map", "sequence_map", "select"):
             shape = tuple(len(one.values) for one in read)
-            shapes = {shape}
-            if each.op == "map":  # flat, or with an entry more for nothing
-                more = (shape[0] + 1,)
-                shapes = {shape, more, *([()] if len(each.table) in (*shape, *more) else [])}
-            size = int(np.prod(each.shape)) if each.shape else len(each.table)
-            _require(len(each.table) == size and each.shape in shapes, f"{each.name!r}: table")
+            fitting = [shape, (shape[0] + 1,)] if each.op == "map" else [shape]  # of nothing too
+            said = each.shape or (len(each.table),)
+            fits = said in fitting and len(each.table) == int(np.prod(said))
+            _require(fits, f"{each.name!r}: table")
             least, most = (0, 2) if each.op == "select" else (DEAD, len(each.values))
             codes = (min(each.table, default=0), max(each.table, default=0))
             _require(codes[0] >= least and codes[1] < most, f"{each.name!r}: codes")
