@@ -522,6 +522,15 @@ def test_few_controls_far_apart_leave_it_open_what_many_would_settle() -> None:
     assert "More negative controls" in two.settle
 
 
+@pytest.mark.parametrize(("n", "wanted"), [(3, "inconclusive"), (20, "persists")])
+def test_between_the_largest_control_and_what_one_more_may_reach_control_is_open(
+    n: int, wanted: str
+) -> None:
+    null = Null("none", 0.05, 0.3, n)  # the limits are .44, and with three networks .69
+    found = judge(beside(both(replace(PLANT, controls=0.55)), paths__follows_scorer=null))
+    assert found.name == wanted
+
+
 @pytest.mark.parametrize("name", ["dormant", "bypassed", "replaced"])
 def test_without_room_above_the_controls_the_winner_decides_nothing(name: str) -> None:
     """As where tasks are so few that a network without the plant holds the winner of each."""

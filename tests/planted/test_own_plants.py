@@ -156,6 +156,17 @@ class TestTiers:
         assert same(rotated.plant, by_function.plant)
         assert same(rotated.in_tier("exact").plant, exact.plant)
 
+    def test_a_tier_is_made_once_and_each_has_weights_of_its_own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        exact = planted.plant(mechanisms.search(menu()), menu().scenario(), name="once")
+        first = exact.in_tier("rotated")
+        monkeypatch.setattr(library, "certified", None)  # is called no more
+        again = exact.in_tier("rotated")
+        assert same(first.plant, again.plant)
+        again.plant.params["unembed.W_U"][:] = 0
+        assert same(first.plant, exact.in_tier("rotated").plant)
+
     @pytest.mark.proof
     @pytest.mark.slow
     def test_it_tempers_as_a_function_does(self) -> None:
