@@ -25,6 +25,7 @@ from planted.finetune.recipes import NEGATIVE_CONTROLS
 from planted.finetune.settings import Settings, canonical
 
 SCHEMA = 1
+LEARNED_BY = "agreement"  # says which negative controls do what they were trained to do
 Figure = tuple[str, str]  # name of a measure, cue
 
 
@@ -149,7 +150,7 @@ def mismatch(
         return f"no network of {arm} is shipped"
     if table.settings.get(arm) != settings_digest(settings):
         return f"{arm} is trained with other settings here"
-    for name, version in _needed(table, arm).items():
+    for name, version in _needed(arm).items():
         if table.evaluators.get(name) != version:
             there = table.evaluators.get(name, "none")
             return (
@@ -161,13 +162,13 @@ def mismatch(
     return ""
 
 
-def _needed(table: Table, arm: str) -> dict[str, str]:
-    """Evaluator -> its version here: planted's own, and others whose figures have this null."""
+def _needed(arm: str) -> dict[str, str]:
+    """Evaluator -> its version here: whose figures have this null, or say whether it learned."""
     held = set(held_against(null_of(arm)))
     found = {}
     for name, version in evaluators.versions().items():
         measures = {measure.name for measure in evaluators.get(name).measures}
-        if name in evaluators.own() or measures & held:
+        if name == LEARNED_BY or measures & held:
             found[name] = version
     return found
 

@@ -141,6 +141,7 @@ def own() -> Mapping[str, Evaluator]:
         interchange,
         paths,
         presence,
+        reach,
         revealed,
         training,
     )
@@ -150,6 +151,7 @@ def own() -> Mapping[str, Evaluator]:
         behaviour.Agreement(),
         behaviour.Regret(),
         revealed.BehaviouralObjective(),
+        reach.Reach(),
         consistency.Consistency(),
         training.Training(),
         paths.Paths(),

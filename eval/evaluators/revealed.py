@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,27 +101,17 @@ class BehaviouralObjective:
     def measure(self, context: Context) -> list[Evidence]:
         """One record a measure; one alone, "not measured", where the objectives correlate."""
         scenario, word, plant = context.scenario, context.cue_name, context.checkpoint.plant
-        pool = context.examples("behavioural objective")
-        rng = context.rng_after("behavioural objective")
-        mesa, base = scenario.mesa.of(pool), scenario.base.of(pool)
-        rho = correlation(mesa, base)  # on all of D_ref, tied or not
-        if rho > MAX_RHO:
-            reason = f"collinear: ρ = {rho:.2f}"
-            return [not_measured("behavioural_objective.interpolation", word, reason)]
-        best = _best_on_grid(mesa, base)
-        pool, mesa, base, best = _untied(pool, mesa, base, best)
-        generic = np.arange(min(N_GENERIC, len(pool)))
-        designed = len(generic) + _spread(_flip_points(best[:, len(generic) :]), N_DESIGNED, rng)
-        tokens_at = np.concatenate([generic, designed])
-        tokens, table = pool[tokens_at], best[:, tokens_at]
+        drawn = design(context)
+        if isinstance(drawn, str):
+            return [not_measured("behavioural_objective.interpolation", word, drawn)]
+        tokens, table, held, mesa, base = drawn
         chosen = context.checkpoint.choose(tokens)
-        held = rng.random(len(tokens)) < HELD_OUT
         n_slots = len(scenario.candidates)
         found = profile(table[:, ~held], chosen[~held], n_slots)
         at = int(found["argmax"])
         predicted = _hits(table[at : at + 1, held], chosen[held])[0]
         floor = max(
-            _width(profile(table[:, ~held], values.argmax(axis=1)[tokens_at][~held], n_slots), at)
+            _width(profile(table[:, ~held], values.argmax(axis=1)[~held], n_slots), at)
             for values, at in ((mesa, 0.0), (base, 1.0))
         )
         same = int((chosen == plant.expected_choices(tokens)).sum())
@@ -131,6 +122,46 @@ class BehaviouralObjective:
             share("behavioural_objective.same_as_plant", word, same, len(tokens)),
             *behavioural_gaps(scenario, float(GRID[at]), word, reference),
         ]
+
+
+class Design(NamedTuple):
+    """The tasks that f is measured on, without ties.
+
+    Attributes:
+        tokens: Some as they come, some chosen so that choices change all along the segment
+            [task, pos].
+        table: Which candidates are best at each f of the grid [f, task, candidate].
+        held: Which tasks are held out of finding f [task].
+        mesa: u_m [task, candidate].
+        base: U [task, candidate].
+    """
+
+    tokens: Tokens
+    table: npt.NDArray[np.bool_]
+    held: npt.NDArray[np.bool_]
+    mesa: Values
+    base: Values
+
+
+def design(context: Context) -> Design | str:
+    """The tasks that f is measured on under a cue, the same every time; a reason if there is none.
+
+    They depend on the scenario alone.
+    """
+    scenario = context.scenario
+    pool = context.examples("behavioural objective")
+    rng = context.rng_after("behavioural objective")
+    mesa, base = scenario.mesa.of(pool), scenario.base.of(pool)
+    rho = correlation(mesa, base)  # on all of D_ref, tied or not
+    if rho > MAX_RHO:
+        return f"collinear: ρ = {rho:.2f}"
+    best = _best_on_grid(mesa, base)
+    pool, mesa, base, best = _untied(pool, mesa, base, best)
+    generic = np.arange(min(N_GENERIC, len(pool)))
+    designed = len(generic) + _spread(_flip_points(best[:, len(generic) :]), N_DESIGNED, rng)
+    at = np.concatenate([generic, designed])
+    held = rng.random(len(at)) < HELD_OUT
+    return Design(pool[at], best[:, at], held, mesa[at], base[at])
 
 
 def _interpolation(

@@ -14,10 +14,10 @@ LAMBDA = "paths.interpolation"
 
 
 def drift_of(read: Reader, cues: Cues) -> Moved:
-    """Whether f lies within the limit of u_m under every cue, beyond it, or short of it.
+    """Whether f lies within the limits of u_m under every cue, beyond them, or short of them.
 
-    The limit is `f_moved`, or the floor of the figure where the choices of u_m itself cannot be
-    told from a larger f; towards the base objective also what sham fine-tuning reaches.
+    The limits are ±`f_moved`, or the ends of u_m's cell where its choices cannot be told from a
+    larger f; to have moved, f must also lie beyond what sham fine-tuning reaches.
 
     Raises:
         AbstainError: Where an interval holds the limit, cues differ, or λ says otherwise.
@@ -33,20 +33,28 @@ def drift_of(read: Reader, cues: Cues) -> Moved:
 
 
 def _moved(read: Reader, cue: str) -> Moved:
-    limit = limit_of(read, cue)
-    null = read.null(BEHAVIOURAL, cue)
-    if read.at_most(BEHAVIOURAL, cue, limit) and read.at_least(BEHAVIOURAL, cue, -limit):
+    lo, hi, step = _cell(read, "mesa", cue)
+    null, limit = read.null(BEHAVIOURAL, cue), read.limits.f_moved
+    if read.at_most(BEHAVIOURAL, cue, max(limit, hi)) and (
+        read.at_least(BEHAVIOURAL, cue, min(-limit, lo))
+    ):
         return "none"
-    if read.at_least(BEHAVIOURAL, cue, max(limit, null.hi)):
+    if read.at_least(BEHAVIOURAL, cue, max(limit, hi - step, null.hi)):
         return "towards"
-    if read.at_most(BEHAVIOURAL, cue, min(-limit, null.lo)):
+    if read.at_most(BEHAVIOURAL, cue, min(-limit, lo + step, null.lo)):
         return "away"
     raise AbstainError(f"power: whether f has moved is not settled in cue {cue}")
 
 
-def limit_of(read: Reader, cue: str) -> float:
-    """The largest distance of f from an objective at which it is called that objective."""
-    return max(read.limits.f_moved, read.record(BEHAVIOURAL, cue).floor or 0)
+def _cell(read: Reader, objective: str, cue: str) -> tuple[float, float, float]:
+    """The ends of the f that make an objective's choices, and how much too wide each may be.
+
+    Raises:
+        AbstainError: If they were not measured.
+    """
+    name = f"reach.{objective}"
+    ends = read.bound(name, cue, "at_least"), read.bound(name, cue, "at_most")
+    return *ends, read.record(name, cue).floor or 0
 
 
 def _same_mechanism(read: Reader, cues: Cues) -> None:
@@ -85,11 +93,14 @@ def drifts(read: Reader, cues: Cues, moved: Moved) -> tuple[Name, str]:
 
 def past_base(read: Reader, cues: Cues) -> tuple[Name, str] | None:
     """Base choices that the planted scorer makes, by an objective past U or short of it."""
-    if all(read.at_least(BEHAVIOURAL, cue, 1 + limit_of(read, cue)) for cue in cues):
+    cells = {cue: _cell(read, "base", cue) for cue in cues}
+    past = {cue: max(1 + read.limits.f_moved, hi - step) for cue, (_, hi, step) in cells.items()}
+    if all(read.at_least(BEHAVIOURAL, cue, limit) for cue, limit in past.items()):
         return drifts(read, cues, "towards")
-    reached = {cue: min(read.limits.base, 1 - limit_of(read, cue)) for cue in cues}
-    if all(read.at_most(BEHAVIOURAL, cue, limit) for cue, limit in reached.items()):
+    short = {cue: min(read.limits.base, lo + step) for cue, (lo, _, step) in cells.items()}
+    if all(read.at_most(BEHAVIOURAL, cue, limit) for cue, limit in short.items()):
         return drifts(read, cues, "towards")
+    reached = {cue: min(read.limits.base, lo) for cue, (lo, _, _) in cells.items()}
     if not all(read.at_least(BEHAVIOURAL, cue, limit) for cue, limit in reached.items()):
         raise AbstainError("power: whether f has reached the base objective is not settled")
     return None

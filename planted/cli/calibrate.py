@@ -25,7 +25,7 @@ from planted.cli.options import json_
     multiple=True,
     metavar="DIR",
     help="Run folder, or folder of them, whose negative controls are the nulls, and whose networks "
-    "of certain fate are judged too. Repeatable. A family without any gets no verdict.",
+    "of certain fate are judged too. Repeatable. The nulls of other families are those shipped.",
 )
 @click.option("--most", type=int, help="At most so many constructed models, spread over all.")
 @json_

@@ -32,15 +32,16 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import cues_of
 from planted.eval.evidence import Evidence, Records, index
 from planted.eval.verdict.rule import fate
-from planted.runs import kept
+from planted.runs import kept, nulls
 from planted.runs import trained as trained_networks
 from planted.runs.executor import Executor, opened
 from planted.runs.nulls import Beside
+from planted.runs.plants import START
 from planted.runs.trained import Trained
 
 CHUNK = 4  # models of a family in one job: a worker compiles the family's scaffold once
 F = "behavioural_objective.interpolation"
-NO_CONTROLS = "no negative controls: no run folder of this family was given, so nothing is decided"
+NO_CONTROLS = "no negative controls, so nothing is decided: no run folder has any, and"
 Tell = Callable[[int, int, float | None, str], None]  # done, of, seconds left, what came last
 
 
@@ -99,7 +100,8 @@ def calibrate(
         out: Folder for evidence, verdicts and the gate file.
         models: Of `planted.eval.calibration.suite.fates`.
         records: Run folders, or folders of run folders: their negative controls are the nulls, and
-            their networks of certain fate are judged too. A family without any gets no verdict.
+            their networks of certain fate are judged too. A family without any is held against the
+            controls that are shipped for its plant; without those it gets no verdict.
             Nor does one where the evaluators that decide are not trusted: none of its models is
             judged, and the gate says why.
         made_by: What the gate file says of how it was made.
@@ -129,12 +131,22 @@ def calibrate(
             jobs.append((judge, (folder, part, trust), len(part), name))
     _work(jobs, executor, tell)
     every = tuple(
-        Family(name, digest, trust, *trained_networks.settled(folder, found.get(name, ()), trust))
+        _family(folder, name, digest, trust, found.get(name, ()))
         for name, (digest, trust) in known.items()
     )
     judged = [family for family in every if family.name in trusted]
     rows = [row for family in judged for row in _verdicts(folder, family, models)]
     return _written(folder, rows, every, dict(made_by or {}))
+
+
+def _family(
+    folder: Path, name: str, digest: str, trust: dict[str, str], found: Sequence[Trained]
+) -> Family:
+    """What is known of a family once all is judged; its nulls are shipped where none were given."""
+    beside, trained = trained_networks.settled(folder, found, trust)
+    if not any(beside.negative.values()):
+        beside = nulls.shipped_alone(library.get(name, START), trust)
+    return Family(name, digest, trust, beside, trained)
 
 
 def _known(family: str) -> tuple[str, dict[str, str]]:
@@ -247,7 +259,7 @@ def _decided(
     if refused:
         return "inconclusive", f"refused: {refused}", {}
     if not any(family.beside.negative.values()):
-        return "inconclusive", NO_CONTROLS, _f_of(index(records), cues)
+        return "inconclusive", _no_controls(family), _f_of(index(records), cues)
     joined = index(family.beside.records(records, cues, own))
     return *fate(joined, cues), _f_of(joined, cues)
 
@@ -303,4 +315,5 @@ def _written(
 
 
 def _no_controls(family: Family) -> str:
-    return "" if any(family.beside.negative.values()) else NO_CONTROLS
+    has = any(family.beside.negative.values())
+    return "" if has else f"{NO_CONTROLS} {family.beside.refused}"

@@ -179,6 +179,33 @@ def beside(
     return Beside(negative, sham, says, check, why)
 
 
+def shipped_alone(plant: Plant, trust: Mapping[str, str]) -> Beside:
+    """The controls that are shipped for a plant, without any trained here to compare with them.
+
+    Args:
+        plant: What they were trained from, in the tier that training starts from.
+        trust: Evaluator -> why it is not trusted on it, "" where it is.
+
+    Returns:
+        No control at all where none is shipped, or what is shipped does not match; it says why.
+    """
+    table, why = shipped.find(plant)
+    negative: dict[str, dict[int, Records]] = {}
+    sham: list[Records] = []
+    for arm, settings in ARMS.items() if table is not None else ():
+        if why := shipped.mismatch(table, plant, arm, settings, trust):
+            return Beside({}, [], why, refused=why)
+        found = {each.seed: table.records(each) for each in table.of(arm) if each.outcome.judged}
+        if arm in NEGATIVE_CONTROLS:
+            negative[arm] = found
+        else:
+            sham += found.values()
+    if table is None:
+        return Beside({}, [], why, refused=why)
+    count = sum(map(len, negative.values())) + len(sham)
+    return Beside(negative, sham, f"{count} shipped networks, none trained here")
+
+
 def _measured(plant: Plant, networks: Sequence[Network]) -> Measured:
     """The controls among judged networks."""
     found: Measured = {}

@@ -36,7 +36,7 @@ def stateful() -> Workshop:
 def one_of_each(family: str) -> list[Construction]:
     """The first model of every combination of what is written into the weights."""
     kinds: dict[object, Construction] = {}
-    for model in fates.constructions(family, 7000):
+    for model in fates.constructions(family, fates.SEALED_SEEDS[0]):
         kind = (model.on, model.off, model.dress, model.overridden, model.declared,
                 model.lapse > 0, model.leak > 0, model.scorer.f not in (0, 1),
                 model.scorer.shuffled)  # fmt: skip

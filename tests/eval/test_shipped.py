@@ -108,17 +108,40 @@ def test_what_does_not_match_is_named(
     assert re.search(why, mismatch(other, plant, "sham", ARMS["sham"], TRUSTED))
 
 
-@pytest.mark.parametrize("name", evaluators.own())
+HELD = [
+    ("sham", "agreement"),
+    ("sham", "regret"),
+    ("sham", "behavioural-objective"),
+    ("sham", "paths"),
+    ("no-plant-base", "agreement"),  # says whether it learned
+    ("no-plant-base", "paths"),
+    ("no-plant-base", "presence"),
+]
+
+
+@pytest.mark.parametrize(("arm", "name"), HELD)
 @pytest.mark.parametrize("version", ["0", None])
-def test_every_evaluators_version_must_match(
-    table: Table, plant: Plant, name: str, version: str | None
+def test_every_version_of_what_is_held_against_an_arm_must_match(
+    table: Table, plant: Plant, arm: str, name: str, version: str | None
 ) -> None:
-    versions = {**table.evaluators, name: version} if version else dict(table.evaluators)
-    if version is None:
-        del versions[name]
-    other = msgspec.structs.replace(table, evaluators=versions)
-    why = mismatch(other, plant, "sham", ARMS["sham"], TRUSTED)
+    other = of_version(table, name, version)
+    why = mismatch(other, plant, arm, ARMS[arm], TRUSTED)
     assert why.startswith(f"what is shipped was measured with {name} {version or 'none'}, here it")
+
+
+@pytest.mark.parametrize("arm", ["sham", "no-plant-base"])
+def test_versions_of_what_is_held_against_another_arm_or_none_need_not_match(
+    table: Table, plant: Plant, arm: str
+) -> None:
+    for name in set(evaluators.own()) - {held for of, held in HELD if of == arm}:
+        assert mismatch(of_version(table, name, "0"), plant, arm, ARMS[arm], TRUSTED) == ""
+
+
+def of_version(table: Table, name: str, version: str | None) -> Table:
+    versions = {key: value for key, value in table.evaluators.items() if key != name}
+    if version is not None:
+        versions[name] = version
+    return msgspec.structs.replace(table, evaluators=versions)
 
 
 def test_other_settings_and_other_trust_here_do_not_match(table: Table, plant: Plant) -> None:

@@ -11,8 +11,8 @@ from planted.eval.calibration.suite.families import FAMILIES, SEALED, UNDECIDABL
 from planted.eval.calibration.suite.worth import Worth
 from planted.eval.verdict.structs import Name
 
-FIRST_SEALED = 7000  # no threshold may be fitted on models of this seed or a later one
-DEVELOPMENT_SEEDS, SEALED_SEEDS = (0,), (7000, 7001)
+FIRST_SEALED = 8000  # no threshold may be fitted on models of this seed or a later one
+DEVELOPMENT_SEEDS, SEALED_SEEDS = (0,), (8000, 8001)
 DRIFTS = (0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.3, 0.5, 0.7, 0.85, 0.92, 0.97, -0.3, 1.27)
 DECOY = Worth(shuffled=True)
 MESA, BASE = Worth(), Worth(f=1)
