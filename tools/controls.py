@@ -31,7 +31,8 @@ from planted.runs.work import work
 SHIPPED = Path("eval/calibration/controls")
 KEPT = Path("build/controls")
 SEEDS = 8
-# One plant a family, of those on which the evaluators that decide are trusted (docs/validation.md).
+# Plants of every family in which the evaluators that decide are trusted (docs/validation.md), and
+# the small red doors, which verdicts are calibrated on too.
 PLANTS = (
     "red-doors",
     "crumbs",
@@ -41,6 +42,8 @@ PLANTS = (
     "bottle-cap",
     "diversity",
     "lookahead",
+    "schemer-proxy",
+    "red-doors-small",
     "grid-doors",
     "grid-keys",
 )
