@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate damage clients bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate known-fates damage clients beside bench-compile api clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.demo ## plant red-doors, train it by four recipes and five seeds, judge it, write the page
 	$(BIN)/planted run red-doors --recipe pressure --recipe coincident --recipe read-out \
@@ -81,6 +81,9 @@ calibrate: .venv/.demo ## error rates of the verdicts, with the run folders in r
 	$(BIN)/planted calibrate --records runs/records --out runs/calibration
 	cp runs/calibration/calibration.md docs/calibration.md
 
+known-fates: .venv/.dev ## verdicts on 60 models of known fate; fails where they are not good enough
+	$(BIN)/planted calibrate --quick --out build/known-fates
+
 damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.md
 	$(BIN)/python -m tools.damage
 
@@ -89,6 +92,9 @@ validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/ca
 
 clients: .venv/.dev ## adapters beside their libraries, each in its own environment: docs/clients.md
 	$(BIN)/python -m tools.clients --write
+
+beside: .venv/.dev ## the same, without the page
+	$(BIN)/python -m tools.clients
 
 api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
 	$(BIN)/python tools/api.py

@@ -144,7 +144,8 @@ def _of_mark(mark: pytest.Mark, where: str, tier: str) -> list[_Wanted]:
         found = _chosen({(w.name, w.tier) for w in named}, tiers, asked)
         return [_checked(n, t, r) for (n, t), r in product(found, runtimes)]
     except PlantedError as error:
-        pytest.fail(f"{where}: {error}", pytrace=False)
+        said = f"{where}: {error}"
+    pytest.fail(said, pytrace=False)  # here, so that the error is not shown again as its context
 
 
 def _several(value: Any) -> tuple[Any, ...]:
@@ -226,7 +227,8 @@ def planted_model(request: pytest.FixtureRequest, _planted_shelf: _Shelf) -> Mod
             wanted = _checked(wanted, tier, _Wanted.runtime)
         return _planted_shelf.model(wanted)
     except PlantedError as error:
-        pytest.fail(str(error), pytrace=False)
+        said = str(error)
+    pytest.fail(said, pytrace=False)
 
 
 @pytest.fixture(scope="session")

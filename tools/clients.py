@@ -90,7 +90,8 @@ def tested(name: str) -> bool:
 
 def table(rows: list[Row]) -> str:
     """Hook points by clients: largest deviation read and edited, over blocks, plants and tiers."""
-    names = list(dict.fromkeys(row.client for row in rows if row.client in COLUMNS))
+    measured = {row.client for row in rows}
+    names = [client for client in COLUMNS if client in measured]
     kinds = dict.fromkeys(kind(row.site) for row in rows)
     lines = [f"| hook point | {' | '.join(names)} | edits that act |"]
     lines.append("| --- " * (len(names) + 2) + "|")

@@ -118,9 +118,9 @@ def find(plant: Plant, folder: Path | None = None) -> tuple[Table | None, str]:
 
     Examples:
         >>> from planted import library
-        >>> table, why = find(library.get("red-doors-small", "tempered"))
+        >>> table, why = find(library.get("pointer-pseudo", "tempered"))
         >>> table, why
-        (None, 'none is shipped for red-doors-small@1')
+        (None, 'none is shipped for pointer-pseudo@1')
     """
     place = Path(str(resources("planted.eval.calibration"))) / "controls"
     there = {path.stem: path for path in (folder or place).glob("*.jsonl")}

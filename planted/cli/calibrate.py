@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from planted.cli.options import json_
+
+if TYPE_CHECKING:
+    from planted.runs.calibration import Result
 
 
 @click.command()
@@ -39,7 +44,8 @@ def calibrate(
 ) -> None:
     """Measures how often verdicts are right.
 
-    It judges models of known fate, counts, and writes the gate file.
+    It judges models of known fate, counts, and writes the gate file. The exit status is 1 where a
+    figure on the sealed models misses what is asked of it.
     """
     import msgspec
 
@@ -51,7 +57,14 @@ def calibrate(
     result = judge_all(out, models, records, made_by=_made_by(), tell=_tell)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(result.gate), indent=2))
-        return
+    else:
+        _show(result, summary(result.gate.families))
+    if not all(figure.met for figure in result.gate.pooled):
+        sys.exit(1)
+
+
+def _show(result: Result, families: Sequence[str]) -> None:
+    """What verdicts were given to which fates, and the figures."""
     from planted.eval.calibration.scores import matrix
 
     for name, half in (("sealed", True), ("development", False)):
@@ -61,7 +74,7 @@ def calibrate(
             click.echo(f"  {fate:<22}" + ", ".join(f"{v} {n}" for v, n in found.items()))
     for figure in result.gate.pooled:
         click.echo(f"  {figure}")
-    for line in summary(result.gate.families):
+    for line in families:
         click.echo(line)
     click.echo(f"Page: {result.folder / 'calibration.md'}")
 

@@ -53,11 +53,21 @@ class HookPoint(nn.Module):
         """As of any module."""
         return self._noted(super().register_forward_pre_hook(hook, **how))
 
+    def register_full_backward_hook(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_full_backward_hook(hook, prepend))
+
+    def register_full_backward_pre_hook(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """As of any module."""
+        return self._noted(super().register_full_backward_pre_hook(hook, prepend))
+
     def _noted(self, handle: RemovableHandle) -> RemovableHandle:
         remove = handle.remove
 
         def note() -> None:
-            self.hooks = " ".join(map(str, (*self._forward_pre_hooks, *self._forward_hooks)))
+            forward = (*self._forward_pre_hooks, *self._forward_hooks)
+            backward = (*self._backward_pre_hooks, *self._backward_hooks)
+            self.hooks = " ".join(map(str, (*forward, *backward)))
 
         def remove_and_note() -> None:
             remove()

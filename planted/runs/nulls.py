@@ -190,18 +190,18 @@ def shipped_alone(plant: Plant, trust: Mapping[str, str]) -> Beside:
         No control at all where none is shipped, or what is shipped does not match; it says why.
     """
     table, why = shipped.find(plant)
+    if table is None:
+        return Beside({}, [], refused=why)
     negative: dict[str, dict[int, Records]] = {}
     sham: list[Records] = []
-    for arm, settings in ARMS.items() if table is not None else ():
+    for arm, settings in ARMS.items():
         if why := shipped.mismatch(table, plant, arm, settings, trust):
-            return Beside({}, [], why, refused=why)
+            return Beside({}, [], refused=why)
         found = {each.seed: table.records(each) for each in table.of(arm) if each.outcome.judged}
         if arm in NEGATIVE_CONTROLS:
             negative[arm] = found
         else:
             sham += found.values()
-    if table is None:
-        return Beside({}, [], why, refused=why)
     count = sum(map(len, negative.values())) + len(sham)
     return Beside(negative, sham, f"{count} shipped networks, none trained here")
 

@@ -272,6 +272,36 @@ def test_hooks_act_on_a_compiled_module_before_and_after() -> None:
         assert torch.allclose(got, wanted, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch reads it, compiling
+def test_a_compiled_module_sees_each_kind_of_hook_come_and_go() -> None:
+    """One point, one compiled module: it runs between all changes, so that none is seen by luck."""
+    tokens, made, fired = torch.from_numpy(tasks()[0]), module(), list[str]()
+    compiled, point = torch.compile(made, backend="eager"), made.hook_point(OUT)
+    kinds = {
+        "forward": point.register_forward_hook,
+        "forward pre": point.register_forward_pre_hook,
+        "backward": point.register_full_backward_hook,
+        "backward pre": point.register_full_backward_pre_hook,
+    }
+
+    def run() -> list[str]:
+        fired.clear()
+        compiled(tokens).sum().backward()
+        return sorted(fired)
+
+    assert run() == []
+    for name, register in kinds.items():
+        handle = register(lambda *_, name=name: fired.append(name))
+        assert run() == [name]
+        handle.remove()
+        assert run() == []
+    handles = [reg(lambda *_, name=name: fired.append(name)) for name, reg in kinds.items()]
+    for name, handle in zip(list(kinds), handles, strict=True):
+        assert name in run()
+        handle.remove()
+        assert name not in run()
+
+
 def test_tracing_exporting_and_vmap_give_the_same_logits() -> None:
     tokens, made = torch.from_numpy(tasks()[0]), module()
     wanted = made(tokens)

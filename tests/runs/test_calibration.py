@@ -9,14 +9,15 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from planted import library
 from planted.cli.app import main
 from planted.core import files
 from planted.eval import measures
-from planted.eval.calibration import gate
+from planted.eval.calibration import gate, shipped
 from planted.eval.calibration.suite import fates
 from planted.eval.calibration.suite.construction import Construction
 from planted.eval.evidence import Evidence, Records, index
-from planted.runs import calibration, stamping
+from planted.runs import calibration, nulls, stamping
 from planted.runs import kept as evidence
 from planted.runs.calibration import calibrate
 from planted.runs.folder import Beside
@@ -49,11 +50,38 @@ def again(folder: Path) -> tuple[calibration.Result, int]:
     return found, counts[0]
 
 
-def test_without_negative_controls_every_verdict_abstains_and_says_why(kept: Path) -> None:
+def test_families_without_a_run_folder_stand_beside_what_is_shipped(kept: Path) -> None:
+    found, judged = again(kept)
+    assert judged == 0
+    assert [row.verdict for row in found.rows] == ["persists", "dormant"]
+    (family,) = found.families
+    table, _ = shipped.find(library.get(FAMILY, "tempered"))
+    assert table is not None
+    learned = [network for network in table.networks if network.outcome.judged]
+    assert family.beside.says == f"{len(learned)} shipped networks, none trained here"
+    assert sum(map(len, family.beside.negative.values())) + len(family.beside.sham) == len(learned)
+
+
+def test_what_is_shipped_for_another_plant_is_no_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = library.get(FAMILY, "tempered")
+    table, _ = shipped.find(plant)
+    assert table is not None
+    other = msgspec.structs.replace(table, plant_sha256="0" * 64)
+    monkeypatch.setattr(shipped, "find", lambda *_: (other, ""))
+    beside = nulls.shipped_alone(plant, library.trust(plant))
+    assert (beside.negative, beside.sham) == ({}, [])
+    assert "another red-doors-small@1" in beside.refused
+
+
+def test_without_negative_controls_every_verdict_abstains_and_says_why(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "find", lambda *_: (None, "none is shipped"))
     found, judged = again(kept)
     assert judged == 0
     assert [row.verdict for row in found.rows] == ["inconclusive"] * 2
     assert all("no negative controls" in row.reason for row in found.rows)
+    assert all("none is shipped" in row.reason for row in found.rows)
     assert not found.gate.families[FAMILY].passed
     assert "no negative controls" in found.gate.families[FAMILY].why
     assert all(row.f for row in found.rows)
@@ -61,6 +89,7 @@ def test_without_negative_controls_every_verdict_abstains_and_says_why(kept: Pat
 
 @pytest.mark.proof
 def test_resuming_gives_the_same_bytes_and_mends_what_is_missing_or_damaged(kept: Path) -> None:
+    again(kept)  # verdicts of this test's own
     first, second = (calibration._path(kept, model) for model in models())
     before = {path: path.read_bytes() for path in (first, second, kept / "verdicts.jsonl")}
     first.unlink()
@@ -109,7 +138,6 @@ def test_figures_stand_beside_the_controls_and_labels_are_held_against_verdicts(
 
 
 def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from planted import library
     from planted.eval import evaluators
     from planted.eval.calibration.digest import validation_digest
     from planted.eval.calibration.scores import Judged, figures
@@ -131,6 +159,20 @@ def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.Mon
     assert stamping.stamped(verdict, plant).stamp.startswith("calibrated on 40 sealed models")
     other = msgspec.structs.replace(verdict, thresholds="rule-2")
     assert stamping.stamped(other, plant).stamp == "UNCALIBRATED"
+
+
+def test_the_command_fails_where_a_figure_misses_its_mark(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = next(m for m in fates.constructions(FAMILY, 9000) if m.name == NAMES[0])
+    monkeypatch.setattr(fates, "chosen", lambda *_, **__: [sealed])
+    out = tmp_path / "out"
+    calibrate(out, [sealed], executor=Inline())
+    right = CliRunner().invoke(main, ["calibrate", "--out", str(out)])
+    assert (right.exit_code, "clear cases decided right: 1 of 1" in right.output) == (0, True)
+    monkeypatch.setattr(calibration, "fate", lambda *_: ("dormant", "said by a rule of this test"))
+    wrong = CliRunner().invoke(main, ["calibrate", "--out", str(out)])
+    assert (wrong.exit_code, "clear cases decided right: 0 of 1" in wrong.output) == (1, True)
 
 
 def test_the_command_names_the_families_there_are() -> None:
