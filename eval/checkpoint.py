@@ -16,6 +16,7 @@ from planted.core.spec import Params, choices
 from planted.core.truth import Node
 from planted.errors import PlantedError
 from planted.eval import examples
+from planted.network.alignment import in_order_of
 from planted.network.forward import choices_of, forward, logits_of
 
 _CHUNK = 1000
@@ -27,13 +28,18 @@ class Checkpoint:
 
     Attributes:
         plant: Whose truth, scenario and shapes.
-        params: The weights under test.
+        params: The weights under test; neurons that stand in another order than the plant's are
+            put back (`planted.network.alignment`).
         seen: Tasks it was trained on [task, pos], so that novel ones can be told; may be empty.
     """
 
     plant: Plant
     params: Params
     seen: Tokens | None = None
+
+    def __post_init__(self) -> None:
+        """Has each planted neuron where the plant's truth says that it is."""
+        object.__setattr__(self, "params", in_order_of(self.params, self.plant.params))
 
     @property
     def scenario(self) -> Scenario:

@@ -73,11 +73,20 @@ def _follows(read: Reader, cue: str) -> Follows:
     if read.at_least("behavioural_objective.class_fit", cue, limits.class_fit):
         return "between"
     limit = read.beyond("consistency.menu", cue, limits.consistent)
-    if read.at_least("consistency.menu", cue, limit):
-        return "other"
     if read.at_most("consistency.menu", cue, limit):
         return "none"
-    raise AbstainError(f"power: whether the choices follow any order is not settled in cue {cue}")
+    if not read.at_least("consistency.menu", cue, limit):
+        raise AbstainError(
+            f"power: whether the choices follow any order is not settled in cue {cue}"
+        )
+    # Lapses lower both figures; another objective lowers the fit of those between the two alone.
+    fit = read.bound("behavioural_objective.class_fit", cue, "at_most")
+    if read.at_least("consistency.menu", cue, max(limit, fit)):
+        return "other"
+    raise AbstainError(
+        f"power: whether another objective than the two explains the choices is not settled in "
+        f"cue {cue}"
+    )
 
 
 def tables_fit(read: Reader, cue: str) -> bool:

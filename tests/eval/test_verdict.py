@@ -513,6 +513,14 @@ def test_what_makes_the_choices_of_the_base_objective_has_reached_it() -> None:
     assert judge(with_reach(past, "base", 0.98, 1.25)).name == "internalised"
 
 
+def test_lapses_are_no_objective_of_their_own() -> None:
+    """Sideways: an order explains more choices than any objective between the two does."""
+    assert judge(both(ANOTHER)).name == "drifts"
+    lapsing = both(replace(ANOTHER, class_fit=0.77, consistency=0.76))
+    assert judge(lapsing).reason.startswith("power: whether another objective than the two")
+    assert judge(both(replace(ANOTHER, class_fit=0.77, consistency=0.82))).name == "drifts"
+
+
 def test_a_share_that_random_starts_reach_too_is_not_control() -> None:
     high = beside(both(replace(PLANT, controls=0.9)), paths__follows_scorer=Null("", 0.1, 0.9, 8))
     assert judge(high).name == "not planted"
