@@ -60,6 +60,50 @@ def claims_of_the_plant(arms: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def over_training(found: Mapping[str, Mapping[int, Sequence[tuple[int, str]]]]) -> list[Any]:
+    """A row for each network that was judged at every saved step, and when its fate changed.
+
+    Args:
+        found: Recipe -> seed -> (step, name of the verdict then), the earliest first.
+    """
+    return [
+        {
+            "recipe": recipe,
+            "seed": seed,
+            "steps": [
+                {"step": step, "name": name, "tone": VERDICTS.get(name, UNKNOWN).tone}
+                for step, name in steps
+            ],
+            "said": changes(steps),
+        }
+        for recipe, seeds in found.items()
+        for seed, steps in sorted(seeds.items())
+    ]
+
+
+def changes(steps: Sequence[tuple[int, str]]) -> str:
+    """When a fate changed, in words.
+
+    Examples:
+        >>> changes([(25, "persists"), (50, "persists"), (100, "replaced")])
+        'persists to step 50, replaced from step 100 on'
+        >>> changes([(25, "persists"), (50, "persists")])
+        'persists at every saved step'
+    """
+    runs: list[tuple[str, int, int]] = []
+    for step, name in steps:
+        if runs and runs[-1][0] == name:
+            runs[-1] = (name, runs[-1][1], step)
+        else:
+            runs.append((name, step, step))
+    if len(runs) == 1:
+        return f"{runs[0][0]} at every saved step"
+    first, *between, last = runs
+    said = [f"{first[0]} to step {first[2]}"]
+    said += [f"{name} from {a} to {b}" if a < b else f"{name} at {a}" for name, a, b in between]
+    return ", ".join([*said, f"{last[0]} from step {last[1]} on"])
+
+
 def about(settings: Mapping[str, Any]) -> str:
     """A recipe in a line, from its settings."""
     if not settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -42,6 +42,8 @@ class RunData:
         training: Recipe -> seed -> rows of its training log.
         diagnostics: Recipe -> seed -> weight diagnostics (`planted.eval.weight_diagnostics`).
         nulls_from: Where the nulls come from, in a sentence without a full stop.
+        over_training: Recipe -> seed -> (step, name of the verdict then), of the networks that
+            were judged at every saved step.
     """
 
     plant: Plant
@@ -54,6 +56,7 @@ class RunData:
     training: Mapping[str, dict[int, list[dict[str, Any]]]]
     diagnostics: Mapping[str, dict[int, dict[str, Any]]]
     nulls_from: str = ""
+    over_training: Mapping[str, dict[int, list[tuple[int, str]]]] = field(default_factory=dict)
 
 
 def render(data: RunData) -> str:
@@ -86,6 +89,7 @@ def render(data: RunData) -> str:
             cautions=cautions(limits()),
             swatch=swatch,
             nulls_from=data.nulls_from,
+            over_training=fates.over_training(data.over_training),
         )
     )
 

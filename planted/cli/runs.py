@@ -240,12 +240,23 @@ def evaluate(folder: Path, plant: str | None, as_json: bool) -> None:
 
 @click.command()
 @_folder
+@click.option(
+    "--steps",
+    "over_steps",
+    is_flag=True,
+    help="Also judge the first network of each recipe at every saved step of its training; some "
+    "seconds a step. The page then shows when its fate changed.",
+)
 @_given
 @json_
-def report(folder: Path, plant: str | None, as_json: bool) -> None:
+def report(folder: Path, over_steps: bool, plant: str | None, as_json: bool) -> None:
     """Writes the HTML report of a judged run folder."""
     from planted import experiment
 
+    if over_steps:
+        opened = experiment.open_run(folder, plant)
+        for recipe, seed in {one.recipe: one.seed for one in opened.results[::-1]}.items():
+            opened.over_training(recipe, seed)
     page = str(experiment.report(folder, plant))
     if as_json:
         print_json({"folder": str(folder), "report": page})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from planted import library
 from planted.core import artefact, files
 from planted.core.plant import Plant
+from planted.core.spec import Params
 from planted.errors import ArtefactError, PlantedError, unknown
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from planted.runs import cell as cells
 from planted.runs import folder as folders
 from planted.runs.cell import Network
 from planted.runs.jobs import seen_tasks
+from planted.runs.nulls import Beside
 from planted.runs.request import read_request
 from planted.runs.stamping import stamped
 
@@ -65,17 +67,46 @@ def over_training(run: Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
         ArtefactError: If a file is missing or damaged.
     """
     request = read_request(run.folder, run.plant)
-    networks = request.networks(run.folder)
-    network = _found(networks, recipe, seed)
-    plant, cues = request.plant, cues_of(run.plant.scenario)
+    network = _found(request.networks(run.folder), recipe, seed)
     controls = folders.nulls_of(run.folder, request)
-    out = []
-    for step, path in _saved(network):
-        found = controls.records(_evidence(network, plant, step, path), cues)
-        by_name = index(found)
-        out.append(
-            StepVerdict(step, stamped(decide(by_name, cues), plant), sentence(by_name, cues))
-        )
+    records = {
+        step: _evidence(network, request.plant, step, path) for step, path in _saved(network)
+    }
+    return _verdicts(request.plant, controls, records)
+
+
+def kept(run: Run) -> dict[str, dict[int, list[StepVerdict]]]:
+    """The same of every network that it was measured of, by recipe and seed; measures nothing.
+
+    Raises:
+        ArtefactError: If a checkpoint is missing or damaged.
+    """
+    request = read_request(run.folder, run.plant)
+    found: dict[str, dict[int, list[StepVerdict]]] = {}
+    controls = None
+    for network in request.networks(run.folder):
+        if not any(network.folder.glob("evidence-*.json")):
+            continue
+        records = {
+            step: _kept(network, request.plant, step, path) for step, path in _saved(network)
+        }
+        whole = {step: each for step, each in records.items() if each is not None}
+        if len(whole) < len(records):
+            continue
+        controls = controls or folders.nulls_of(run.folder, request)
+        said = _verdicts(request.plant, controls, whole)
+        found.setdefault(network.label, {})[network.cell.seed] = said
+    return found
+
+
+def _verdicts(
+    plant: Plant, controls: Beside, records: Mapping[int, list[Evidence]]
+) -> list[StepVerdict]:
+    cues, out = cues_of(plant.scenario), []
+    for step, own in records.items():
+        by_name = index(controls.records(own, cues))
+        verdict = stamped(decide(by_name, cues), plant)
+        out.append(StepVerdict(step, verdict, sentence(by_name, cues)))
     return out
 
 
@@ -103,21 +134,36 @@ def _evidence(network: Network, plant: Plant, step: int, path: Path) -> list[Evi
 
     What is kept and damaged, or another version's, is measured anew.
     """
-    params = plant.check_params(
-        {k: v for k, v in files.read_tensors(path)[0].items() if k in plant.params}, str(path)
-    )
-    trust = library.trust(plant)
-    about = {
-        "weights": artefact.params_digest(params),
-        "versions": evaluators.versions(),
-        "trust": trust,
-    }
-    kept = network.folder / f"evidence-{step:06d}.json"
-    with suppress(ArtefactError, KeyError, TypeError, msgspec.ValidationError):
-        content = files.read_signed(kept)
-        if content["about"] == about:
-            return [check(one) for one in msgspec.convert(content["records"], list[Evidence])]
+    there = _kept(network, plant, step, path)
+    if there is not None:
+        return there
+    params, trust = _params(plant, path), library.trust(plant)
     seen = seen_tasks(plant, network.recipe, network.cell.seed, step)
     records = evaluate(Checkpoint(plant, params, seen=seen), trust)
-    files.write_signed(kept, {"about": about, "records": msgspec.to_builtins(records)})
+    content = {"about": _about(params, trust), "records": msgspec.to_builtins(records)}
+    files.write_signed(_place(network, step), content)
     return records
+
+
+def _kept(network: Network, plant: Plant, step: int, path: Path) -> list[Evidence] | None:
+    about = _about(_params(plant, path), library.trust(plant))
+    with suppress(ArtefactError, KeyError, TypeError, msgspec.ValidationError):
+        content = files.read_signed(_place(network, step))
+        if content["about"] == about:
+            return [check(one) for one in msgspec.convert(content["records"], list[Evidence])]
+    return None
+
+
+def _place(network: Network, step: int) -> Path:
+    return network.folder / f"evidence-{step:06d}.json"
+
+
+def _params(plant: Plant, path: Path) -> Params:
+    tensors = files.read_tensors(path)[0]
+    own = {name: value for name, value in tensors.items() if name in plant.params}
+    return plant.check_params(own, str(path))
+
+
+def _about(params: Params, trust: Mapping[str, str]) -> dict[str, Any]:
+    weights = artefact.params_digest(params)
+    return {"weights": weights, "versions": evaluators.versions(), "trust": dict(trust)}

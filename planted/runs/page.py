@@ -10,8 +10,9 @@ import msgspec
 
 from planted.core import files
 from planted.eval.evaluate import cues_of
+from planted.runs import over_training
 from planted.runs.folder import logs_of, open_run
-from planted.runs.results import CheckpointResult
+from planted.runs.results import CheckpointResult, Run
 from planted.runs.work import require
 
 
@@ -43,11 +44,21 @@ def report(folder: Path, plant: Any = None) -> Path:
             training=training,
             diagnostics=diagnostics,
             nulls_from=opened.results[0].nulls if opened.results else opened.nulls,
+            over_training=_over_training(opened),
         )
     )
     path = folder / "report.html"
     files.write_bytes(path, page.encode())
     return path
+
+
+def _over_training(opened: Run) -> dict[str, dict[int, list[tuple[int, str]]]]:
+    return {
+        recipe: {
+            seed: [(one.step, one.verdict.name) for one in found] for seed, found in of.items()
+        }
+        for recipe, of in over_training.kept(opened).items()
+    }
 
 
 def _records(results: Iterable[CheckpointResult]) -> dict[str, Any]:

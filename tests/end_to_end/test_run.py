@@ -19,6 +19,7 @@ from planted.eval import evaluators
 from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import has_snapshot
 from planted.network.model import Model
+from planted.runs import over_training
 from planted.runs.request import read_request
 from tests.end_to_end.conftest import PATHS, PLANT, cell_of, contents
 from tests.end_to_end.short import CONTROLS, LABEL, SHORT, Inline
@@ -138,6 +139,15 @@ def test_the_verdict_is_given_at_every_saved_step(copy: Path) -> None:
     assert steps[0].sentence != steps[-1].sentence
     again = opened.over_training(LABEL, 1)
     assert again == steps
+    assert over_training.kept(opened) == {LABEL: {1: steps}}
+    page = experiment.report(copy).read_text()
+    assert 'id="over-training"' in page
+    for each in steps:
+        assert f"step {each.step}: {each.verdict.name}" in page
+    damaged = next(iter(copy.glob("cells/*/evidence-000050.json")))
+    damaged.write_text("{}")
+    assert over_training.kept(opened) == {}
+    assert opened.over_training(LABEL, 1) == steps
     for wrong, says in ((("presure", 0), "pressure"), ((LABEL, 7), "No seed 7")):
         with pytest.raises(PlantedError, match=says):
             opened.over_training(*wrong)

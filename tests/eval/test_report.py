@@ -19,6 +19,7 @@ from planted.eval.evaluate import evaluate
 from planted.eval.evidence import Evidence, Null, Records, index, not_measured
 from planted.eval.measures import held_against
 from planted.eval.report import figures, tables
+from planted.eval.report.fates import changes
 from planted.eval.report.page import RunData, render
 from planted.eval.report.sources import heading, limits, measure
 from planted.eval.report.svg import Scale, el
@@ -180,6 +181,25 @@ def row_of(data: RunData, **changes: Any) -> RunData:
 
 def test_the_same_data_gives_the_same_bytes(one: RunData) -> None:
     assert render(one).encode() == render(one).encode()
+
+
+def test_the_fate_over_training_is_shown_where_it_was_measured(one: RunData) -> None:
+    assert "over-training" not in render(one)
+    steps = [(25, "persists"), (50, "persists"), (100, "replaced")]
+    page = render(replace(one, over_training={"coincident": {0: steps}}))
+    assert "persists to step 50, replaced from step 100 on" in page
+    for step, name in steps:
+        assert f'title="step {step}: {name}"' in page
+    found = read(page)
+    assert (found.wrong, found.open) == ([], [])
+
+
+def test_when_a_fate_changed_is_said_in_words() -> None:
+    steps = [(25, "persists"), (50, "drifts"), (100, "drifts"), (200, "collapsed"), (400, "drifts")]
+    assert changes(steps) == (
+        "persists to step 25, drifts from 50 to 100, collapsed at 200, drifts from step 400 on"
+    )
+    assert changes(steps[1:2]) == "drifts at every saved step"
 
 
 def test_other_data_gives_another_page(one: RunData) -> None:
