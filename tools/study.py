@@ -41,6 +41,17 @@ FAMILIES = (
 )
 SIGNALS = ("soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 FEWER = ("red-doors", "crumbs", "keys-chests", "bottle-cap", "schemer-proxy")
+# Mask -> settings of `pressure`; those of the named recipes are in the table of recipes.
+MASKS = {
+    "all-but-scorer": {"train": "all-but-scorer"},
+    "slack": {"train": "slack"},
+    "role:score": {"train": "role:score"},
+    "first block": {"train": "blocks.0"},
+    "LoRA of rank 8": {"lora": 8},
+    "LoRA of rank 2": {"lora": 2},
+    "weight anchor .01": {"weight_anchor": 0.01},
+    "KL anchor .1": {"kl_anchor": 0.1},
+}
 DENSE = ("pressure", "read-out", "around", "cued", "cued-around")
 DATA = Path("docs/training-study.jsonl")
 PAGE = Path("docs/training-study.md")
@@ -52,6 +63,8 @@ def asked():
         for name in (*NAMED, *NEGATIVE_CONTROLS):
             few = name in NEGATIVE_CONTROLS or "scorer" in name
             yield ("recipes", family, "tempered", name, "", 5 if few else 10)
+        for name in MASKS:
+            yield ("masks", family, "tempered", name, "", 3)
     for family in FEWER:
         for signal in SIGNALS:
             yield ("signals", family, "tempered", "pressure", signal, 10)
@@ -68,7 +81,8 @@ def measured(part, family, tier, name, signal, seeds):
 
     _keep_compiled()
     plant = library.get(family, tier)
-    recipe = Recipe(name, seeds=seeds, **({"signal": signal} if signal else {}))
+    changed = MASKS[name] if part == "masks" else {"signal": signal} if signal else {}
+    recipe = Recipe("pressure" if part == "masks" else name, seeds=seeds, **changed)
     folder, begun = Path(tempfile.mkdtemp()), time.perf_counter()
     finetune(plant, recipe, {seed: folder / str(seed) for seed in range(seeds)})
     seconds, found = time.perf_counter() - begun, []
@@ -163,6 +177,13 @@ def page(rows):
         *unlearned(rows),
     ]  # fmt: skip
     further = {
+        "masks": (
+            "## Masks and anchors",
+            "The recipe `pressure` with other parameters trained, or held near the plant's. "
+            "`read-out`, `scorer` and `around-plant` are the recipes `read-out`, `scorer` and "
+            "`around` above.",
+            lambda: table(rows, "masks", list(MASKS), "recipe", FAMILIES),
+        ),
         "signals": (
             "## Signals",
             "The recipe `pressure` with each signal and its own recommended settings. Choices "
