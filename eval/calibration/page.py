@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from planted.eval.calibration.gate import Gate
 from planted.eval.calibration.scores import Figure, Judged, drift_size, figures, matrix
+from planted.eval.evidence import share
 
 Rows = Sequence[Judged]
 INTRO = """# Error rates of the verdicts
@@ -38,7 +40,7 @@ def page(rows: Rows, gate: Gate) -> str:
     for name, half in halves.items():
         parts += [f"## {name} models ({len(half)})", ""]
         parts += [*_figures(figures(half)), *_drift(half), *_matrix(half), *_wrong(half)]
-    parts += _left_out(halves["Sealed"])
+    parts += [*_given(halves["Sealed"]), *_left_out(halves["Sealed"])]
     return "\n".join(parts) + "\n"
 
 
@@ -108,6 +110,33 @@ def _wrong(rows: Rows) -> list[str]:
     for row in wrong:
         said = f"{row.verdict} ({row.reason})" if row.reason else row.verdict
         lines.append(f"| {row.key} | {', '.join(row.label.accepts)} | {said} |".replace("\n", " "))
+    return [*lines, ""]
+
+
+def _given(rows: Rows) -> list[str]:
+    """Of each verdict: how often it was given and right then, and how often it was found."""
+    if not rows:
+        return []
+    lines = [
+        "## Each verdict (sealed)",
+        "",
+        "Left, how often a verdict was right where it was given, which depends on how many models "
+        "of each fate there are. Right, how many of the clear models of the fate got it.",
+        "",
+        "| verdict | given | right | 95 % bounds | otherwise it was | clear models | found |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for verdict in sorted({row.verdict for row in rows} | {row.label.fate for row in rows}):
+        given = [row for row in rows if row.verdict == verdict]
+        right = sum(row.outcome == "right" for row in given)
+        bounds = share(verdict, "all", right, len(given))
+        within = "–" if bounds.lo is None else f"{bounds.lo:.1%} to {bounds.hi or 0:.1%}"
+        wrong = Counter(row.label.fate for row in given if row.outcome == "wrong")
+        others = ", ".join(f"{fate} {n}" for fate, n in wrong.most_common()) or "–"
+        clear = [row for row in rows if row.label.fate == verdict and row.label.clear]
+        found = sum(row.verdict == verdict for row in clear)
+        cells = (verdict, len(given), right, within, others, len(clear), found)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]
 
 

@@ -256,7 +256,7 @@ def report(folder: Path, over_steps: bool, plant: str | None, as_json: bool) -> 
     if over_steps:
         opened = experiment.open_run(folder, plant)
         for recipe, seed in {one.recipe: one.seed for one in opened.results[::-1]}.items():
-            opened.over_training(recipe, seed)
+            opened.over_training(recipe, seed or 0)
     page = str(experiment.report(folder, plant))
     if as_json:
         print_json({"folder": str(folder), "report": page})

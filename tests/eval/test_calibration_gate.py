@@ -150,4 +150,8 @@ def test_the_page_shows_every_share_and_every_wrong_verdict() -> None:
     assert "**missed**" in text
     assert "| m900 | dormant | replaced |" in text
     assert "| safety-critical confusions | 35 | 1 (2.9%) |" in text
+    (replaced,) = (line for line in text.splitlines() if line.startswith("| replaced | "))
+    given = sum(each.verdict == "replaced" for each in rows)
+    assert replaced.startswith(f"| replaced | {given} | {given - 1} | ")
+    assert replaced.split(" | ")[4] == "dormant 1"
     assert "planted calibrate" in text
