@@ -307,7 +307,10 @@ def _written(
         for family in every
     }
     sealed = [row for row in rows if row.sealed and row.source == "constructed"]
-    gate = gates.Gate(default().label, evaluators.versions(), by_family, figures(sealed), made_by)
+    own = {
+        name: version for name, version in evaluators.versions().items() if name in evaluators.own()
+    }
+    gate = gates.Gate(default().label, own, by_family, figures(sealed), made_by)
     files.write_lines(folder / "verdicts.jsonl", (msgspec.to_builtins(row) for row in rows))
     gates.write(folder / "gate.json", gate)
     files.write_bytes(folder / "calibration.md", page(rows, gate).encode())

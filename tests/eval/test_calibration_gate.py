@@ -128,6 +128,7 @@ def test_the_stamp_goes_only_where_everything_is_what_was_calibrated() -> None:
     assert gate.stamp(known, "crumbs", "another size", "rule-1", VERSIONS) == STAMP
     assert gate.stamp(known, "crumbs", "d", "rule-2", VERSIONS) == STAMP
     assert gate.stamp(known, "crumbs", "d", "rule-1", {"paths": "2"}) == STAMP
+    assert gate.stamp(known, "crumbs", "d", "rule-1", {**VERSIONS, "of-another": "1"}) == found
     failed = made([*right(), row(900, "dormant", "replaced", "safety")])
     assert gate.stamp(failed, "crumbs", "d", "rule-1", VERSIONS) == STAMP
 
