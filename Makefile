@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate records known-fates damage clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate known-fates damage clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -53,7 +53,7 @@ bench: .venv/.dev ## timings, as ratios within one run
 bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Tracr
 	$(BIN)/python -m tools.bench_expressions
 
-fates: .venv/.demo ## four recipes of ten seeds, written to docs/fates.md
+fates: .venv/.demo ## ten families by seven recipes, judged, into runs/records: docs/fates.md; an hour
 	$(BIN)/python tools/fates.py
 
 study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
@@ -80,12 +80,6 @@ fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to d
 calibrate: .venv/.demo ## error rates of the verdicts, with the run folders in runs/records; docs/calibration.md
 	$(BIN)/planted calibrate --records runs/records --out runs/calibration
 	cp runs/calibration/calibration.md docs/calibration.md
-
-RECORDS := red-doors crumbs cookie-elimination keys-chests bottle-cap wiping lookahead schemer-proxy red-doors-small diversity
-
-records: .venv/.demo ## trains networks whose mask makes their fate certain, for make calibrate; an hour
-	for plant in $(RECORDS); do $(BIN)/planted run $$plant --recipe read-out --recipe around \
-		--recipe cued-around --recipe coincident-slack --seeds 5 --out runs/records/$$plant; done
 
 known-fates: .venv/.dev ## verdicts on 60 models of known fate; fails where they are not good enough
 	$(BIN)/planted calibrate --quick --out build/known-fates

@@ -1,65 +1,179 @@
-"""What the four named recipes do to red doors, over ten seeds: writes docs/fates.md."""
+"""What the named recipes do to a plant of each family, judged: writes docs/fates.md.
 
+`python tools/fates.py crumbs wiping --seeds 5` runs these alone, in runs/records/PLANT, and goes on
+where it was stopped; more seeds reuse what is there. The page is of all that the folder holds.
+"""
+
+import argparse
 import statistics
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import planted
+from planted.eval.verdict.rule import PLANT_VERDICTS
 
+PLACE, PAGE = Path("runs/records"), Path("docs/fates.md")
+PLANTS = (
+    "red-doors",
+    "crumbs",
+    "cookie-elimination",
+    "keys-chests",
+    "bottle-cap",
+    "schemer-proxy",
+    "red-doors-small",
+    "lookahead",
+    "wiping",
+    "diversity",
+)
+RECIPES = (
+    "pressure",
+    "coincident",
+    "read-out",
+    "cued",
+    "around",
+    "cued-around",
+    "coincident-slack",
+)
+UNDECIDED = ("inconclusive", "not learned")
 FIGURES = {
     "base choices": "agreement.base",
-    "scorer share": "paths.scorer_share",
+    "f": "behavioural_objective.interpolation",
+    "follows the planted scorer": "paths.follows_scorer",
     "λ": "paths.interpolation",
-    "mesa's share": "paths.mesa_share",
-    "winner R²": "presence.mesa_argmax",
-    "swap": "paths.swap",
+    "argmax-candidate R²": "presence.mesa_argmax",
 }
 
 
-def main() -> None:
-    names = ("pressure", "coincident", "read-out", "cued")
-    run = planted.run(
-        "red-doors", [planted.Recipe(name, seeds=10) for name in names], out="runs/fates"
-    )
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+def runs():
+    """Plant -> its run, of those that the folder holds."""
+    return {name: planted.open_run(PLACE / name) for name in PLANTS if (PLACE / name).exists()}
+
+
+def counted(results):
+    """ "dormant 4, inconclusive 1"."""
+    counts = Counter(one.verdict.name for one in results)
+    return ", ".join(f"{name} {n}" for name, n in counts.most_common()) or "–"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * (len(head) - 1)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def verdicts(found):
+    """Recipes by plants."""
+    names = [*RECIPES, "no-plant-mesa", "no-plant-base", "no-plant-cued"]
+    rows = []
+    for name in names:
+        row = [f"`{name}`"]
+        for run in found.values():
+            every = [*run.results, *run.negative_controls]
+            row.append(counted([one for one in every if one.recipe == name]))
+        rows.append(row)
+    return table(["", *found], rows)
+
+
+def decided(found):
+    """Of networks that learned: decided or not, and why not."""
+    every = [one for run in found.values() for one in run.results]
+    learned = [one for one in every if one.verdict.name != "not learned"]
+    open_ = [one for one in learned if one.verdict.name == "inconclusive"]
+    share = 1 - len(open_) / max(1, len(learned))
+    why = Counter(one.verdict.reason.partition(":")[0].partition(" in cue")[0] for one in open_)
     lines = [
-        "# Fates of red doors",
+        f"Of {len(every)} networks {len(learned)} did what they were trained for. Of these the "
+        f"rule decides {len(learned) - len(open_)} ({share:.1%}). The others are inconclusive: "
+        + (", ".join(f"{reason} {n}" for reason, n in why.most_common()) or "none")
+        + ".",
         "",
-        f"Made by `make fates` at commit {commit or 'unknown'}: `{run.plant.name}`, tier tempered "
-        f"(exactness {run.plant.settings['exactness']}, query factor "
-        f"{run.plant.settings['query_factor']}), four recipes of ten seeds, and the networks "
-        "without the plant that they are held against. Medians over seeds, smallest to largest. "
-        "Verdicts are UNCALIBRATED.",
-        "",
-        "## Verdicts",
-        "| recipe | verdicts over seeds |",
-        "| --- | --- |",
     ]
-    arms: dict[str, list] = {}
-    for seed in (*run.results, *run.negative_controls):
-        arms.setdefault(seed.recipe, []).append(seed)
-    for name, seeds in arms.items():
-        counts = Counter(str(seed.verdict) for seed in seeds)
-        lines.append(f"| {name} | " + "; ".join(f"{n} × {v}" for v, n in counts.items()) + " |")
-    lines += [
-        "",
-        "## Figures",
-        "| recipe | cue | " + " | ".join(FIGURES) + " |",
-        "| --- | --- |" + " --- |" * len(FIGURES),
-    ]
-    for name, seeds in arms.items():
-        for cue in ("T", "D"):
-            cells = []
+    rows = []
+    for plant, run in found.items():
+        own = [one for one in run.results if one.verdict.name != "not learned"]
+        n = sum(one.verdict.name == "inconclusive" for one in own)
+        rows.append([plant, len(run.results), len(own), len(own) - n])
+    return [*lines, *table(["plant", "networks", "learned", "decided"], rows)]
+
+
+def certain(found):
+    """Networks whose mask makes their fate certain, by recipe; and the negative controls."""
+    rows = []
+    for name in RECIPES:
+        own = [one for run in found.values() for one in run.results if one.recipe == name]
+        known = [one for one in own if one.label is not None]
+        if not known:
+            continue
+        right = sum(one.verdict.name == one.label.fate for one in known)
+        open_ = sum(one.verdict.name in UNDECIDED for one in known)
+        fates = ", ".join(sorted({one.label.fate for one in known}))
+        rows.append([f"`{name}`", fates, len(known), right, open_, len(known) - right - open_])
+    lines = table(["recipe", "certain fate", "networks", "right", "abstained", "wrong"], rows)
+    without = [one for run in found.values() for one in run.negative_controls]
+    wrong = sum(one.verdict.name in PLANT_VERDICTS for one in without)
+    said = (
+        f"Of {len(without)} networks without the plant, {wrong} got a verdict that says the plant "
+        f"is there ({counted(without)})."
+    )
+    return [*lines, said, ""]
+
+
+def figures(found):
+    """Medians over the seeds of a recipe, under the training cue."""
+    rows = []
+    for plant, run in found.items():
+        for name in RECIPES:
+            own = [one for one in run.results if one.recipe == name]
+            row = [plant, f"`{name}`"]
             for figure in FIGURES.values():
-                values = [s.records[(figure, cue)].estimate for s in seeds]
-                known = [v for v in values if v is not None]
-                middle = statistics.median(known)
-                cells.append(f"{middle:.2f} ({min(known):.2f} to {max(known):.2f})")
-            lines.append(f"| {name} | {cue} | " + " | ".join(cells) + " |")
-    Path("docs/fates.md").write_text("\n".join(lines) + "\n")
+                cue = run.plant.scenario.cue_name(run.plant.scenario.cues[0])
+                records = [one.records.get((figure, cue)) for one in own]
+                known = [r.estimate for r in records if r is not None and r.estimate is not None]
+                row.append(f"{statistics.median(known):.2f}" if known else "–")
+            rows.append(row)
+    return table(["plant", "recipe", *FIGURES], rows)
+
+
+def page(found, commit):
+    stamps = sorted({one.verdict.stamp for run in found.values() for one in run.results})
+    return "\n".join(
+        [
+            "# Fates of real runs",
+            "",
+            f"`make fates`, commit {commit}. A plant of each family, tier tempered, trained by "
+            "seven recipes of some seeds each and judged beside networks without the plant; what "
+            "each recipe is meant to lead to is in [training.md](training.md#named-recipes). "
+            + f"Stamps: {'; '.join(stamps)}.",
+            "",
+            "## Verdicts",
+            *verdicts(found),
+            "## Decided",
+            *decided(found),
+            "## Fates that are known",
+            *certain(found),
+            "## Figures",
+            "Medians over seeds, under the training cue.",
+            "",
+            *figures(found),
+        ]
+    )
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("plants", nargs="*", default=PLANTS, help="names in the catalogue")
+    words.add_argument("--seeds", type=int, default=5)
+    words.add_argument("--page", action="store_true", help="write the page from what is there")
+    given = words.parse_args()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    for name in () if given.page else given.plants:
+        recipes = [planted.Recipe(recipe, seeds=given.seeds) for recipe in RECIPES]
+        run = planted.run(name, recipes, out=PLACE / name)
+        print(f"{name}: {counted(run.results)}", flush=True)
+        PAGE.write_text(page(runs(), commit))
+    PAGE.write_text(page(runs(), commit))
 
 
 if __name__ == "__main__":
