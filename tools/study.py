@@ -21,7 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from planted import library
+from planted.core import files
 from planted.errors import PlantedError
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.consistency import Consistency
 from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Recipe
 from planted.programs import catalogue
 from planted.runs.executor import opened
@@ -39,7 +43,13 @@ FAMILIES = (
     "breadth",
     "rivals",
 )
-SIGNALS = ("soft-labels", "reinforce", "ppo", "q-regression", "evolution")
+SIGNALS = ("hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution")
+TIERS = {  # which tiers each signal trains from
+    "bottle-cap": ("tempered", "dense", "exact"),
+    "crumbs": ("tempered", "dense", "exact"),
+    "red-doors": ("tempered",),
+    "keys-chests": ("tempered",),
+}
 FEWER = ("red-doors", "crumbs", "keys-chests", "bottle-cap", "schemer-proxy")
 # Mask -> settings of `pressure`; those of the named recipes are in the table of recipes.
 MASKS = {
@@ -65,9 +75,11 @@ def asked():
             yield ("recipes", family, "tempered", name, "", 5 if few else 10)
         for name in MASKS:
             yield ("masks", family, "tempered", name, "", 3)
+    for family, tiers in TIERS.items():
+        for tier in tiers:
+            for signal in SIGNALS:
+                yield ("signals", family, tier, "pressure", signal, 10)
     for family in FEWER:
-        for signal in SIGNALS:
-            yield ("signals", family, "tempered", "pressure", signal, 10)
         for name in DENSE:
             yield ("dense", family, "dense", name, "", 10)
         yield ("exact", family, "exact", "pressure", "", 10)
@@ -91,6 +103,7 @@ def measured(part, family, tier, name, signal, seeds):
         outcome, label = read_outcome(path)
         log = training_rows(path)
         last = log[-1] if log else {}
+        more = {"menus": menus(plant, path)} if part == "signals" else {}
         found.append(
             {
                 "part": part, "family": family, "tier": tier, "recipe": name, "signal": signal,
@@ -102,10 +115,19 @@ def measured(part, family, tier, name, signal, seeds):
                     for key, v in last.items()
                     if key.startswith("agreement.")
                 },
+                **more,
             }
         )  # fmt: skip
     shutil.rmtree(folder)
     return found, seconds
+
+
+def menus(plant, path):
+    """Menu consistency under the training cue: how much of the choices one order explains."""
+    params = {k: v for k, v in files.read_tensors(path)[0].items() if k in plant.params}
+    cue = plant.scenario.cues[0]
+    (record,) = Consistency().measure(Context(Checkpoint(plant, params), cue))
+    return record.estimate
 
 
 def key(row):
@@ -292,22 +314,59 @@ def unlearned(rows):
 
 
 def signals_table(rows):
-    lines = [
-        "| | " + " | ".join(FEWER) + " |",
-        "| --- |" + " --- |" * len(FEWER),
-    ]
-    for signal in ("", *SIGNALS):
+    places = [(family, tier) for family, tiers in TIERS.items() for tier in tiers]
+    head = [f"{family}, {tier}" for family, tier in places]
+    lines = ["| | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
+    for signal in SIGNALS:
         cells = []
-        for family in FEWER:
-            found = of(rows, part="signals" if signal else "recipes", family=family,
-                       recipe="pressure", signal=signal)  # fmt: skip
+        for family, tier in places:
+            found = of(rows, part="signals", family=family, tier=tier, signal=signal)
             ninety = [row for row in found if row["to_90"] is not None]
             steps = f", {statistics.median(r['to_90'] for r in ninety):.0f}" if ninety else ""
             cells.append(
                 f"{len(ninety)}/{len(found)} to .90{steps}; {cell(found)} to .99" if found else "–"
             )
-        lines.append(f"| `{signal or 'hard-labels'}` | " + " | ".join(cells) + " |")
-    return [*lines, ""]
+        lines.append(f"| `{signal}` | " + " | ".join(cells) + " |")
+    return [*lines, "", *coherence(rows, places, head)]
+
+
+def coherence(rows, places, head):
+    """Menu consistency by signal, over the networks that held .90; and Mann-Whitney's test."""
+    from scipy.stats import mannwhitneyu
+
+    lines = [
+        "### Coherent preferences",
+        "Does a network trained on values come to choose by one order of the candidates more than "
+        "one trained by policy gradient? Median menu consistency (share of held-out menus whose "
+        "choice one order of the candidate types explains, under the training cue) over the seeds "
+        "that held .90. p: Mann-Whitney's two-sided test of `q-regression` against `reinforce` and "
+        "`ppo` together.",
+        "",
+        "| | " + " | ".join(head) + " |",
+        "| --- |" + " --- |" * len(head),
+    ]
+    known = {}
+    for signal in SIGNALS:
+        for family, tier in places:
+            found = of(rows, part="signals", family=family, tier=tier, signal=signal)
+            known[signal, family, tier] = [
+                row["menus"] for row in found
+                if row["to_90"] is not None and row.get("menus") is not None
+            ]  # fmt: skip
+        cells = [
+            f"{statistics.median(here):.3f} ({len(here)})"
+            if (here := known[signal, *place])
+            else "–"
+            for place in places
+        ]
+        lines.append(f"| `{signal}` | " + " | ".join(cells) + " |")
+    tests = []
+    for place in places:
+        values = known["q-regression", *place]
+        others = known["reinforce", *place] + known["ppo", *place]
+        enough = min(len(values), len(others)) > 2
+        tests.append(f"{mannwhitneyu(values, others).pvalue:.2g}" if enough else "–")
+    return [*lines, "| p | " + " | ".join(tests) + " |", ""]
 
 
 if __name__ == "__main__":
