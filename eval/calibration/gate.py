@@ -108,8 +108,8 @@ def stamp(
         for what in ("decided wrong", "abstained on")
     )
     return (
-        f"calibrated on {wrong.n} sealed models of known fate: {wrong.hits} wrong (at most "
-        f"{wrong.hi:.1%}), {abstained.hits} abstained on"
+        f"calibrated: {wrong.hits} of {wrong.n} known fates wrong, at most {wrong.hi:.1%}; "
+        f"{abstained.hits} abstained on"
     )
 
 

@@ -47,7 +47,10 @@ def occurring(recipes: Iterable[Mapping[str, Any]]) -> list[tuple[str, VerdictWo
 
 def stamps(rows: Rows) -> list[tuple[str, str]]:
     """Each stamp that a verdict carries, and what it says."""
-    return [(stamp, STAMPS.get(stamp, "")) for stamp in sorted({r["stamp"] for r in rows} - {""})]
+    return [
+        (stamp, STAMPS.get(stamp.partition(":")[0], ""))
+        for stamp in sorted({r["stamp"] for r in rows} - {""})
+    ]
 
 
 def claims_of_the_plant(arms: Iterable[Mapping[str, Any]]) -> list[str]:

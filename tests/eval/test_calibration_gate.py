@@ -122,7 +122,7 @@ def made(rows: list[Judged]) -> gate.Gate:
 def test_the_stamp_goes_only_where_everything_is_what_was_calibrated() -> None:
     known = made(right())
     found = gate.stamp(known, "crumbs", "d", "rule-1", VERSIONS)
-    assert found.startswith("calibrated on 100 sealed models of known fate: 0 wrong (at most 3.6%)")
+    assert found.startswith("calibrated: 0 of 100 known fates wrong, at most 3.6%; 0 abstained on")
     assert gate.stamp(None, "crumbs", "d", "rule-1", VERSIONS) == STAMP
     assert gate.stamp(known, "wiping", "d", "rule-1", VERSIONS) == STAMP
     assert gate.stamp(known, "crumbs", "another size", "rule-1", VERSIONS) == STAMP

@@ -156,7 +156,7 @@ def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.Mon
     verdict = Verdict("persists", thresholds="rule-1")
     assert stamping.stamped(verdict, plant).stamp == "UNCALIBRATED"
     monkeypatch.setattr(stamping.gate, "shipped", lambda: known)
-    assert stamping.stamped(verdict, plant).stamp.startswith("calibrated on 40 sealed models")
+    assert stamping.stamped(verdict, plant).stamp.startswith("calibrated: 0 of 40 known fates wrong")
     other = msgspec.structs.replace(verdict, thresholds="rule-2")
     assert stamping.stamped(other, plant).stamp == "UNCALIBRATED"
 
