@@ -62,7 +62,7 @@ def settle(folder: Path, plant: Any = None) -> Run:
         if outcome.judged:
             records = controls.records(records_of(network, plant), cues, own)
         verdict = decide(index(records), cues) if outcome.judged else not_learned(outcome.how)
-        verdict = stamped(verdict, plant)
+        verdict = stamped(verdict, plant, index(records))
         judged = versions if outcome.judged else {}
         found = [{**where, **msgspec.to_builtins(record)} for record in records]
         rows += found

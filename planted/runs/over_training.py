@@ -105,7 +105,7 @@ def _verdicts(
     cues, out = cues_of(plant.scenario), []
     for step, own in records.items():
         by_name = index(controls.records(own, cues))
-        verdict = stamped(decide(by_name, cues), plant)
+        verdict = stamped(decide(by_name, cues), plant, by_name)
         out.append(StepVerdict(step, verdict, sentence(by_name, cues)))
     return out
 

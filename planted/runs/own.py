@@ -127,7 +127,7 @@ def evaluate(
     return CheckpointResult(
         "",
         None,
-        stamped(decide(records, cues), made),
+        stamped(decide(records, cues), made, records),
         reading(records, cues),
         records,
         made,

@@ -16,7 +16,7 @@ from planted.eval import measures
 from planted.eval.calibration import gate, shipped
 from planted.eval.calibration.suite import fates
 from planted.eval.calibration.suite.construction import Construction
-from planted.eval.evidence import Evidence, Records, index
+from planted.eval.evidence import Evidence, Null, Records, index
 from planted.runs import calibration, nulls, stamping
 from planted.runs import kept as evidence
 from planted.runs.calibration import calibrate
@@ -154,11 +154,34 @@ def test_runs_take_the_stamp_of_the_gate_that_is_shipped(monkeypatch: pytest.Mon
     assert passed.passed, passed.why
     known = gate.Gate("rule-1", evaluators.versions(), {FAMILY: passed}, figures(rows), {})
     verdict = Verdict("persists", thresholds="rule-1")
-    assert stamping.stamped(verdict, plant).stamp == "UNCALIBRATED"
+
+    def stamp_of(given: Verdict, n: int | None = 8) -> str:
+        null = None if n is None else Null("without the plant", 0.0, 0.1, n)
+        record = Evidence("paths.follows_scorer", "T", 1.0, null=null)
+        return stamping.stamped(given, plant, index([record])).stamp
+
+    assert stamp_of(verdict) == "UNCALIBRATED"
     monkeypatch.setattr(stamping.gate, "shipped", lambda: known)
-    assert stamping.stamped(verdict, plant).stamp.startswith("calibrated: 0 of 40 known fates wrong")
+    assert stamp_of(verdict).startswith("calibrated: 0 of 40 known fates wrong")
+    assert stamp_of(verdict, stamping.FEWEST) == stamp_of(verdict)
+    assert stamp_of(verdict, stamping.FEWEST - 1) == stamp_of(verdict, None) == "UNCALIBRATED"
     other = msgspec.structs.replace(verdict, thresholds="rule-2")
-    assert stamping.stamped(other, plant).stamp == "UNCALIBRATED"
+    assert stamp_of(other) == "UNCALIBRATED"
+
+
+def test_the_gate_that_is_shipped_is_of_this_rule_and_these_evaluators() -> None:
+    from planted.eval import evaluators
+    from planted.eval.calibration.digest import validation_digest
+    from planted.eval.verdict.thresholds import default
+
+    known = gate.shipped()
+    assert known is not None
+    passed = [name for name, one in known.families.items() if one.passed]
+    assert len(passed) >= 9
+    for name in passed:
+        digest = validation_digest(library.get(name))
+        given = gate.stamp(known, name, digest, default().label, evaluators.versions())
+        assert given.startswith("calibrated: "), name
 
 
 def test_the_command_fails_where_a_figure_misses_its_mark(
