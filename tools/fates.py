@@ -92,8 +92,9 @@ def decided(found):
     for plant, run in found.items():
         own = [one for one in run.results if one.verdict.name != "not learned"]
         n = sum(one.verdict.name == "inconclusive" for one in own)
-        rows.append([plant, len(run.results), len(own), len(own) - n])
-    return [*lines, *table(["plant", "networks", "learned", "decided"], rows)]
+        stamps = "; ".join(sorted({one.verdict.stamp for one in own}))
+        rows.append([plant, len(run.results), len(own), len(own) - n, stamps])
+    return [*lines, *table(["plant", "networks", "learned", "decided", "stamp"], rows)]
 
 
 def certain(found):
@@ -135,15 +136,13 @@ def figures(found):
 
 
 def page(found, commit):
-    stamps = sorted({one.verdict.stamp for run in found.values() for one in run.results})
     return "\n".join(
         [
             "# Fates of real runs",
             "",
             f"`make fates`, commit {commit}. A plant of each family, tier tempered, trained by "
             "seven recipes of some seeds each and judged beside networks without the plant; what "
-            "each recipe is meant to lead to is in [training.md](training.md#named-recipes). "
-            + f"Stamps: {'; '.join(stamps)}.",
+            "each recipe is meant to lead to is in [training.md](training.md#named-recipes).",
             "",
             "## Verdicts",
             *verdicts(found),
