@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planted.core.spec import Params, n_layers
+from planted.core.spec import Params
 from planted.core.truth import Matrix
 
 SAME = 1 - 1e-9  # cosine of two neurons' inputs that differ by a factor and float32's rounding
@@ -26,8 +26,7 @@ def in_order_of(params: Params, plant: Params) -> dict[str, Matrix]:
         plant: The plant's weights.
     """
     moved = dict(params)
-    for layer in range(n_layers(params)):
-        at = f"blocks.{layer}.mlp."
+    for at in (name.removesuffix("W_in") for name in params if name.endswith(".mlp.W_in")):
         order = _order(params, plant, at)
         if order is not None:
             moved[at + "W_in"] = params[at + "W_in"][:, order]

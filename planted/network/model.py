@@ -11,96 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planted.core import arguments, artefact, files, hook_points
-from planted.core.arrays import to_numpy
+from planted.core import arguments, artefact, files
 from planted.core.circuit import Link
-from planted.core.hook_points import Edit
 from planted.core.plant import Plant
 from planted.core.scenario import Choices, Scenario, Tokens
 from planted.core.semantics import Floats
-from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
-from planted.core.tokens import BOS_ID, check_tokens
+from planted.core.spec import Spec, choices
 from planted.core.truth import Truth
 from planted.errors import ArtefactError, PlantedError, need
 from planted.network import interventions
+from planted.network.by_numpy import Network as Network
 from planted.network.edges import circuit
 from planted.network.effects import Effect, ablated, effects
-from planted.network.forward import forward
 
 RUNTIMES = ("numpy", "torch")
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """Weights that run by numpy, with the methods that the torch module has too.
-
-    Attributes:
-        params: Parameters, float32.
-        spec: How to run them.
-        bos: Id of the token at position 0 and nowhere else; None if there is no such rule.
-    """
-
-    params: Params
-    spec: Spec
-    bos: int | None = BOS_ID
-
-    @property
-    def n_layers(self) -> int:
-        """Number of blocks."""
-        return n_layers(self.params)
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        """Every head and MLP, as "blocks.2.attn.hook_result.0" and "blocks.2.hook_mlp_out"."""
-        return hook_points.components(heads_per_layer(self.params))
-
-    def __call__(self, tokens: npt.ArrayLike) -> Any:
-        """Logits before the argmax, [task, output].
-
-        Raises:
-            PlantedError: If the tokens are no tasks.
-        """
-        return forward(self.params, self._tokens(tokens), self.spec)[0]
-
-    def run_with_cache(
-        self,
-        tokens: npt.ArrayLike,
-        names: str | Iterable[str] | Callable[[str], bool] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
-        """Logits [task, output] and the value of hook points.
-
-        Args:
-            tokens: Token ids [task, pos], BOS included.
-            names: All hook points if None; or one, several, or a function from a name to whether
-                it is wanted. "blocks.1.attn.hook_result.0" is one head's part.
-
-        Raises:
-            PlantedError: If a name is not a hook point, or the tokens are no tasks.
-        """
-        wanted = hook_points.selected(names, heads_per_layer(self.params))
-        return forward(self.params, self._tokens(tokens), self.spec, record=wanted)
-
-    def run_with_hooks(self, tokens: npt.ArrayLike, hooks: Mapping[str, Edit]) -> Any:
-        """Logits [task, output] when hooks replace the values of their hook points.
-
-        Args:
-            tokens: Token ids [task, pos], BOS included.
-            hooks: Hook point, or a head of one as "blocks.1.attn.hook_z.0", -> function of its
-                value that returns the new one, or None where it changed it in place.
-
-        Raises:
-            PlantedError: If a name is not a hook point, the tokens are no tasks, or a hook returns
-                another shape.
-        """
-        return forward(self.params, self._tokens(tokens), self.spec, edits=hooks)[0]
-
-    def _tokens(self, tokens: npt.ArrayLike) -> Tokens:
-        array = np.asarray(to_numpy(tokens))
-        if array.dtype.kind not in "iu":
-            raise PlantedError(f"Tokens are whole numbers [task, pos], got {array.dtype}.")
-        vocabulary, positions = (self.params[n].shape[0] for n in ("embed.W_E", "pos_embed.W_pos"))
-        check_tokens(array, vocabulary, self.spec.needed, positions, self.bos)
-        return array
 
 
 @dataclass(frozen=True)
@@ -295,7 +219,9 @@ class Model:
 
         Raises:
             ArtefactError: If it cannot be written.
+            PlantedError: If the module was trained or edited.
         """
+        self._need_the_plants_weights("A saved plant holds the truth and the certificate of them")
         where = Path(folder).expanduser()
         if obstacle := files.write_obstacle(where):
             raise ArtefactError(obstacle)
@@ -320,7 +246,7 @@ class Model:
                 "tier 'exact' or 'tempered'."
             )
         n, seed = arguments.whole("n", n, 1), arguments.whole("seed", seed)
-        nodes, edges = effects(self.plant, n, seed)
+        nodes, edges = effects(self._as_it_is(), n, seed)
         return {effect.name: effect for effect in (*nodes, *edges)}
 
     def effect(
@@ -352,8 +278,13 @@ class Model:
         """
         given = self._tokens(tokens)
         others = None if source is None else self._tokens(source)
-        plant = replace(self.plant, params=self.network.params)
-        return ablated(plant, site, intervention, given, others, arguments.whole("seed", seed))
+        if others is not None and not len(others):
+            raise PlantedError(
+                "source has no tasks: give one at least, or None to have some drawn."
+            )
+        return ablated(
+            self._as_it_is(), site, intervention, given, others, arguments.whole("seed", seed)
+        )
 
     def circuit(
         self, intervention: str = "data-flow", n: int = 500, seed: int = 0
@@ -380,7 +311,25 @@ class Model:
         rng = np.random.default_rng(arguments.whole("seed", seed))
         draws = [self.scenario.draw(rng, arguments.whole("n", n, 1)) for _ in range(2)]
         tokens, source = (self.scenario.with_any_cue(drawn, rng) for drawn in draws)
-        return circuit(self.plant, intervention, tokens, source)
+        return circuit(self._as_it_is(), intervention, tokens, source)
+
+    def _as_it_is(self) -> Plant:
+        """The plant with the weights that the model has now."""
+        return replace(self.plant, params=self.network.params)
+
+    def _need_the_plants_weights(self, why: str) -> None:
+        """Refuses what holds for the plant's weights alone.
+
+        Raises:
+            PlantedError: If the module was trained or edited.
+        """
+        own, now = self.plant.params, self.network.params
+        moved = [name for name in own if not np.array_equal(own[name], now[name])]
+        if moved:
+            raise PlantedError(
+                f"The module's {moved[0]} is no longer the plant's. {why}. Save trained weights by "
+                "safetensors.torch.save_file(model.module.state_dict(), 'trained.safetensors')."
+            )
 
     def _tokens(self, tokens: Any) -> Tokens:
         return self.scenario.check(tokens)

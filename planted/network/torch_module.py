@@ -99,14 +99,22 @@ class MLP(nn.Module):
         return out
 
 
+class Unchanged(nn.Identity):
+    """In the place of a norm: gives its input on, as memory of its own."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """The input, copied, so that an edit in place does not reach the stream."""
+        return input.clone()
+
+
 class Block(nn.Module):
     """Attention, then MLP, each added to the residual stream; the norms are identities."""
 
     def __init__(self, width: int, heads: int, size: int, neurons: int, spec: Spec) -> None:
         super().__init__()
-        self.ln1 = nn.Identity()
+        self.ln1 = Unchanged()
         self.attn = Attention(width, heads, size, spec.attn_scale, spec.causal)
-        self.ln2 = nn.Identity()
+        self.ln2 = Unchanged()
         self.mlp = MLP(width, neurons)
         self.hook_resid_pre, self.hook_resid_mid = HookPoint(), HookPoint()
         self.hook_resid_post = HookPoint()
@@ -146,7 +154,7 @@ class PlantedTransformer(nn.Module):
             self.layers = nn.ModuleList(
                 Block(width, heads, size, neurons, spec) for heads, size, neurons in sizes
             )
-            self.ln_out = nn.Identity()
+            self.ln_out = Unchanged()
             self.head = nn.Linear(width, self.config.d_vocab_out, bias=False)
         self.hook_embed, self.hook_pos_embed = HookPoint(), HookPoint()
         self.to(torch.float32)  # whatever torch's default type is
@@ -329,14 +337,44 @@ class PlantedTransformer(nn.Module):
         found: dict[str, torch.Tensor] = {}
         for name in (*names, "unembed.W_U"):
             path, _, which = torch_name(name).rpartition(".")
-            layer_of = self.get_submodule(path)
+            try:
+                layer_of = self.get_submodule(path)
+            except AttributeError:
+                raise _changed(f"there is no {path}") from None
             if not isinstance(layer_of, nn.Linear | nn.Embedding):
-                raise CheckpointError(
-                    f"{path} is a {type(layer_of).__name__}, so that the weights of this module "
-                    "are not a plant's: merge an adapter into its Linear first."
-                )
-            found[name] = getattr(layer_of, which)
+                raise _changed(f"{path} is a {type(layer_of).__name__}, merge an adapter first")
+            if not isinstance(tensor := getattr(layer_of, which), torch.Tensor):
+                raise _changed(f"{path} has no {which}")
+            found[name] = tensor
+        self._check_nothing_else(found)
         return found
+
+    def _check_nothing_else(self, found: Mapping[str, torch.Tensor]) -> None:
+        """That no other parameter, norm or mask makes of the weights what they do not say.
+
+        Raises:
+            CheckpointError: Naming what was added or replaced.
+        """
+        own = {id(tensor) for tensor in found.values()}
+        for name, parameter in self.named_parameters():
+            if id(parameter) not in own:
+                raise _changed(f"{name} is a parameter that a plant has not")
+        norms: dict[str, Any] = {"ln_out": self.ln_out}
+        blocks: Iterable[Any] = self.layers
+        for number, block in enumerate(blocks):
+            norms |= {f"layers.{number}.{name}": getattr(block, name) for name in ("ln1", "ln2")}
+            if block.attn.causal != self.spec.causal:
+                raise _changed(f"layers.{number}.attn.causal is {block.attn.causal}")
+        for name, norm in norms.items():
+            if not isinstance(norm, Unchanged):
+                raise _changed(f"{name} is a {type(norm).__name__}, and a plant has no norms")
+
+
+def _changed(what: str) -> CheckpointError:
+    return CheckpointError(
+        f"The weights of this module are no longer a plant's: {what}. Put back what was replaced "
+        "or added, or run the module by itself: its own forward pass and hooks still work."
+    )
 
 
 @contextmanager

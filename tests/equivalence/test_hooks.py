@@ -302,6 +302,67 @@ def test_a_compiled_module_sees_each_kind_of_hook_come_and_go() -> None:
         assert name not in run()
 
 
+def no_bias(made: Any) -> None:
+    out = made.layers[0].mlp.fc_out
+    made.layers[0].mlp.fc_out = torch.nn.Linear(out.in_features, out.out_features, bias=False)
+
+
+def head_bias(made: Any) -> None:
+    made.head = torch.nn.Linear(made.head.in_features, made.head.out_features)
+
+
+def a_norm(made: Any) -> None:
+    made.layers[0].ln1 = torch.nn.LayerNorm(made.tok_embed.embedding_dim)
+
+
+def a_bare_norm(made: Any) -> None:
+    made.ln_out = torch.nn.LayerNorm(made.tok_embed.embedding_dim, elementwise_affine=False)
+
+
+def a_wrapped_part(made: Any) -> None:
+    made.layers[0].mlp = torch.nn.Sequential(made.layers[0].mlp)
+
+
+def another_mask(made: Any) -> None:
+    made.layers[1].attn.causal = not made.layers[1].attn.causal
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (no_bias, "fc_out has no bias"),
+        (head_bias, "head.bias is a parameter that a plant has not"),
+        (a_norm, "layers.0.ln1.weight is a parameter"),
+        (a_bare_norm, "ln_out is a LayerNorm"),
+        (a_wrapped_part, "there is no layers.0.mlp.fc_in"),
+        (another_mask, "layers.1.attn.causal is"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_module_that_is_no_longer_a_plants_gives_no_weights(change: Any, why: str) -> None:
+    """Else the model would choose by weights that leave out what was changed."""
+    made = module()
+    change(made)
+    with pytest.raises(CheckpointError, match=why):
+        made.to_params()
+
+
+@pytest.mark.parametrize("name", ["layers.1.ln1", "layers.0.ln2"])
+def test_an_edit_in_place_of_a_norm_does_what_a_returned_value_does(name: str) -> None:
+    tokens, logits = torch.from_numpy(tasks()[0]), []
+
+    def in_place(_module: Any, _given: Any, value: torch.Tensor) -> None:
+        value.fill_(1.0)
+
+    for hook in (in_place, lambda _module, _given, value: torch.ones_like(value)):
+        made = module()
+        made.get_submodule(name).register_forward_hook(hook)
+        with torch.no_grad():
+            logits.append(made(tokens))
+    assert torch.equal(*logits)
+    assert (logits[0] - module()(tokens)).abs().max() > 0.1
+
+
 def test_tracing_exporting_and_vmap_give_the_same_logits() -> None:
     tokens, made = torch.from_numpy(tasks()[0]), module()
     wanted = made(tokens)

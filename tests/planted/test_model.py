@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,3 +297,30 @@ def test_a_network_that_overflows_chooses_nothing() -> None:
     with np.errstate(all="ignore"):
         assert (choices_of(loud, made.spec, tokens) == -1).all()
     assert (choices_of(made.params, made.spec, tokens) >= 0).all()
+
+
+@pytest.mark.torch
+def test_a_trained_module_is_what_a_model_measures_and_is_not_saved_as_the_plant(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("torch")
+    model = library.load("red-doors-small", runtime="torch")
+    plain, tokens = model.circuit("zero", n=50), model.inputs(20).numpy()
+    model.save(tmp_path / "before")
+    model.module.layers[0].mlp.fc_out.weight.data.zero_()
+    assert model.circuit("zero", n=50) != plain
+    zeroed = model.effect("blocks.0.hook_mlp_out", "zero", tokens)
+    bias = model.module.layers[0].mlp.fc_out.bias.detach().numpy()
+    assert bias.any() or np.array_equal(zeroed, model.network(tokens))
+    with pytest.raises(
+        PlantedError, match=r"module's blocks\.0\.mlp\.W_out is no longer the plant's"
+    ):
+        model.save(tmp_path / "after")
+    assert not (tmp_path / "after").exists()
+
+
+def test_content_is_taken_from_one_task_at_least() -> None:
+    model = library.load("red-doors-small")
+    tokens = model.inputs(5)
+    with pytest.raises(PlantedError, match="source has no tasks"):
+        model.effect("score", "mean", tokens, source=tokens[:0])

@@ -85,7 +85,11 @@ def trained(
 # --- what is asked for ---
 
 
-def test_without_shipped_records_all_are_trained_and_it_is_said_why(plant: Plant) -> None:
+def test_without_shipped_records_all_are_trained_and_it_is_said_why(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = None, f"none is shipped for {PLANT}@1"
+    monkeypatch.setattr(shipped, "find", lambda *_: missing)
     controls, table = nulls.usual(plant, library.trust(plant))
     assert table is None
     assert [asked.seeds for asked in controls] == [range(CONTROL_SEEDS)] * len(ARMS)
