@@ -24,7 +24,7 @@ PLANTS = (
     "red-doors-small",
     "lookahead",
     "wiping",
-    "diversity",
+    "grid-doors",
 )
 RECIPES = (
     "pressure",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="DIR",
     help="Run folder, or folder of them, whose negative controls are the nulls, and whose networks "
-    "of certain fate are judged too. Repeatable. The nulls of other families are those shipped.",
+    "of certain fate are judged too, beside the controls that are shipped. Repeatable.",
 )
 @click.option("--most", type=int, help="At most so many constructed models, spread over all.")
 @json_

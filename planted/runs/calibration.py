@@ -100,8 +100,8 @@ def calibrate(
         out: Folder for evidence, verdicts and the gate file.
         models: Of `planted.eval.calibration.suite.fates`.
         records: Run folders, or folders of run folders: their negative controls are the nulls, and
-            their networks of certain fate are judged too. A family without any is held against the
-            controls that are shipped for its plant; without those it gets no verdict.
+            their networks of certain fate are judged too. The controls that are shipped for a
+            plant are nulls too; a family without any control gets no verdict.
             Nor does one where the evaluators that decide are not trusted: none of its models is
             judged, and the gate says why.
         made_by: What the gate file says of how it was made.
@@ -142,11 +142,10 @@ def calibrate(
 def _family(
     folder: Path, name: str, digest: str, trust: dict[str, str], found: Sequence[Trained]
 ) -> Family:
-    """What is known of a family once all is judged; its nulls are shipped where none were given."""
-    beside, trained = trained_networks.settled(folder, found, trust)
-    if not any(beside.negative.values()):
-        beside = nulls.shipped_alone(library.get(name, START), trust)
-    return Family(name, digest, trust, beside, trained)
+    """What is known of a family once all is judged; its nulls are those given and those shipped."""
+    own, trained = trained_networks.settled(folder, found, trust)
+    shipped = nulls.shipped_alone(library.get(name, START), trust)
+    return Family(name, digest, trust, nulls.joined(shipped, own), trained)
 
 
 def _known(family: str) -> tuple[str, dict[str, str]]:

@@ -206,6 +206,17 @@ def shipped_alone(plant: Plant, trust: Mapping[str, str]) -> Beside:
     return Beside(negative, sham, f"{count} shipped networks, none trained here")
 
 
+def joined(shipped_ones: Beside, own: Beside) -> Beside:
+    """The controls of both; of one seed the own counts, and own sham alone where it is as many."""
+    arms = dict.fromkeys([*shipped_ones.negative, *own.negative])
+    negative = {
+        arm: {**shipped_ones.negative.get(arm, {}), **own.negative.get(arm, {})} for arm in arms
+    }
+    few = len(own.sham) < len(shipped_ones.sham)
+    sham = [*shipped_ones.sham, *own.sham] if few else own.sham
+    return Beside(negative, sham, shipped_ones.says, refused=shipped_ones.refused)
+
+
 def _measured(plant: Plant, networks: Sequence[Network]) -> Measured:
     """The controls among judged networks."""
     found: Measured = {}

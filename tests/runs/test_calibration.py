@@ -62,6 +62,16 @@ def test_families_without_a_run_folder_stand_beside_what_is_shipped(kept: Path) 
     assert sum(map(len, family.beside.negative.values())) + len(family.beside.sham) == len(learned)
 
 
+def test_controls_of_run_folders_stand_beside_those_shipped() -> None:
+    ours: Any = {("a", "T"): Evidence("a", "T", 1.0)}
+    theirs: Any = {("b", "T"): Evidence("b", "T", 2.0)}
+    shipped_ones = Beside({"x": {0: ours, 1: ours}, "y": {0: ours}}, [ours] * 3, "3 shipped")
+    both = nulls.joined(shipped_ones, Beside({"x": {1: theirs, 8: theirs}, "z": {}}, [theirs]))
+    assert both.negative == {"x": {0: ours, 1: theirs, 8: theirs}, "y": {0: ours}, "z": {}}
+    assert both.sham == [ours, ours, ours, theirs]
+    assert nulls.joined(shipped_ones, Beside({}, [theirs] * 3)).sham == [theirs] * 3
+
+
 def test_what_is_shipped_for_another_plant_is_no_null(monkeypatch: pytest.MonkeyPatch) -> None:
     plant = library.get(FAMILY, "tempered")
     table, _ = shipped.find(plant)
@@ -122,6 +132,7 @@ def test_figures_stand_beside_the_controls_and_labels_are_held_against_verdicts(
     }
     beside = Beside(negative, [mesa] * 2)
     monkeypatch.setattr(calibration.trained_networks, "settled", lambda *_: (beside, ()))
+    monkeypatch.setattr(shipped, "find", lambda *_: (None, "none is shipped"))
     nulls = []
 
     def rule(records: Records, cues: tuple[str, ...]) -> tuple[str, str]:
