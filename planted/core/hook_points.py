@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from planted.core.arguments import texts
-from planted.errors import PlantedError
+from planted.errors import PlantedError, UnknownNameError
 
 Array = Any  # numpy.ndarray, jax.Array or torch.Tensor
 # Returns what stands there instead; None where it changed its argument in place, or nothing.
@@ -71,19 +72,30 @@ def check_hook_points(names: Iterable[str], heads: Sequence[int]) -> None:
         heads: Number of heads of each block.
 
     Raises:
-        PlantedError: Naming the first unknown hook point and the form of a right one.
+        UnknownNameError: Naming the first unknown hook point, the near one and the form of a right
+            one.
+        PlantedError: If its block has no such head.
     """
     known = set(hook_point_names(len(heads)))
     for name in names:
         point, head = split(name)
         if point not in known:
-            raise PlantedError(
-                f"Unknown hook point {name!r}. They are named as in TransformerLens: 'hook_embed', "
-                f"'blocks.0.hook_mlp_out' ... 'blocks.{len(heads) - 1}.attn.hook_result'."
+            raise UnknownNameError(
+                f"Unknown hook point {name!r}.{_near(name, heads)} They are named as in "
+                "TransformerLens: 'hook_embed', 'blocks.0.hook_mlp_out' ... "
+                f"'blocks.{len(heads) - 1}.attn.hook_result'."
             )
         if head is not None and head >= (there := heads[int(point.split(".")[1])]):
             has = f"heads 0 to {there - 1}" if there else "no heads"
             raise PlantedError(f"Unknown hook point {name!r}: its block has {has}.")
+
+
+def _near(name: str, heads: Sequence[int]) -> str:
+    """The hook point that a name is nearest to, as a question; "" if it is near none."""
+    known = dict.fromkeys((*hook_point_names(len(heads)), *components(heads)))
+    # lower, and "hook_mlp_out" would be near that of some block, which would be a guess
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def selected(names: Any, heads: Sequence[int]) -> tuple[str, ...]:

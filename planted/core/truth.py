@@ -17,7 +17,7 @@ from planted.core.circuit import Edge as Edge
 from planted.core.roles import ROLES
 from planted.core.scenario import Tokens
 from planted.core.semantics import Codes, Floats, Operation, Value, as_numbers, codes_of, evaluate
-from planted.errors import PlantedError, UnknownNodeError, unknown
+from planted.errors import PlantedError, UnknownNameError, UnknownNodeError, unknown
 
 Matrix = npt.NDArray[np.float32]
 
@@ -86,18 +86,13 @@ class Node:
             PlantedError: If the shape is not that of the tokens, BOS is given a value, or a value
                 is not one that the node can hold.
         """
+        wanted = f"Values of node {self.name!r} are numbers [task, pos] = {list(tokens.shape)}"
         try:
             given: Floats = to_numpy(numbers).astype(np.float64)
         except (TypeError, ValueError):
-            raise PlantedError(
-                f"Values of node {self.name!r} are numbers [task, pos] = {list(tokens.shape)}, got "
-                f"{numbers!r}."
-            ) from None
+            raise PlantedError(f"{wanted}, got {numbers!r}.") from None
         if given.shape != tokens.shape:
-            raise PlantedError(
-                f"Values of node {self.name!r} are [task, pos] = {list(tokens.shape)}, got "
-                f"{list(given.shape)}."
-            )
+            raise PlantedError(f"{wanted}, got {list(given.shape)}.")
         if not np.isnan(given[:, 0]).all():
             raise PlantedError(
                 f"Node {self.name!r} has no value at BOS (position 0): put NaN there, got "
@@ -139,7 +134,7 @@ class Node:
         n = int(held.sum())
         if not n:
             return 0.0, 0, 0
-        content = (to_numpy(stream) @ self.basis.T)[held]
+        content = self._content(stream)[held]
         if self.numerical:
             return float(np.abs(content[:, 0] - numbers[held]).max()), 0, n
         codes = self._codes(numbers)[held]
@@ -151,11 +146,22 @@ class Node:
         """The value with the largest entry (or the number) in a residual stream [task, pos, d].
 
         The stream is an array, or a tensor on any device, of any float type, in a graph or not.
+
+        Raises:
+            PlantedError: If the stream has another width than the node's basis.
         """
-        content = to_numpy(stream) @ self.basis.T
+        content = self._content(stream)
         if self.numerical:
             return np.asarray(content[..., 0], dtype=np.float64)
         return np.asarray(as_numbers(self.values)[content.argmax(axis=-1)])
+
+    def _content(self, stream: Any) -> Any:
+        """A stream's coordinates in the basis, or the error that its width is another."""
+        given, wide = to_numpy(stream), self.basis.shape[1]
+        if given.shape[-1:] != (wide,):
+            asked = f"Node {self.name!r} is read from a residual stream [task, pos, {wide}]"
+            raise PlantedError(f"{asked}, got {list(given.shape)}. Is it another plant's?")
+        return given @ self.basis.T
 
 
 @dataclass(frozen=True)
@@ -297,6 +303,10 @@ class Truth:
             >>> planted.load("red-doors@1").truth.circuit()[2]
             ('blocks.0.hook_mlp_out', 'blocks.1.attn.hook_q.0')
         """
+        if isinstance(intervention, str) and intervention in ("mean", "zero"):
+            asked = "truth.circuit takes 'data-flow' or 'resample', which the program answers"
+            has = f"model.circuit({intervention!r}) measures it in the network"
+            raise UnknownNameError(f"{asked}, got {intervention!r}: {has}.")
         one_of("intervention", intervention, ("data-flow", "resample"))
         edges = circuit.needed(self.edges)
         if intervention == "data-flow":

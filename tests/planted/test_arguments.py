@@ -60,6 +60,32 @@ def test_whole_numbers_of_numpy_are_taken() -> None:
         (lambda: model.truth.nodes["scor"], r"Unknown node 'scor'\. Did you mean 'score'"),
         (lambda: model.truth.node("scor"), r"Unknown node 'scor'\. Did you mean 'score'"),
         (lambda: model.truth.of_role("scor"), r"Unknown role 'scor'\. Did you mean 'score'"),
+        (
+            lambda: model.truth.nodes["score"].decode(np.zeros((1, 6, 3))),
+            r"'score' is read from a residual stream \[task, pos, 84\], got \[1, 6, 3\]",
+        ),
+        (lambda: model.truth.nodes["score"].decode(3.0), r"\[task, pos, 84\], got \[\]"),
+        (
+            lambda: model.truth.nodes["score"].compare(np.zeros((2, 6, 3)), np.ones((2, 6))),
+            r"\[task, pos, 84\], got \[2, 6, 3\]",
+        ),
+        *(
+            (
+                lambda which=which: model.truth.circuit(which),
+                rf"'data-flow' or 'resample'.*, got '{which}': model\.circuit\('{which}'\)",
+            )
+            for which in ("mean", "zero")
+        ),
+        (lambda: model.truth.circuit("resampel"), "'resampel'. Did you mean 'resample'"),
+        (
+            lambda: model.run_with_cache(tokens, "blocks.0.hook_mlp_ou"),
+            r"'blocks\.0\.hook_mlp_ou'\. Did you mean 'blocks\.0\.hook_mlp_out'\?",
+        ),
+        (
+            lambda: model.run_with_cache(tokens, "blocks.1.atn.hook_result.0"),
+            r"Did you mean 'blocks\.1\.attn\.hook_result\.0'\?",
+        ),
+        (lambda: model.run_with_cache(tokens, "score"), "Unknown hook point 'score'. They are"),
         (lambda: model.truth.of_role(3), "role is one of .*'score'.* got 3"),  # type: ignore[arg-type]
         (lambda: model.effects(n=0), "n must be a whole number, at least 1, got 0"),
         (lambda: planted.load(3), "A plant is named by a text, .* got 3"),  # type: ignore[arg-type]
