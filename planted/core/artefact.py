@@ -157,27 +157,37 @@ def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> N
     }
     if plant.origin:  # the catalogue's manifests keep their bytes
         manifest["origin"] = plant.origin
+    described = signed(manifest, folder / f"{stem}.json")  # what no file can hold is refused first
     if packed:
         files.write_bytes(folder / f"{stem}{PACKED}", gzip.compress(content, 9, mtime=0))
     else:
         files.write_bytes(folder / f"{stem}.safetensors", content)
-    files.write_bytes(folder / f"{stem}.json", signed(manifest))
+    files.write_bytes(folder / f"{stem}.json", described)
 
 
-def signed(manifest: Mapping[str, Any]) -> bytes:
-    """A manifest's bytes, with the SHA-256 of all the rest in them."""
+def signed(manifest: Mapping[str, Any], path: Path = Path("the manifest")) -> bytes:
+    """A manifest's bytes, with the SHA-256 of all the rest in them.
+
+    Args:
+        manifest: What it says.
+        path: The file that will hold it, for the error.
+
+    Raises:
+        RunFolderError: If a text in it holds half of a surrogate pair.
+    """
     content = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return _compact({**content, "manifest_sha256": files.sha256(_compact(content))})
+    stated = files.sha256(files.utf8(path, _compact(content)))
+    return _compact({**content, "manifest_sha256": stated}).encode()
 
 
-def _compact(manifest: Mapping[str, Any]) -> bytes:
+def _compact(manifest: Mapping[str, Any]) -> str:
     """One line a top-level key: small, and a diff still says what changed."""
     rows = [
         f"{json.dumps(key)}: "
         + json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         for key, value in sorted(manifest.items())
     ]
-    return ("{\n" + ",\n".join(rows) + "\n}\n").encode()
+    return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
 def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
@@ -194,7 +204,7 @@ def read_manifest(folder: Path, stem: str) -> dict[str, Any]:
             "Plant it again."
         )
     stated = manifest.pop("manifest_sha256", None)
-    if stated != files.sha256(_compact(manifest)):
+    if stated != files.sha256(_compact(manifest).encode()):
         raise ArtefactError(
             f"{folder / stem}.json was altered: its contents are not what its own SHA-256 says. "
             "Plant it again."

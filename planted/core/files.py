@@ -115,11 +115,15 @@ def set_aside(path: Path) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, keys sorted, two spaces; equal values give equal bytes."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, _utf8(path, text + "\n"))
+    write_bytes(path, utf8(path, text + "\n"))
 
 
-def _utf8(path: Path, text: str) -> bytes:
-    """The bytes of a text.
+def utf8(path: Path, text: str) -> bytes:
+    """The bytes of a text that goes into a file.
+
+    Args:
+        path: The file, for the error.
+        text: What it will hold.
 
     Raises:
         RunFolderError: If it holds half of a surrogate pair, which no file in UTF-8 can hold.
@@ -138,16 +142,31 @@ def read_json(path: Path) -> Any:
     """Reads JSON.
 
     Raises:
-        ArtefactError: If the file is missing or not JSON.
+        ArtefactError: If the file is missing or not JSON, or a text in it is none.
     """
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
+        # strictly: json.loads of bytes lets halves of surrogate pairs pass
+        return _loaded(content.decode(json.detect_encoding(content)))
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
         raise ArtefactError(
             f"{path} is not readable JSON ({error}). Remove it to have it made anew."
         ) from None
+
+
+def _loaded(text: str) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: If it is none, or writes half of a surrogate pair, which is no character:
+            nothing that holds one can be written or shown.
+    """
+    found = json.loads(text)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def digest_of(value: Any) -> str:
@@ -159,18 +178,18 @@ def digest_of(value: Any) -> str:
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes JSON lines, keys sorted."""
     lines = [json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows]
-    write_bytes(path, _utf8(path, "".join(line + "\n" for line in lines)))
+    write_bytes(path, utf8(path, "".join(line + "\n" for line in lines)))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Reads JSON lines.
 
     Raises:
-        ArtefactError: If the file is missing or a line is not JSON.
+        ArtefactError: If the file is missing or a line is not JSON, or a text in it is none.
     """
     try:
         lines = path.read_bytes().decode().split("\n")  # splitlines ends a line at U+2028 too
-        return [json.loads(line) for line in lines if line.strip()]
+        return [_loaded(line) for line in lines if line.strip()]
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import planted
 from planted import library
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
@@ -345,6 +346,37 @@ def test_an_altered_manifest_is_refused(
     path.write_bytes(artefact.signed(manifest))
     with pytest.raises(ArtefactError, match=reason):
         load(saved)
+
+
+@pytest.mark.parametrize("field", ["name", "mechanism", "origin", "licence", "nodes"])
+@pytest.mark.parametrize("escaped", [True, False])
+def test_half_of_a_surrogate_pair_in_a_manifest_is_damage(
+    saved: Path, field: str, escaped: bool
+) -> None:
+    path = saved / f"{STEM}.json"
+    manifest = json.loads(path.read_text())
+    if field == "nodes":
+        manifest["nodes"][0]["role"] = "\ud800"
+    else:
+        manifest[field] = "\ud800"
+    text = json.dumps(manifest, ensure_ascii=escaped)
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    for read in (load, library.open_plant, lambda folder: planted.load(str(folder))):
+        with pytest.raises(ArtefactError, match=rf"{STEM}\.json is not readable JSON"):
+            read(saved)
+
+
+def test_half_of_a_surrogate_pair_is_neither_read_nor_saved(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"cue": "\\ud83d\\ude00"}\n')
+    assert files.read_lines(path) == [files.read_json(path)] == [{"cue": "\U0001f600"}]
+    path.write_text('{"cue": "\\ud800"}\n')
+    for read in (files.read_json, files.read_lines, files.read_signed):
+        with pytest.raises(ArtefactError, match="JSON"):
+            read(path)
+    with pytest.raises(RunFolderError, match=r"'\\ud800' in .* no character"):
+        artefact.save_plant(tmp_path, replace(plant(), kind="\ud800"), STEM)
+    assert os.listdir(tmp_path) == ["lines.jsonl"]
 
 
 def test_a_list_instead_of_a_manifest_is_refused(saved: Path) -> None:
