@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,21 +69,35 @@ def list_plants(shipped: bool, as_json: bool, **asked: str | None) -> None:
 
 
 def _list_shipped(as_json: bool, asked: dict[str, str | None]) -> None:
-    """The models in the wheel that are as asked for; a size, as "small", is part of the name."""
-    from planted.core.saved import shipped_index
+    """The models in the wheel that are as asked for.
 
-    size = asked.pop("size", None)
-    rows = [
-        row
-        for row in shipped_index().values()
-        if all(wanted in (None, row[what]) for what, wanted in asked.items())
-        and (size is None or f".{size}@" in row["name"])
-    ]
+    Raises:
+        UnknownNameError: With the near names, if no model in the wheel has what is asked for.
+    """
+    from planted.core.saved import shipped_index
+    from planted.errors import unknown
+
+    rows = every = list(shipped_index().values())
+    for what, wanted in asked.items():
+        if wanted is None:
+            continue
+        known = {_shipped_as(row, what) for row in every} - {""}
+        if wanted not in known:
+            named = "plant with twins" if what == "twin_of" else what
+            raise unknown(f"{named} in the wheel", wanted, known)
+        rows = [row for row in rows if _shipped_as(row, what) == wanted]
     if as_json:
         print_json(rows)
         return
     columns = ["name", "tier", "kind", "mechanism", "twin of", "parameters", "bytes"]
     print_table(columns, [[str(r[c.replace(" ", "_")]) for c in columns] for r in rows])
+
+
+def _shipped_as(row: Mapping[str, Any], what: str) -> str:
+    """What a model in the wheel has for an option; a size, as "small", is part of its name."""
+    if what == "size":
+        return str(row["name"]).rpartition("@")[0].partition(".")[2]
+    return str(row[what])
 
 
 @click.command()

@@ -82,6 +82,26 @@ def test_list_is_the_catalogue() -> None:
     assert "Unknown mechanism 'magic'" in refused("list", "--mechanism", "magic")
 
 
+def test_list_of_the_wheel_refuses_what_no_model_in_it_has() -> None:
+    for option, wrong, near in (
+        ("family", "red-door", "red-doors"),
+        ("kind", "deceptve", "deceptive"),
+        ("mechanism", "tabel", "table"),
+        ("tier", "exac", "exact"),
+        ("size", "smal", "small"),
+        ("twin-of", "crumbs", "crumbs.small"),
+    ):
+        said = refused("list", "--shipped", f"--{option}", wrong)
+        assert f"in the wheel '{wrong}'. Did you mean '{near}'" in said
+    assert "Unknown tier in the wheel 'dense'. Known: exact;" in refused(
+        "list", "--shipped", "--tier", "dense"
+    )
+    small = data("list", "--shipped", "--size", "small", "--kind", "deceptive")
+    assert {row["kind"] for row in small} == {"deceptive"}
+    assert all(".small@" in row["name"] for row in small)
+    assert data("list", "--shipped", "--family", "breadth", "--kind", "deceptive") == []
+
+
 def test_list_by_size_twin_and_tier() -> None:
     rows = data("list", "--size", "large", "--family", "crumbs")
     assert all(row["name"].endswith(".large@1") for row in rows)
