@@ -26,6 +26,10 @@ from planted.network.model import Model
 from planted.programs import catalogue, own_tasks, planting
 
 
+class NotKeptWarning(UserWarning):
+    """A plant that is made anew each time, because the cache folder cannot be written."""
+
+
 def load(
     name: str,
     tier: str = "exact",
@@ -80,7 +84,9 @@ def get(name: str, tier: str = "exact", parameters: Mapping[str, Any] | None = N
     obstacle = write_obstacle(folder)  # said before the work, which is then for this call alone
     if obstacle:
         warnings.warn(
-            f"{obstacle} The plant is not kept. PLANTED_CACHE names another folder.", stacklevel=3
+            f"{obstacle} The plant is not kept. PLANTED_CACHE names another folder.",
+            NotKeptWarning,
+            stacklevel=3,
         )
     plant = build(entry.name, parameters, only=tier)[tier]
     if not obstacle:

@@ -9,7 +9,8 @@ it imports neither jax nor torch, nor numpy before a test asks for a model. Swit
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -47,12 +48,15 @@ class _Shelf:
 
     def model(self, wanted: _Wanted) -> Model:
         """A model with arrays of its own: what one test does to it, no other sees."""
-        from planted.library import get
+        from planted.library import NotKeptWarning, get
         from planted.network.model import Model
 
         key = (wanted.name, wanted.tier)
         if key not in self._plants:
-            self._plants[key] = get(*key)
+            # where warnings are errors, a cache that cannot be written would fail a sound test
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotKeptWarning)
+                self._plants[key] = get(*key)
         plant = self._plants[key]
         nodes = {
             name: replace(node, basis=node.basis.copy()) for name, node in plant.truth.nodes.items()
@@ -135,8 +139,8 @@ def _of_mark(mark: pytest.Mark, where: str, tier: str) -> list[_Wanted]:
         if odd:
             known = ", ".join(("tier", "runtime", *_FILTERS))
             raise PlantedError(f"The planted marker takes {known}, not {odd[0]!r}.")
-        tiers = _several(asked.pop("tier", tier))
-        runtimes = _several(asked.pop("runtime", _Wanted.runtime))
+        tiers = _several("tier", asked.pop("tier", tier))
+        runtimes = _several("runtime", asked.pop("runtime", _Wanted.runtime))
         if not asked:
             names = mark.args or (_DEFAULT,)
             return [_checked(n, t, r) for n, t, r in product(names, tiers, runtimes)]
@@ -148,12 +152,27 @@ def _of_mark(mark: pytest.Mark, where: str, tier: str) -> list[_Wanted]:
     pytest.fail(said, pytrace=False)  # here, so that the error is not shown again as its context
 
 
-def _several(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _several(what: str, value: Any) -> tuple[str, ...]:
+    """What a marker's argument says: one text, or several.
+
+    Raises:
+        PlantedError: If it is something else, or no text at all: that would choose no test, or all.
+    """
+    from planted.errors import PlantedError
+
+    if isinstance(value, str):
+        return (value,)
+    found = tuple(value) if isinstance(value, Iterable) else ()
+    if not found or not all(isinstance(each, str) for each in found):
+        raise PlantedError(
+            f"{what} in the planted marker is a text or a list of texts, at least one, got "
+            f"{value!r}. Leave it out to ask for nothing."
+        )
+    return found
 
 
 def _chosen(
-    named: set[tuple[str, str]], tiers: tuple[Any, ...], asked: Mapping[str, Any]
+    named: set[tuple[str, str]], tiers: tuple[str, ...], asked: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """(name, tier) of the models in the wheel that pass the filters, of those named if any are.
 
@@ -166,26 +185,59 @@ def _chosen(
     made = {row["tier"] for row in shipped_index().values()}
     for tier in tiers:
         if tier not in made:
-            raise unknown("tier in the wheel", str(tier), made)
+            raise unknown("tier in the wheel", tier, made)
     rows = [row for row in shipped_index().values() if row["tier"] in tiers]
     for what in ("family", "kind"):
-        wanted = _several(asked[what]) if what in asked else ()
+        wanted = _several(what, asked[what]) if what in asked else ()
         known = {row[what] for row in shipped_index().values()}
         for each in wanted:
             if each not in known:
-                raise unknown(what, str(each), known)
+                raise unknown(what, each, known)
         rows = [row for row in rows if not wanted or row[what] in wanted]
     most = asked.get("max_params")
-    if most is not None and (type(most) is not int or most < 1):
+    if "max_params" in asked and (type(most) is not int or most < 1):
         raise PlantedError(f"max_params is a whole number from 1 on, got {most!r}.")
     found = [row for row in rows if not named or (row["name"], row["tier"]) in named]
     small = [row for row in found if most is None or row["parameters"] <= most]
     if not small:
+        passing = [row for row in rows if most is None or row["parameters"] <= most]
+        names = sorted({name for name, _ in named})
         least = min((row["parameters"] for row in found), default=None)
-        near = f" The smallest of the others has {least} parameters." if least else ""
-        said = ", ".join(f"{k}={v!r}" for k, v in {**asked, "tier": list(tiers)}.items())
-        raise PlantedError(f"No model in the wheel has {said}.{near} planted list --shipped")
+        raise PlantedError(_none_passes(names, {**asked, "tier": list(tiers)}, least, passing))
     return [(row["name"], row["tier"]) for row in small]
+
+
+def _none_passes(
+    names: list[str], asked: Mapping[str, Any], least: int | None, passing: list[Mapping[str, Any]]
+) -> str:
+    """That no model passes the filters, and what is near.
+
+    Args:
+        names: The plants that are named, if any are.
+        asked: The filters.
+        least: Size of the smallest model that all but max_params let pass; None if there is none.
+        passing: The models that would pass if none were named.
+    """
+    from planted.core.saved import shipped_index
+
+    rows = list(shipped_index().values())
+    which = f" named {' or '.join(names)}" if names else ""
+    said = [
+        f"No model in the wheel{which} has {', '.join(f'{k}={v!r}' for k, v in asked.items())}."
+    ]
+    if least is not None:
+        said.append(f"The smallest of the others has {least} parameters.")
+    for what, known in (("name", names), ("family", _several("family", asked.get("family", "")))):
+        for each in filter(None, known if least is None else ()):
+            own = [row for row in rows if row[what] == each]
+            kinds, made = (sorted({row[key] for row in own}) for key in ("kind", "tier"))
+            has = f"has kind {' or '.join(map(repr, kinds))} and comes in {', '.join(made)}"
+            said.append(f"{each} {has}." if own else f"{each} is not in the wheel.")
+    others = sorted({row["name"] for row in passing})
+    if others:
+        rest = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        said.append(f"These do: {', '.join(others[:5])}{rest}.")
+    return " ".join((*said, "planted list --shipped"))
 
 
 def _checked(name: Any, tier: Any, runtime: Any) -> _Wanted:

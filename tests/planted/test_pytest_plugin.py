@@ -293,7 +293,32 @@ def test_the_zoo_holds_every_shipped_file_and_reads_none_before_it_is_asked(suit
         ('teir="exact"', "The planted marker takes tier, runtime, family, kind, max_params, *"),
         ('family="red-door"', "Unknown family 'red-door'. Did you mean 'red-doors'*"),
         ('kind="deceptiv"', "Unknown kind 'deceptiv'. Did you mean 'deceptive'*"),
-        ('"red-doors", kind="deceptive"', "No model in the wheel has kind='deceptive', tier=*"),
+        (
+            '"red-doors", kind="deceptive"',
+            "No model in the wheel named red-doors@1 has kind='deceptive', tier=*exact*. "
+            "red-doors@1 has kind 'correlational proxy' and comes in exact, rotated, tempered. "
+            "These do: *@1*planted list --shipped",
+        ),
+        (
+            'family="breadth", kind="deceptive"',
+            "No model in the wheel has family='breadth', kind='deceptive', tier=*exact*. "
+            "breadth has kind '*' and comes in *",
+        ),
+        ('"crumbs.large", kind="deceptive"', "No model *. crumbs.large@1 is not in the wheel. *"),
+        *(
+            (
+                f"{what}={value}",
+                f"{what} in the planted marker is a text or a list of texts, *{got}*",
+            )
+            for what in ("tier", "runtime", "family", "kind")
+            for value, got in (
+                ("[]", "got ?]."),
+                ("3", "got 3."),
+                ("None", "got None."),
+                ('["exact", 3]', "got ?'exact', 3]."),
+            )
+        ),
+        ("max_params=None", "max_params is a whole number from 1 on, got None."),
         ("max_params=10", "No model in the wheel has max_params=10, *The smallest of the others*"),
         ("max_params=-1", "max_params is a whole number from 1 on, got -1."),
     ],
@@ -309,6 +334,27 @@ def test_a_mistake_is_one_line_at_collection(suite, marker, message):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines([f"*::test_it: {message}"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_cache_that_cannot_be_written_fails_no_test_where_warnings_are_errors(suite, monkeypatch):
+    from planted import library
+
+    exact = library.get("red-doors")
+    monkeypatch.setattr(library, "build", lambda *_, **__: {"dense": exact})
+    monkeypatch.setenv("PLANTED_CACHE", "/proc/nope")
+    result = suite("""
+        import pytest
+        from planted import library
+
+        @pytest.mark.planted(tier="dense")
+        def test_it(planted_model):
+            assert planted_model.name == "red-doors@1"
+
+        def test_outside_the_fixture_it_is_said():
+            with pytest.warns(library.NotKeptWarning, match="The plant is not kept"):
+                library.get("red-doors", "dense")
+    """)
+    result.assert_outcomes(passed=2)
 
 
 def test_a_model_that_cannot_be_had_is_one_line(suite):
