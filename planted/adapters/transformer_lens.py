@@ -13,6 +13,15 @@ from planted.errors import PlantedError
 
 BRIDGE = "transformer-lens>=4.3"
 HOOKED = "transformer-lens<4"
+_REFUSED = (  # of a HookedTransformer: each makes weights under which the numbers are others
+    "process_weights_",
+    "load_and_process_state_dict",
+    "fold_layer_norm",
+    "fold_value_biases",
+    "center_writing_weights",
+    "center_unembed",
+    "refactor_factored_attn_matrices",
+)
 
 
 def to_bridge(model: Any, *, uniform_blocks: bool = False) -> Any:
@@ -28,7 +37,8 @@ def to_bridge(model: Any, *, uniform_blocks: bool = False) -> Any:
 
     Returns:
         The bridge, in evaluation mode. Folding and centring of weights would change the numbers,
-        so `enable_compatibility_mode` takes `no_processing=True` alone.
+        so `enable_compatibility_mode` takes `no_processing=True` alone, and `process_weights` is
+        refused. `copy.deepcopy` makes a bridge with weights of its own.
 
     Raises:
         PlantedError: If TransformerLens 4 is not installed.
@@ -52,6 +62,9 @@ def to_bridge(model: Any, *, uniform_blocks: bool = False) -> Any:
     made.clear_hook_registry()
     made._initialize_hook_registry()
     made.enable_compatibility_mode = functools.partial(_unprocessed, made.enable_compatibility_mode)
+    made.process_weights = functools.partial(_refused, "process_weights")
+    if not uniform_blocks:
+        made._stack_block_params = functools.partial(_stacked, made._stack_block_params)
     return made.eval()
 
 
@@ -67,7 +80,8 @@ def to_hooked_transformer(model: Any) -> Any:
 
     Returns:
         The HookedTransformer, in evaluation mode, on the module's device, with every hook point of
-        planted's switched on.
+        planted's switched on. Its methods that fold, centre or refactor weights are refused: the
+        numbers would be others.
 
     Raises:
         PlantedError: If no TransformerLens before version 4 is installed.
@@ -99,6 +113,8 @@ def to_hooked_transformer(model: Any) -> Any:
             f"This version of TransformerLens wants weights that a planted network does not have: "
             f"{', '.join(missing)}. Install {HOOKED!r}."
         )
+    for name in _REFUSED:
+        setattr(made, name, functools.partial(_refused, name))
     return made.to(module.device).eval()
 
 
@@ -123,7 +139,13 @@ def _connect(block: Any, config: Any) -> None:
         (block.attn.hook_attn_scores, attention.hook_attn_scores),
         (block.attn.hook_result, attention.o.original_component.hook_result),
     ):
-        ours.register_forward_hook(lambda _, __, value, theirs=theirs: theirs(value))
+        # a deepcopy makes a partial anew, of the copy's hook point; a closure would keep this one
+        ours.register_forward_hook(functools.partial(_fire, theirs))
+
+
+def _fire(hook_point: Any, module: Any, given: Any, value: Any) -> Any:
+    """A forward hook that gives a value to another hook point, and what that makes of it on."""
+    return hook_point(value)
 
 
 def _config(config: Any, layer: int | None = None) -> Any:
@@ -171,6 +193,33 @@ def _unprocessed(
             "points are no longer the plant's: call it with no_processing=True."
         )
     enable(disable_warnings=disable_warnings, no_processing=True, **folding)
+
+
+def _refused(name: str, *given: Any, **named: Any) -> None:
+    """Stands where TransformerLens has a method that changes the weights.
+
+    Raises:
+        PlantedError: Always.
+    """
+    raise PlantedError(
+        f"{name}() folds, centres or refactors weights, after which logits and hook points are no "
+        "longer the plant's. Leave it out: a planted network has no layer norm to fold."
+    )
+
+
+def _stacked(stack: Any, name: str, *given: Any, **named: Any) -> Any:
+    """A weight of all blocks in one tensor, where they have one shape.
+
+    Raises:
+        PlantedError: If they have not.
+    """
+    try:
+        return stack(name, *given, **named)
+    except (ArithmeticError, RuntimeError) as error:  # no heads to divide by; unequal shapes
+        raise PlantedError(
+            f"{name!r} cannot be stacked: blocks of this network have different numbers of heads, "
+            "head sizes or neurons. Call to_bridge(model, uniform_blocks=True)."
+        ) from error
 
 
 def _major(wanted: int, requirement: str, otherwise: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,8 @@ from planted.errors import PlantedError
 from tests.adapters import documented, sites
 
 
-def client(model: Any, prepare: Any = lambda bridge: None) -> sites.Client:
-    bridge = to_bridge(model)
-    prepare(bridge)
+def client(model: Any, prepare: Any = lambda bridge: bridge) -> sites.Client:
+    bridge = prepare(to_bridge(model))
 
     def read(tokens: Any) -> Any:
         with torch.no_grad():
@@ -51,11 +51,65 @@ def test_compatibility_mode_keeps_the_numbers_or_is_refused() -> None:
         with pytest.raises(PlantedError, match="no_processing=True"):
             bridge.enable_compatibility_mode(**folding)
 
-    def compatible(made: Any) -> None:
+    def compatible(made: Any) -> Any:
         made.enable_compatibility_mode(no_processing=True)
+        return made
 
     rows = sites.compared("red-doors", "exact", lambda model: client(model, compatible))
     sites.hold(rows)
+
+
+@pytest.mark.parametrize("uniform_blocks", [False, True])
+def test_processing_weights_is_refused(uniform_blocks: bool) -> None:
+    model = planted.load("red-doors", runtime="torch")
+    tokens, bridge = model.inputs(8), to_bridge(model, uniform_blocks=uniform_blocks)
+    before = bridge(tokens)
+    for folding in ({}, {"center_unembed": True}, {"fold_ln": False}):
+        with pytest.raises(PlantedError, match=r"process_weights\(\) folds"):
+            bridge.process_weights(**folding)
+    assert torch.equal(bridge(tokens), before)
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_every_hook_point_of_a_deepcopy_acts(compatible: bool) -> None:
+    def copied(bridge: Any) -> Any:
+        if compatible:
+            bridge.enable_compatibility_mode(no_processing=True)
+        return copy.deepcopy(bridge)
+
+    sites.hold(sites.compared("red-doors", "exact", lambda model: client(model, copied)))
+
+
+def test_a_deepcopy_is_a_bridge_of_its_own() -> None:
+    model = planted.load("red-doors", runtime="torch")
+    tokens, bridge = model.inputs(8), to_bridge(model)
+    other, plain = copy.deepcopy(bridge), bridge(tokens)
+    for site in ("hook_resid_mid", "hook_mlp_in", "attn.hook_attn_scores", "attn.hook_result"):
+        fired = []
+        fired_there = [(f"blocks.1.{site}", lambda value, hook, seen=fired: seen.append(1))]
+        with other.hooks(fwd_hooks=fired_there):
+            bridge(tokens)
+            assert not fired
+            other(tokens)
+            assert fired == [1]
+    with torch.no_grad():
+        other.unembed.W_U.zero_()
+    assert torch.equal(bridge(tokens), plain)
+    with pytest.raises(PlantedError, match="process_weights"):
+        other.process_weights()
+    other.enable_compatibility_mode(no_processing=True)
+    assert other.compatibility_mode
+    assert not bridge.compatibility_mode
+
+
+def test_blocks_of_several_shapes_are_not_stacked() -> None:
+    bridge = to_bridge(planted.load("red-doors", runtime="torch"))
+    for name in ("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out", "b_Q", "b_in", "QK", "OV"):
+        with pytest.raises(PlantedError, match="uniform_blocks=True"):
+            getattr(bridge, name)
+    copied = copy.deepcopy(bridge)
+    with pytest.raises(PlantedError, match="uniform_blocks=True"):
+        _ = copied.W_Q
 
 
 def test_it_has_the_modules_weights() -> None:
@@ -87,6 +141,7 @@ def test_uniform_blocks_stack_and_decompose() -> None:
     logits, cache = bridge.run_with_cache(tokens)
     wanted = model.module(tokens)
     assert sites.deviation(logits.detach(), wanted.detach()) <= sites.TOLERANCE
+    assert cache.stack_head_results().shape == (config.n_layers * heads, 8, 6, config.d_model)
     parts, labels = cache.decompose_resid(return_labels=True)
     assert labels[:2] == ["embed", "pos_embed"]
     stream = cache[f"blocks.{config.n_layers - 1}.hook_resid_post"]

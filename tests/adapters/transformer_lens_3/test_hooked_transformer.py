@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -65,6 +66,27 @@ def test_padding_writes_nothing() -> None:
     _, cache = hooked.run_with_cache(model.inputs(4))
     for layer, heads in enumerate(config.n_heads):
         assert not cache[f"blocks.{layer}.attn.hook_result"][:, :, heads:].any()
+
+
+def test_folding_and_centring_are_refused() -> None:
+    model = planted.load("red-doors", runtime="torch")
+    tokens, hooked = model.inputs(8), to_hooked_transformer(model)
+    before = hooked(tokens)
+    for each in (hooked, copy.deepcopy(hooked)):
+        for given in ({}, {"fold_ln": False, "center_writing_weights": False}):
+            with pytest.raises(PlantedError, match=r"process_weights_\(\) folds"):
+                each.process_weights_(**given)
+        for name in (
+            "load_and_process_state_dict",
+            "fold_layer_norm",
+            "fold_value_biases",
+            "center_writing_weights",
+            "center_unembed",
+            "refactor_factored_attn_matrices",
+        ):
+            with pytest.raises(PlantedError, match=rf"{name}\(\) folds"):
+                getattr(each, name)(each.state_dict())
+        assert torch.equal(each(tokens), before)
 
 
 def test_the_other_major_version_is_named() -> None:
