@@ -83,7 +83,7 @@ class Episode:
     goes_on: Callable[[Tokens], npt.NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario(PickledByValue):
     """One family of tasks with a mesa-objective and a base objective on the same candidates.
 
@@ -189,6 +189,16 @@ class Scenario(PickledByValue):
     def outputs(self) -> tuple[Any, ...]:
         """What the program puts out for each candidate."""
         return self.emits or tuple(range(1, len(self.candidates) + 1))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same scenario: data, and what its functions give on tasks."""
+        if not isinstance(other, Scenario):
+            return NotImplemented
+        if self is other:
+            return True
+        from planted.core.scenario_equality import same  # it asks the functions of scenarios
+
+        return same(self, other)
 
     def __hash__(self) -> int:
         """By its name and layout; parameters are a mapping, which has no hash."""

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from planted import library
+from planted.core.expression_tasks import tasks_of
 from planted.core.objectives import best, leftmost, untied
 from planted.core.sampling import disagree, draw_where
+from planted.core.scenario import Declared
+from planted.core.scenario_equality import same
 from planted.errors import PlantedError, UnknownNameError
 from planted.programs import catalogue
 from tests import helpers
@@ -226,3 +229,98 @@ def test_other_parameters_make_another_scenario() -> None:
     assert place.enumerate is not None
     assert len(place.enumerate()) == 2 * 12**2
     assert catalogue.entry("red-doors").make_scenario().enumerate is None
+
+
+# --- equality ---
+
+
+@pytest.mark.parametrize("name", ["red-doors", "bottle-cap", "steering", "pointer", "lookahead"])
+def test_a_scenario_made_twice_is_one(name: str) -> None:
+    one, other = (catalogue.entry(name).make_scenario() for _ in range(2))
+    assert one is not other
+    assert one == other
+    assert hash(one) == hash(other)
+    assert len({one, other}) == 1
+
+
+def test_scenarios_of_two_loads_are_equal_and_those_of_two_plants_are_not() -> None:
+    one, other = library.load("red-doors"), library.load("red-doors", "rotated")
+    assert one.scenario == other.scenario
+    assert one.scenario != library.load("red-doors-small").scenario
+    assert one.scenario != one.plant
+    with_levels = [catalogue.entry("red-doors").make_scenario({"levels": n}) for n in (4, 8)]
+    assert with_levels[0] != with_levels[1]
+    expressions = [tasks_of(["a", "b"], 3, name) for name in ("x", "x", "y")]
+    assert same(expressions[0], expressions[1])
+    assert not same(expressions[0], expressions[2])
+
+
+def elsewhere(function: Any, change: Any) -> Any:
+    """A function that gives something else."""
+    return lambda *arguments: change(function(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "change"),
+    [
+        ("red-doors", "draw", lambda drawn: drawn[::-1]),
+        ("red-doors", "draw_training", lambda drawn: drawn[::-1]),
+        ("red-doors", "choose", lambda slot: slot + 1),
+        ("red-doors", "describe", lambda line: line + "."),
+        ("red-doors", "base_return", lambda value: value + 1e-9),
+        ("red-doors-small", "enumerate", lambda tasks: tasks[1:]),
+        ("pointer", "redraw", lambda drawn: drawn[::-1]),
+    ],
+)
+def test_one_function_that_gives_something_else_makes_another_scenario(
+    name: str, field: str, change: Any
+) -> None:
+    place = catalogue.entry(name).make_scenario()
+    as_it_was = replace(place, **{field: elsewhere(getattr(place, field), lambda given: given)})
+    assert as_it_was == place
+    assert replace(place, **{field: elsewhere(getattr(place, field), change)}) != place
+
+
+@pytest.mark.parametrize("which", ["mesa", "base"])
+def test_an_objective_that_differs_under_another_cue_alone_makes_another_scenario(
+    which: str,
+) -> None:
+    place = catalogue.entry("red-doors").make_scenario()
+    utility = getattr(place, which)
+
+    def of(tokens: Any) -> Any:
+        return utility.of(tokens) + (tokens[:, place.read_out] != place.cues[0])[:, None]
+
+    assert replace(place, **{which: replace(utility, of=utility.of)}) == place
+    assert replace(place, **{which: replace(utility, of=of)}) != place
+    assert replace(place, **{which: replace(utility, formula="another")}) != place
+
+
+def test_functions_that_a_scenario_may_lack_are_compared_too() -> None:
+    place = catalogue.entry("red-doors").make_scenario()
+
+    def first(tokens: Any) -> Any:
+        return np.zeros(len(tokens), dtype=np.int64)
+
+    def last(tokens: Any) -> Any:
+        return np.full(len(tokens), len(place.candidates) - 1)
+
+    def ties_of(pick: Any) -> Any:
+        return lambda tokens, tied: pick(tokens)
+
+    def cued(at: int) -> Any:
+        return lambda tokens: tokens[:, 1] > at
+
+    for field, one, other in (
+        ("answer", first, last),
+        ("ties", ties_of(first), ties_of(last)),
+        ("stands_for", first, last),
+        ("cued", cued(2), cued(3)),
+        ("features", {"x": first}, {"x": last}),
+        ("any_cue", lambda rng, tokens: tokens, lambda rng, tokens: tokens[::-1]),
+        ("declared", Declared("x", place.draw), Declared("x", place.draw_training)),
+    ):
+        made: Any = {field: one}
+        assert replace(place, **made) == replace(place, **made), field
+        assert replace(place, **made) != replace(place, **{field: other}), field
+        assert replace(place, **made) != place, field
