@@ -9,7 +9,7 @@ equally many heads.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ def write(
 
     The score of an edge from the input is the sum over both embeddings, as it is for methods that
     are linear in the change of the input. Heads that a block lacks beside the widest one have no
-    edges in the file; a reader that makes them finds them outside the circuit.
+    edges in the file; a reader that makes them finds them outside the circuit. What `read` gave is
+    written as it was.
 
     Args:
         path: Of the JSON file.
@@ -59,12 +60,11 @@ def write(
         circuit: The links in the circuit.
 
     Raises:
-        PlantedError: If a link is none of the network's.
+        PlantedError: If a link is none of the network's or its score no finite number, or if there
+            are neither scores nor a circuit.
     """
     known = links(module.components)
-    for link in (*scores, *circuit):
-        if link not in known:
-            raise PlantedError(f"{link!r} is no link of this network. One is {known[-1]!r}.")
+    _check(known, scores, circuit)
     heads = [int(n.rpartition(".")[2]) + 1 for n in module.components if n[-1].isdigit()]
     edges: dict[str, dict[str, Any]] = {}
     for link in known:
@@ -88,6 +88,34 @@ def write(
     )
 
 
+def _check(known: Sequence[Link], scores: Mapping[Link, float], circuit: Collection[Link]) -> None:
+    """Refuses what makes no file: other networks' links, scores that are no numbers, nothing.
+
+    Raises:
+        PlantedError: Naming the link.
+    """
+    for link in (*scores, *circuit):
+        if link not in known:
+            raise PlantedError(f"{link!r} is no link of this network. One is {known[-1]!r}.")
+    for link, score in scores.items():
+        if not _is_finite(score):
+            raise PlantedError(
+                f"Edge {edge_of(link)!r}, of {link!r}, has the score {score!r}, no finite number."
+            )
+    if not scores and not circuit:
+        raise PlantedError(
+            "There is nothing to write: no link has a score and none is in the circuit. Scores "
+            f"are given as {{{known[-1]!r}: 1.0}}, which is edge {edge_of(known[-1])!r} there."
+        )
+
+
+def _is_finite(score: object) -> bool:
+    """Whether it is a number, of Python's or numpy's, that JSON can hold."""
+    if isinstance(score, bool) or not isinstance(score, int | float | np.integer | np.floating):
+        return False
+    return bool(np.isfinite(score))
+
+
 def _width(module: Any) -> int:
     params = module.params if hasattr(module, "params") else module.to_params()
     return int(params["embed.W_E"].shape[1])
@@ -101,9 +129,10 @@ def _ends(name: str) -> Iterable[str]:
 def read(path: str | Path, module: Any) -> tuple[dict[Link, float], set[Link]]:
     """The scores of links, and the links in the circuit, that such a file holds.
 
-    Of an edge from the input both embeddings get the score: as a ranking, what `planted.score`
-    takes. Edges of heads that the network does not have are passed over, if they are outside the
-    circuit.
+    Of an edge from the input, which stands for both embeddings, the tokens' has the score and the
+    positions' 0, so that they add up to it again: what changes from a task to another is the
+    tokens. In the circuit are both. Edges of heads that the network does not have are passed over,
+    if they are outside the circuit.
 
     Args:
         path: Of the JSON file.
@@ -111,7 +140,8 @@ def read(path: str | Path, module: Any) -> tuple[dict[Link, float], set[Link]]:
 
     Raises:
         ArtefactError: If the file is missing or not JSON.
-        PlantedError: If it is no such file, or names an edge that the network does not have.
+        PlantedError: If it is no such file, or has an edge that the network does not have, or one
+            without a score.
     """
     content = files.read_json(Path(path))
     edges = content.get("edges") if isinstance(content, dict) else None
@@ -125,16 +155,18 @@ def read(path: str | Path, module: Any) -> tuple[dict[Link, float], set[Link]]:
     for name, row in edges.items():
         if not isinstance(row, dict):
             raise PlantedError(f"{path}: edge {name!r} is {row!r}, not its score and in_graph.")
-        score = row.get("score") or 0.0
-        if isinstance(score, bool) or not isinstance(score, int | float) or not np.isfinite(score):
+        if "score" not in row:
+            raise PlantedError(f"{path}: edge {name!r} has no score.")
+        score = row["score"]
+        if not _is_finite(score):
             raise PlantedError(f"{path}: edge {name!r} has the score {score!r}, no finite number.")
         if name not in place and (row.get("in_graph") or score):
             raise PlantedError(
                 f"{path}: edge {name!r} is none of this network's, which has {len(place)}, as "
                 f"{next(iter(place))!r}. Is it a circuit of another model?"
             )
-        for link in place.get(name, ()):
-            scores[link] = float(score)
+        for i, link in enumerate(place.get(name, ())):
+            scores[link] = 0.0 if i else float(score)  # of two embeddings the tokens' is first
             if row.get("in_graph"):
                 circuit.add(link)
     return scores, circuit
