@@ -6,7 +6,7 @@ from typing import Any
 
 from planted.adapters.modules import installed, module_of, with_shared_weights
 from planted.core.hook_points import check_hook_points, head_axis, hook_point_names, split
-from planted.errors import unknown
+from planted.errors import PlantedError, unknown
 from planted.network.model import Model
 
 WANTED = "pyvene>=0.1.8"
@@ -68,12 +68,18 @@ def place(model: Any, name: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: If there is no such node.
-        PlantedError: If the name is not a hook point, or pyvene is not installed.
+        PlantedError: If the name is not a hook point, or a node's beside a module, or pyvene is
+            not installed.
     """
     module = module_of(model, "pyvene")
     if isinstance(model, Model) and "hook_" not in name:
         node = model.truth.node(name)
         return {"component": node.held_at, "intervention": _swap(node.basis, None, None)}
+    if "hook_" not in name and name.isidentifier():
+        raise PlantedError(
+            f"{name!r} is no hook point, and a module does not know the plant's nodes: give "
+            "place() the model for a node, as place(model, 'score')."
+        )
     if "hook_" not in name:
         raise unknown("hook point", name, hook_point_names(module.n_layers))
     check_hook_points([name], module.config.n_heads)

@@ -132,6 +132,10 @@ def test_names_that_are_not_there_are_refused() -> None:
         place(model, "scor")
     with pytest.raises(PlantedError, match=r"Unknown hook point 'blocks\.9\.hook_mlp_out'"):
         place(model, "blocks.9.hook_mlp_out")
+    with pytest.raises(PlantedError, match=r"a module does not know.*place\(model, 'score'\)"):
+        place(model.module, "score")
+    with pytest.raises(PlantedError, match=r"Unknown hook point 'blocks\.9\.mlp'"):
+        place(model.module, "blocks.9.mlp")
     with pytest.raises(PlantedError, match="its block has no heads"):
         place(model, "blocks.0.attn.hook_z.0")
 
