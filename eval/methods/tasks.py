@@ -11,9 +11,12 @@ import numpy as np
 
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
+from planted.errors import PlantedError
 from planted.eval.methods import builtin, edges, locate
 from planted.eval.methods.locate import Mask, Method, Pairs, Scores
 from planted.network.model import Network
+
+RESAMPLE = "resample"  # the intervention where none is named
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ EDGES = Task(
     name="edges",
     form="edges(module, base, source)",
     pairs=edges.pairs_of,
-    truth=partial(edges.in_circuit, intervention="resample"),
+    truth=partial(edges.in_circuit, intervention=RESAMPLE),
     known=lambda plant, truth: {edges.links_in(plant)[i]: 1.0 for i in np.flatnonzero(truth)},
     read=lambda returned, plant, who: edges.read_scores(returned, edges.links_in(plant), who),
     blind=edges.blind,
@@ -98,7 +101,16 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (LOCATE, EDGES)}
 
 
 def under(task: Task, intervention: str) -> Task:
-    """The task with the truth of another intervention, where its truth depends on one."""
+    """The task with the truth of another intervention.
+
+    Raises:
+        PlantedError: If its truth does not depend on one, and it is not the default.
+    """
     if task is not EDGES:
+        if intervention != RESAMPLE:
+            raise PlantedError(
+                f"intervention={intervention!r} is of task='edges': where the score is computed, "
+                f"which task={task.name!r} asks, depends on no intervention. Leave it out."
+            )
         return task
     return replace(task, truth=partial(edges.in_circuit, intervention=intervention))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import planted
+from planted.cli.app import main
 from planted.core.objectives import leftmost
 from planted.errors import MethodError, PlantedError
 from planted.eval.methods import builtin, locate, measure
@@ -318,3 +321,46 @@ def test_what_is_within_rounding_is_no_change_at_any_scale() -> None:
         kept = builtin.beyond_rounding(scale * change, scale * logits)
         np.testing.assert_array_equal(kept != 0, [[False, True], [True, False]])
         np.testing.assert_array_equal(kept[kept != 0], (scale * change)[kept != 0])
+
+
+def test_where_the_score_is_depends_on_no_intervention() -> None:
+    for intervention in ("mean", "zero", "data-flow"):
+        with pytest.raises(PlantedError, match=f"intervention='{intervention}' is of task='edges'"):
+            planted.score("exact-patching", intervention=intervention)
+
+
+class TestSelfTestAndTheTwin:
+    def test_a_twin_that_was_tested_is_passed_without_a_word(self):
+        found = planted.selftest("linear-probe", model=SMALL, runtime="numpy")
+        assert found.passed
+        assert found.undecided == found.untested == ()
+        assert str(found).splitlines()[-2:] == ["", "linear-probe: passed"]
+
+    def test_what_ran_out_of_time_is_undecided(self):
+        found = planted.selftest("linear-probe", model=SMALL, runtime="numpy", budget_s=0.01)
+        assert not found
+        assert found.failed == ()
+        (reason,) = found.undecided
+        assert "time for 8 re-initialised networks, and 20 are needed" in reason
+        assert str(found).splitlines()[-2:] == ["linear-probe: undecided", f"- {reason}"]
+
+    def test_what_failed_has_failed_whether_or_not_the_twin_is_undecided(self):
+        def nothing(module, tokens, counterfactual):
+            return {}
+
+        found = planted.selftest(nothing, model=SMALL, runtime="numpy", budget_s=0.01)
+        assert found.failed
+        assert found.undecided
+        assert "nothing: FAILED" in str(found).splitlines()
+
+    def test_a_plant_without_a_twin_says_so(self):
+        found = planted.selftest("linear-probe", model=DOORS, runtime="numpy")
+        assert found.passed
+        (reason,) = found.untested
+        assert reason.startswith("red-doors@1 (exact) has no twin")
+        assert str(found).splitlines()[-2:] == [reason, "linear-probe: passed"]
+
+    def test_the_command_does_not_pass_what_is_undecided(self):
+        result = CliRunner().invoke(main, ["selftest", "linear-probe", "--budget-s", "0.01"])
+        assert result.exit_code == 1
+        assert "linear-probe: undecided" in result.stdout
