@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,10 @@ def test_an_edge_without_a_score_is_named(network: Any, tmp_path: Path, row: Any
     path.write_text('{"edges": {"m0->m1": {"score": null}}}')
     with pytest.raises(PlantedError, match="edge 'm0->m1' has the score None, no finite number"):
         mib.read(path, network)
+
+
+def test_the_page_installs_the_commit_whose_files_these_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
+    (installed,) = re.findall(r"hannamw/EAP-IG@([0-9a-f]{40})'", page)
+    (read,) = re.findall(r"EAP-IG, read at commit ([0-9a-f]{7})", str(mib.__doc__))
+    assert installed.startswith(read)
