@@ -133,7 +133,7 @@ def selftest(
     runtime: str | None = None,
     budget_s: float = 40,
 ) -> SelfTest:
-    """Whether a method finds what is known to be there: passed or failed, for a CI.
+    """Whether a method finds what is known to be there: passed, failed or undecided, for a CI.
 
     It passes if on a plant its AUROC, signed or absolute, is above what each null reaches (random
     scores, patching of random subspaces, itself on re-initialised networks), if the twin does not

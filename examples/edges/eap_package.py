@@ -1,6 +1,7 @@
 """EAP and EAP-IG as their authors' package computes them, on a planted circuit.
 
-    pip install git+https://github.com/hannamw/EAP-IG 'transformer-lens<4'
+    pip install 'eap @ git+https://github.com/hannamw/EAP-IG@795f5607b25638935aec89aee3c1cb4bd9ed72f1'
+    pip install 'transformer-lens<4'
     planted score examples.edges.eap_package:eap --task edges --model red-doors-small
 
 The package (read at commit 795f560) works on a HookedTransformer. `Hooked` is as much of one as it

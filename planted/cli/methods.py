@@ -79,7 +79,7 @@ def score(method: str, models: tuple[str, ...], as_json: bool, **how: Any) -> No
 def selftest(method: str, **how: Any) -> None:
     """Tests an interpretability METHOD.
 
-    The exit code is 0 if it passed and 1 if it failed.
+    The exit code is 0 if it passed, and 1 if it failed or its twin is undecided.
 
     It passes if it is above every null on a network with known answers, its twin does not fool it,
     and it gives the same scores twice. METHOD is named as for the command score.
