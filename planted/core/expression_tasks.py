@@ -15,7 +15,7 @@ from planted.errors import PlantedError
 ORIGIN = "expression"  # of a plant that has no objective
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExpressionTasks(Scenario):
     """Tasks of 1 to `read_out` tokens, all of one length in a batch; nothing is chosen in them.
 

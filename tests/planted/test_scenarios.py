@@ -16,7 +16,6 @@ from planted.core.expression_tasks import tasks_of
 from planted.core.objectives import best, leftmost, untied
 from planted.core.sampling import disagree, draw_where
 from planted.core.scenario import Declared
-from planted.core.scenario_equality import same
 from planted.errors import PlantedError, UnknownNameError
 from planted.programs import catalogue
 from tests import helpers
@@ -251,8 +250,8 @@ def test_scenarios_of_two_loads_are_equal_and_those_of_two_plants_are_not() -> N
     with_levels = [catalogue.entry("red-doors").make_scenario({"levels": n}) for n in (4, 8)]
     assert with_levels[0] != with_levels[1]
     expressions = [tasks_of(["a", "b"], 3, name) for name in ("x", "x", "y")]
-    assert same(expressions[0], expressions[1])
-    assert not same(expressions[0], expressions[2])
+    assert expressions[0] == expressions[1]
+    assert expressions[0] != expressions[2]
 
 
 def elsewhere(function: Any, change: Any) -> Any:
