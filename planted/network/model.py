@@ -221,7 +221,7 @@ class Model:
             ArtefactError: If it cannot be written.
             PlantedError: If the module was trained or edited.
         """
-        self._need_the_plants_weights("A saved plant holds the truth and the certificate of them")
+        self._need_the_plants_weights()
         where = Path(folder).expanduser()
         if obstacle := files.write_obstacle(where):
             raise ArtefactError(obstacle)
@@ -317,8 +317,8 @@ class Model:
         """The plant with the weights that the model has now."""
         return replace(self.plant, params=self.network.params)
 
-    def _need_the_plants_weights(self, why: str) -> None:
-        """Refuses what holds for the plant's weights alone.
+    def _need_the_plants_weights(self) -> None:
+        """Refuses to save weights that the truth and the certificate are not of.
 
         Raises:
             PlantedError: If the module was trained or edited.
@@ -327,7 +327,8 @@ class Model:
         moved = [name for name in own if not np.array_equal(own[name], now[name])]
         if moved:
             raise PlantedError(
-                f"The module's {moved[0]} is no longer the plant's. {why}. Save trained weights by "
+                f"The module's {moved[0]} is no longer the plant's, of which a saved plant holds "
+                "the truth and the certificate. Save trained weights by "
                 "safetensors.torch.save_file(model.module.state_dict(), 'trained.safetensors')."
             )
 
