@@ -45,7 +45,7 @@ def evaluate(
         trust: Evaluator -> why its figures do not count on this plant, "" where they do; what is
             known of the plant (`planted.eval.calibration.trust.trust_of`), if None. An evaluator
             that needs validation and is not named is not trusted.
-        only: Names of evaluators; every one that is installed, if None.
+        only: Names of evaluators; every one that judges a checkpoint, if None.
 
     Returns:
         The records. Those of an evaluator that is not trusted, or that says nothing where the
@@ -129,7 +129,7 @@ def _measured(evaluator: Evaluator, context: Context, why: str) -> list[Evidence
 
 def _given(evaluator: Evaluator, context: Context) -> list[Any]:
     """What an evaluator gives; an error of another package's names the evaluator."""
-    if evaluator.name in evaluators.own():
+    if _is_own(evaluator):
         return list(evaluator.measure(context))
     try:
         given = evaluator.measure(context)
@@ -141,8 +141,12 @@ def _given(evaluator: Evaluator, context: Context) -> list[Any]:
     return list(given)
 
 
+def _is_own(evaluator: Evaluator) -> bool:
+    return evaluator.name in {**evaluators.own(), **evaluators.on_request()}
+
+
 def _mend(evaluator: Evaluator, why: str) -> VerdictError:
-    what = "" if evaluator.name in evaluators.own() else " Mend or uninstall its package."
+    what = "" if _is_own(evaluator) else " Mend or uninstall its package."
     return VerdictError(f"The evaluator {evaluator.name!r} {why}{what}")
 
 

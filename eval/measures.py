@@ -53,7 +53,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def all_measures() -> tuple[Measure, ...]:
-    """Every figure of every evaluator, planted's own first, in the order of records.
+    """Every figure of the evaluators that judge a checkpoint, in the order of records.
 
     Raises:
         PlantedError: If two evaluators declare the same name, or one of another package cannot be

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from planted.core.scenario import Utility as Utility
     from planted.experiment import evaluate as evaluate
     from planted.experiment import forecast as forecast
+    from planted.experiment import measure as measure
     from planted.experiment import open_run as open_run
     from planted.experiment import run as run
     from planted.finetune.recipes import Recipe as Recipe
@@ -38,6 +39,7 @@ _WHERE = {
     "forecast": "planted.experiment",
     "load": "planted.library",
     "mark": "planted.core.roles",
+    "measure": "planted.experiment",
     "open_run": "planted.experiment",
     "plant": "planted.library",
     "run": "planted.experiment",
@@ -57,6 +59,7 @@ __all__ = [
     "forecast",
     "load",
     "mark",
+    "measure",
     "open_run",
     "plant",
     "run",

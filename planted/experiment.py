@@ -34,6 +34,7 @@ from planted.runs.executor import Executor
 from planted.runs.findings import Finding, about_scenario, about_trust, findings_of
 from planted.runs.folder import open_run as open_run
 from planted.runs.folder import settle as settle
+from planted.runs.measuring import measure as measure
 from planted.runs.own import evaluate as evaluate
 from planted.runs.page import report as report
 from planted.runs.progress import Progress

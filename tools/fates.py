@@ -1,19 +1,22 @@
 """What the named recipes do to a plant of each family, judged: writes docs/fates.md.
 
 `python tools/fates.py crumbs wiping --seeds 5` runs these alone, in runs/records/PLANT, and goes on
-where it was stopped; more seeds reuse what is there. The page is of all that the folder holds.
+where it was stopped; more seeds reuse what is there. `--tier dense` starts from that tier, in
+runs/records-dense. The page is of all that the folders hold.
 """
 
 import argparse
 import statistics
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
 import planted
 from planted.eval.verdict.rule import PLANT_VERDICTS
 
-PLACE, PAGE = Path("runs/records"), Path("docs/fates.md")
+TIERS = {"tempered": Path("runs/records"), "dense": Path("runs/records-dense")}
+PAGE = Path("docs/fates.md")
 PLANTS = (
     "red-doors",
     "crumbs",
@@ -34,7 +37,14 @@ RECIPES = (
     "around",
     "cued-around",
     "coincident-slack",
+    "blend",
+    "cued-rare",
+    "cued-only",
+    "random-labels",
+    "scorer",
+    "blend-scorer",
 )
+ASKED = RECIPES[:7]  # without --recipe
 UNDECIDED = ("inconclusive", "not learned")
 FIGURES = {
     "base choices": "agreement.base",
@@ -45,9 +55,9 @@ FIGURES = {
 }
 
 
-def runs():
+def runs(place):
     """Plant -> its run, of those that the folder holds."""
-    return {name: planted.open_run(PLACE / name) for name in PLANTS if (PLACE / name).exists()}
+    return {name: planted.open_run(place / name) for name in PLANTS if (place / name).exists()}
 
 
 def counted(results):
@@ -135,44 +145,61 @@ def figures(found):
     return table(["plant", "recipe", *FIGURES], rows)
 
 
-def page(found, commit):
-    return "\n".join(
-        [
-            "# Fates of real runs",
-            "",
-            f"`make fates`, commit {commit}. A plant of each family, tier tempered, trained by "
-            "seven recipes of some seeds each and judged beside networks without the plant; what "
-            "each recipe is meant to lead to is in [training.md](training.md#named-recipes).",
-            "",
-            "## Verdicts",
-            *verdicts(found),
-            "## Decided",
-            *decided(found),
-            "## Fates that are known",
-            *certain(found),
-            "## Figures",
-            "Medians over seeds, under the training cue.",
-            "",
-            *figures(found),
-        ]
-    )
+def section(tier, found):
+    """What the page says of the plants that were trained from one tier."""
+    return [
+        f"## Tier {tier}",
+        "### Verdicts",
+        *verdicts(found),
+        "### Decided",
+        *decided(found),
+        "### Fates that are known",
+        *certain(found),
+        "### Figures",
+        "Medians over seeds, under the training cue.",
+        "",
+        *figures(found),
+    ]
+
+
+def page():
+    """The page, from all that the folders hold."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    text = [
+        "# Fates of real runs",
+        "",
+        f"`make fates`, commit {commit}. A plant of each family, trained by named recipes of some "
+        "seeds each and judged beside networks without the plant; what each recipe is meant to "
+        "lead to is in [training.md](training.md#named-recipes).",
+        "",
+    ]
+    for tier, place in TIERS.items():
+        if found := runs(place):
+            text += section(tier, found)
+    PAGE.write_text("\n".join(text))
 
 
 def main():
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("plants", nargs="*", default=PLANTS, help="names in the catalogue")
-    words.add_argument("--seeds", type=int, default=5)
+    words.add_argument("--seeds", type=int, default=10)
+    words.add_argument("--recipe", action="append", choices=RECIPES)
+    words.add_argument("--tier", choices=TIERS, default="tempered")
+    words.add_argument("--controls", type=int, help="seeds of each control, all trained here")
     words.add_argument("--page", action="store_true", help="write the page from what is there")
     given = words.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     for name in () if given.page else given.plants:
-        recipes = [planted.Recipe(recipe, seeds=given.seeds) for recipe in RECIPES]
-        run = planted.run(name, recipes, out=PLACE / name)
-        print(f"{name}: {counted(run.results)}", flush=True)
-        PAGE.write_text(page(runs(), commit))
-    PAGE.write_text(page(runs(), commit))
+        recipes = [planted.Recipe(recipe, seeds=given.seeds) for recipe in given.recipe or ASKED]
+        out, started = TIERS[given.tier] / name, time.perf_counter()
+        run = planted.run(
+            name, recipes, out=out, tier=given.tier, controls=given.controls, anyway=True
+        )
+        seconds = time.perf_counter() - started
+        print(f"{name}: {counted(run.results)}, {seconds:.0f} s", flush=True)
+        page()
+    page()
 
 
 if __name__ == "__main__":

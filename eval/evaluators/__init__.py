@@ -106,7 +106,10 @@ class Evaluator(Protocol):
 
 
 def names() -> list[str]:
-    """Every evaluator, planted's own in the order of records, then those of other packages."""
+    """The evaluators that judge a checkpoint, planted's own first, in the order of records.
+
+    Those that only run where they are asked for are not among them (`on_request`).
+    """
     return plugins.names("evaluators", own())
 
 
@@ -126,8 +129,9 @@ def get(name: str) -> Evaluator:
         >>> get("paths").needs_validation
         True
     """
-    found = plugins.get("evaluators", name, own(), "evaluator")
-    return found if name in own() else _checked(name, found)
+    known = {**own(), **on_request()}
+    found = plugins.get("evaluators", name, known, "evaluator")
+    return found if name in known else _checked(name, found)
 
 
 @functools.cache
@@ -163,9 +167,21 @@ def own() -> Mapping[str, Evaluator]:
 
 
 @functools.cache
+def on_request() -> Mapping[str, Evaluator]:
+    """Planted's own evaluators that run only where they are asked for by name.
+
+    They take minutes, or answer another question than what became of the planted objective. No
+    verdict is given on them. `planted.measure` runs them.
+    """
+    listed: tuple[Evaluator, ...] = ()
+    return {evaluator.name: evaluator for evaluator in listed}
+
+
+@functools.cache
 def own_measures() -> Mapping[str, Measure]:
-    """The measures of planted's own evaluators by name."""
-    return {measure.name: measure for one in own().values() for measure in one.measures}
+    """The measures of planted's own evaluators by name, those on request last."""
+    every = (*own().values(), *on_request().values())
+    return {measure.name: measure for one in every for measure in one.measures}
 
 
 def per_cue(evaluator: Evaluator) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,16 @@ def _print_definitions(verdict: Any) -> None:
 
 
 def _print_evidence(one: Any) -> None:
+    print_figures(one.records.values())
+
+
+def print_figures(records: Iterable[Any]) -> None:
+    """A row a record: what it is, estimate, interval, null; the reason where it has none."""
     from planted.eval.measures import label
 
     rows = []
-    for key, record in one.evidence.items():
+    for record in records:
+        key = record.name if record.cue == "all" else f"{record.name}[{record.cue}]"
         if record.estimate is None:
             rows.append([key, label(record.name), "–", record.reason, ""])
             continue

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from planted.cli.options import Installed, json_, parameters_, parsed, start_tier
-from planted.cli.printing import print_json, print_run, print_verdict, shown_progress
+from planted.cli.printing import (
+    print_figures,
+    print_json,
+    print_run,
+    print_verdict,
+    shown_progress,
+)
 from planted.errors import PlantedError
 
 _folder = click.argument("folder", type=click.Path(path_type=Path))
@@ -326,6 +332,37 @@ def explain(
 
 
 @click.command()
+@_folder
+@click.argument("names", metavar="EVALUATOR...", nargs=-1, required=True)
+@click.option("--recipe", "recipe", help="Recipe; the first of the run if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
+@_given
+@json_
+def measure(
+    folder: Path,
+    names: tuple[str, ...],
+    recipe: str | None,
+    seed: int,
+    plant: str | None,
+    as_json: bool,
+) -> None:
+    """Runs evaluators on one network of a run folder.
+
+    For those that take too long to run on every network; docs/verdicts.md lists them.
+    """
+    from msgspec import to_builtins
+
+    from planted import experiment
+
+    opened = experiment.open_run(folder, plant)
+    found = opened.measure(*names, recipe=recipe or opened[0].recipe, seed=seed)
+    if as_json:
+        print_json([to_builtins(record) for record in found.values()])
+    else:
+        print_figures(found.values())
+
+
+@click.command()
 @click.argument("first", metavar="A", type=click.Path(path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
 @_given
@@ -344,4 +381,4 @@ def compare(first: Path, second: Path, plant: str | None, as_json: bool) -> None
         click.echo(str(found))
 
 
-COMMANDS = (run, finetune, evaluate, explain, report, compare)
+COMMANDS = (run, finetune, evaluate, explain, measure, report, compare)

@@ -67,7 +67,7 @@ def over_training(run: Run, recipe: str, seed: int = 0) -> list[StepVerdict]:
         ArtefactError: If a file is missing or damaged.
     """
     request = read_request(run.folder, run.plant)
-    network = _found(request.networks(run.folder), recipe, seed)
+    network = found_network(request.networks(run.folder), recipe, seed)
     controls = folders.nulls_of(run.folder, request)
     records = {
         step: _evidence(network, request.plant, step, path) for step, path in _saved(network)
@@ -110,7 +110,13 @@ def _verdicts(
     return out
 
 
-def _found(networks: Sequence[Network], recipe: str, seed: int) -> Network:
+def found_network(networks: Sequence[Network], recipe: str, seed: int) -> Network:
+    """The network of a recipe and a seed.
+
+    Raises:
+        UnknownNameError: If no network has the recipe.
+        PlantedError: If none of them has the seed.
+    """
     named = [network for network in networks if network.label == recipe]
     if not named:
         raise unknown("recipe of this run", str(recipe), {each.label for each in networks})

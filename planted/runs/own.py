@@ -102,8 +102,8 @@ def evaluate(
     made = plants.trained_from(plant, tier, parameters)
     require("judge")
     evaluators.versions()  # one that cannot be imported is said before minutes of work
-    params, path = _weights(checkpoint, made)
-    tasks = _tasks(seen, made)
+    params, path = weights_of(checkpoint, made)
+    tasks = tasks_of(seen, made)
     trust = library.trust(made) if trust is None else _trust(trust)
     if executor is not None:
         checked(executor)
@@ -138,7 +138,13 @@ def evaluate(
     )
 
 
-def _weights(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None]:
+def weights_of(checkpoint: Any, plant: Plant) -> tuple[dict[str, Any], Path | None]:
+    """The parameters of a checkpoint that a user passes, checked, and its file if it is one.
+
+    Raises:
+        CheckpointError: If it does not have the plant's tensors and shapes, or holds NaN.
+        PlantedError: If it is nothing that weights can be read from.
+    """
     what, path = "the checkpoint", None
     if isinstance(checkpoint, str | Path):
         path = Path(checkpoint)
@@ -203,7 +209,7 @@ def _refuse_pickle(path: Path) -> None:
         )
 
 
-def _tasks(seen: Any, plant: Plant) -> Tokens | None:
+def tasks_of(seen: Any, plant: Plant) -> Tokens | None:
     """The tasks that were trained on, checked.
 
     Raises:

@@ -231,6 +231,25 @@ class Run:
 
         return over_training(self, recipe, seed)
 
+    def measure(self, *names: str, recipe: str, seed: int = 0) -> Records:
+        """What evaluators find on one network, those that only run on request among them.
+
+        Args:
+            *names: Evaluators, as "revival".
+            recipe: The recipe's name in the run.
+            seed: Which of its seeds.
+
+        Returns:
+            The records by (name, cue); kept in the network's folder for the next time.
+
+        Raises:
+            UnknownNameError: If there is no evaluator, or no recipe in the run, of a name.
+            PlantedError: If the recipe has no such seed.
+        """
+        from planted.runs.measuring import measure_network
+
+        return measure_network(self, names, recipe, seed)
+
     def __repr__(self) -> str:
         """The run on less than a screen: verdicts by recipe, controls, findings, folder."""
         stamp = self.results[0].verdict.stamp if self.results else ""

@@ -25,7 +25,7 @@ from planted.network import layout
 from planted.network.model import Model
 from planted.network.torch_module import PlantedTransformer
 from planted.programs import rasp_library
-from planted.runs.own import _weights, evaluate
+from planted.runs.own import evaluate, weights_of
 
 NAME = "red-doors-small"
 
@@ -159,7 +159,7 @@ GIVEN: dict[str, Any] = {
 def test_weights_come_in_whatever_holds_them(how: str) -> None:
     plant = model("tempered").plant
     module = PlantedTransformer.from_params(plant.params, plant.spec)
-    found, path = _weights(GIVEN[how](module), plant)
+    found, path = weights_of(GIVEN[how](module), plant)
     assert path is None
     assert set(found) == set(plant.params)
     for name, value in plant.params.items():
@@ -176,7 +176,7 @@ def test_files_of_every_precision_are_read(names: str, dtype: torch.dtype, tmp_p
         tensors = {name: torch.from_numpy(value) for name, value in module.to_params().items()}
     path = tmp_path / "model.safetensors"
     save_file({name: value.to(dtype).contiguous() for name, value in tensors.items()}, path)
-    found, given = _weights(str(path), plant)
+    found, given = weights_of(str(path), plant)
     assert given == path
     for name, value in plant.params.items():
         want = torch.from_numpy(np.array(value)).to(dtype).float().numpy()
@@ -197,15 +197,15 @@ def test_what_is_no_such_weight_is_named() -> None:
     state = dict(module.state_dict())
     del state["layers.0.mlp.fc_in.weight"]
     with pytest.raises(CheckpointError, match=r"'blocks\.0\.mlp\.W_in' of red-doors-small"):
-        _weights(state, plant)
+        weights_of(state, plant)
     state = {**module.state_dict(), "head.weight": torch.ones(2, 3)}
     with pytest.raises(CheckpointError, match=r"'unembed\.W_U' has shape \[2, 3\]"):
-        _weights(state, plant)
+        weights_of(state, plant)
     state = {**module.state_dict(), "extra.weight": torch.ones(2)}
     with pytest.raises(CheckpointError, match=r"'extra\.weight' is not one of"):
-        _weights(state, plant)
+        weights_of(state, plant)
     with pytest.raises(PlantedError, match=r"its to_params\(\) or state_dict\(\)"):
-        _weights(3, plant)
+        weights_of(3, plant)
 
 
 @pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".ckpt"])
@@ -213,7 +213,7 @@ def test_a_pickle_of_torch_is_refused_with_what_to_do(ending: str, tmp_path: Pat
     path = tmp_path / f"model{ending}"
     torch.save(model().module.state_dict(), path)
     with pytest.raises(PlantedError) as caught:
-        _weights(path, model().plant)
+        weights_of(path, model().plant)
     message = str(caught.value)
     assert "save_file(module.state_dict(), 'model.safetensors')" in message
     assert "torch.load(" in message

@@ -1,0 +1,104 @@
+"""Figures that are measured where someone asks for them: revival, a search for unknown cues.
+
+They take minutes, and no verdict is given on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from planted import library
+from planted.core.plant import Plant
+from planted.errors import ArtefactError
+from planted.eval import evaluators
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluate import evidence_by_evaluator
+from planted.eval.evidence import Evidence, Records, index
+from planted.runs import cell as cells
+from planted.runs import own, plants, store
+from planted.runs.cell import Network
+from planted.runs.jobs import seen_tasks
+from planted.runs.over_training import found_network
+from planted.runs.request import read_request
+from planted.runs.work import require
+
+if TYPE_CHECKING:
+    from planted.runs.results import Run
+
+
+def measure(
+    checkpoint: Any,
+    plant: Any,
+    *names: str,
+    tier: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seen: Any = None,
+) -> Records:
+    """What evaluators find on weights, those that only run on request among them.
+
+    Args:
+        checkpoint: As for `planted.evaluate`.
+        plant: The plant it was trained from, as for `planted.evaluate`.
+        *names: Evaluators, as "revival"; `planted.eval.evaluators.on_request` lists those that
+            `planted.evaluate` leaves out.
+        tier: The plant's tier, for a name; "tempered" if None.
+        parameters: The plant's scenario parameters, for a catalogue name.
+        seen: Tasks it was trained on, tokens [task, pos], if they are known.
+
+    Returns:
+        The records by (name, cue).
+
+    Raises:
+        UnknownNameError: If there is no evaluator of a name.
+        CheckpointError: If the checkpoint does not have the plant's tensors and shapes.
+        PlantedError: For anything else that is wrong with the arguments, or a missing package.
+    """
+    for name in names:
+        evaluators.get(name)
+    made = plants.trained_from(plant, tier, parameters)
+    require("judge")
+    params, _ = own.weights_of(checkpoint, made)
+    subject = Checkpoint(made, params, seen=own.tasks_of(seen, made))
+    found = evidence_by_evaluator(subject, library.trust(made), names)
+    return index(record for records in found.values() for record in records)
+
+
+def measure_network(run: Run, names: Sequence[str], recipe: str, seed: int = 0) -> Records:
+    """The same of a network of a run; what was found is kept in the network's folder.
+
+    Args:
+        run: An opened run.
+        names: Evaluators.
+        recipe: The recipe's name in the run.
+        seed: Which of its seeds.
+
+    Raises:
+        UnknownNameError: If there is no evaluator, or no recipe in the run, of a name.
+        PlantedError: If the recipe has no such seed.
+        ArtefactError: If the network is not trained, or its checkpoint is damaged.
+    """
+    versions = {name: str(evaluators.get(name).version) for name in names}
+    request = read_request(run.folder, run.plant)
+    network = found_network(request.networks(run.folder), recipe, seed)
+    records: list[Evidence] = []
+    for name, version in versions.items():
+        records += _kept_or_measured(network, request.plant, name, version)
+    return index(records)
+
+
+def _kept_or_measured(network: Network, plant: Plant, name: str, version: str) -> list[Evidence]:
+    weights, trust = store.weights_digest(network, plant), library.trust(plant)
+    try:
+        records, why = cells.read_evidence(network.folder, name, version, weights)
+        if why == trust.get(name, ""):
+            return records
+    except ArtefactError:
+        pass  # not there, or damaged: measured anew
+    params, _ = cells.read_weights(network, plant)
+    steps = cells.ended(network)[0].steps
+    seen = seen_tasks(plant, network.recipe, network.cell.seed, steps)
+    found = evidence_by_evaluator(Checkpoint(plant, params, seen=seen), trust, [name])[name]
+    why = trust.get(name, "")
+    cells.write_evidence(network.folder, name, version, weights, why, found)
+    return found

@@ -1,0 +1,80 @@
+"""Evaluators that run where they are asked for: by name, on weights and on a run's networks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import planted
+from planted.cli.app import main
+from planted.errors import UnknownNameError
+from planted.eval import evaluators
+from planted.eval.evaluators import behaviour
+from planted.runs import cell as cells
+
+
+class Counted(behaviour.Agreement):
+    """The agreements under another name, which counts how often it was asked."""
+
+    name = "counted"
+    asked = 0
+
+    def measure(self, context):
+        type(self).asked += 1
+        return super().measure(context)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    one = Counted()
+    Counted.asked = 0
+    evaluators.own_measures.cache_clear()
+    monkeypatch.setattr(evaluators, "on_request", lambda: {"counted": one})
+    yield one
+    monkeypatch.undo()
+    evaluators.own_measures.cache_clear()
+
+
+def test_one_on_request_does_not_judge(counted):
+    assert "counted" not in evaluators.names()
+    assert "counted" not in evaluators.versions()
+    assert evaluators.get("counted") is counted
+
+
+def test_weights(counted):
+    plant = planted.load("bottle-cap", tier="tempered").plant
+    found = planted.measure(plant.params, "bottle-cap", "counted")
+    assert {name for name, _ in found} == {measure.name for measure in counted.measures}
+    assert found["agreement.mesa", "T"].estimate == 1
+    only = planted.measure(plant.params, "bottle-cap", "regret")
+    assert {name.partition(".")[0] for name, _ in only} == {"regret"}
+
+
+def test_a_name_that_nobody_has():
+    weights = planted.load("bottle-cap", tier="tempered").plant.params
+    with pytest.raises(UnknownNameError, match="agreement"):
+        planted.measure(weights, "bottle-cap", "agrement")
+
+
+@pytest.mark.filterwarnings("ignore:(no|few)-controls")
+def test_a_network_of_a_run_is_measured_once(counted, tmp_path):
+    recipe = planted.Recipe("pressure", steps=25, seeds=1, behaviour="none")
+    beside = [planted.Recipe("sham", seeds=1, steps=25)]
+    run = planted.run("bottle-cap", recipe, out=tmp_path / "run", controls=beside, anyway=True)
+    found = run.measure("counted", recipe=run[0].recipe)
+    once = Counted.asked
+    assert run.measure("counted", recipe=run[0].recipe) == found
+    assert once > 0
+    assert Counted.asked == once
+    place = cells.evidence_path(run[0].path.parent, "counted", str(counted.version))
+    place.write_text(place.read_text().replace("agreement", "disagreement", 1))
+    assert run.measure("counted", recipe=run[0].recipe) == found
+    assert Counted.asked == 2 * once
+    said = CliRunner().invoke(main, ["measure", str(run.folder), "counted", "--json"])
+    assert said.exit_code == 0, said.output
+    assert len(json.loads(said.stdout)) == len(found)
+    table = CliRunner().invoke(main, ["measure", str(run.folder), "counted"])
+    assert "agreement.mesa[T]" in table.stdout
+    assert planted.open_run(run.folder).verdicts == run.verdicts
