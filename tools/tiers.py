@@ -1,10 +1,11 @@
 """Makes a plant of every family in every tier: writes docs/tiers.md.
 
-`python tools/tiers.py red-doors crumbs` makes these alone; the rows of others stay in the page.
+`python tools/tiers.py red-doors crumbs --tier dense` makes these alone; the rows of others stay in
+the page. A row that is there is not made again, unless its plant is named.
 """
 
+import argparse
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from planted.programs import catalogue
 
 PAGE = Path("docs/tiers.md")
 MARK = "| plant | tier "
+TITLE = "## A plant of every family"
+STATED = "`make tiers`, commit "
 HEADER = [
     "| plant | tier | certified | least margin | width | largest deviation of a node | noise σ | "
     "free neurons a layer |",
@@ -47,22 +50,39 @@ def row(name, tier):
 
 def main():
     families = {entry.family or name: name for name, entry in reversed(catalogue.ENTRIES.items())}
-    names = sys.argv[1:] or list(reversed(families.values()))
+    every = list(reversed(families.values()))
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("plants", nargs="*", help="names in the catalogue")
+    words.add_argument("--tier", action="append", choices=TIERS)
+    given = words.parse_args()
     text, _, table = PAGE.read_text().partition(MARK)
     rows = {
         tuple(cell.strip() for cell in line.split("|")[1:3]): line
         for line in (MARK + table).splitlines()[2:]
+        if line.startswith("|")
     }
-    for name in names:
-        for tier in TIERS:
-            start = time.perf_counter()
-            rows[name, tier] = row(name, tier)
-            print(f"{time.perf_counter() - start:.0f} s", rows[name, tier], flush=True)
-            PAGE.write_text("\n".join([text.rstrip("\n"), "", *HEADER, *rows.values()]) + "\n")
+    asked = [(name, tier) for tier in given.tier or TIERS for name in given.plants or every]
+    for name, tier in asked:
+        if (name, tier) in rows and not given.plants:
+            continue
+        start = time.perf_counter()
+        rows[name, tier] = row(name, tier)
+        print(f"{time.perf_counter() - start:.0f} s", rows[name, tier], flush=True)
+        write(text, rows, every)
+    write(text, rows, every)
+
+
+def write(text, rows, every):
+    """Writes the page: the table by family and tier, below the text and the commit."""
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    print(f"made at commit {commit}")
+    text = text.partition(TITLE)[0].rstrip("\n")
+    order = [key for name in every for tier in TIERS if (key := (name, tier)) in rows]
+    order += [key for key in rows if key not in order]
+    said = f"{STATED}{commit}."
+    table = [rows[key] for key in order]
+    PAGE.write_text("\n".join([text, "", TITLE, said, "", *HEADER, *table]) + "\n")
 
 
 if __name__ == "__main__":
