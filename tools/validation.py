@@ -30,7 +30,14 @@ from planted.eval.verdict.thresholds import default
 from planted.programs.catalogue import ENTRIES, Entry
 
 # Mechanisms of which the scorer carries every choice; of others no cell is known.
-SEARCHES = ("search", "additive search")
+SEARCHES = (
+    "search",
+    "additive search",
+    "search over plans",
+    "search by pairs",
+    "search by rank",
+    "nested search",
+)
 UNREAD = "never validated: these models were not read"
 FIGURES = {
     "scorer share": "paths.scorer_share",
@@ -104,6 +111,8 @@ def _read(name: str, plant: library.Plant) -> dict[str, object]:
 def trusted(entry: Entry, results: dict[str, dict]) -> dict[str, str]:
     """Evaluator -> why it is not trusted on a plant: its family's models, then its own cell."""
     own, four = results[entry.name], four_of(entry)
+    if own.get("why"):  # which says more than that the family then lacks its plant
+        return dict.fromkeys(EVALUATORS, own["why"])
     if four is None:
         return ValidationResult(rows_of(own)).trust
     if missing := [name for name in four.values() if name not in results]:
@@ -112,10 +121,7 @@ def trusted(entry: Entry, results: dict[str, dict]) -> dict[str, str]:
     found = ValidationResult(of_four).trust
     if entry.name in four.values():
         return found
-    return {
-        name: why or own.get("why", "") or validation.failure(rows_of(own), name)
-        for name, why in found.items()
-    }
+    return {name: why or validation.failure(rows_of(own), name) for name, why in found.items()}
 
 
 def rows_of(result: dict) -> tuple[Row, ...]:
