@@ -116,8 +116,10 @@ class Checkpoint:
     def scorer_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
         """What the planted score neurons put out at `search_space`, [task, searched, neuron]."""
         node = self.score
-        found = self.read(tokens, f"blocks.{node.layer}.mlp.hook_post")
-        return np.asarray(found[:, list(self.scenario.search_space)][:, :, list(node.neurons)])
+        where = np.ix_(list(self.scenario.search_space), list(node.neurons))
+        return self.read(
+            tokens, f"blocks.{node.layer}.mlp.hook_post", lambda held: held[(slice(None), *where)]
+        )
 
     def choose_with_scorer_output(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
         """Choices [task] when the planted score neurons put out something else.
@@ -184,16 +186,29 @@ class Checkpoint:
             parts.append(choices(logits, self.plant.spec))
         return np.concatenate(parts)
 
-    def read(self, tokens: Tokens, hook_point: str) -> npt.NDArray[np.float32]:
-        """What one hook point holds on all the tasks, [task, ...]."""
+    def read(
+        self,
+        tokens: Tokens,
+        hook_point: str,
+        part: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = np.asarray,
+    ) -> npt.NDArray[np.float32]:
+        """What one hook point holds on all the tasks, [task, ...].
+
+        Args:
+            tokens: The tasks [task, pos].
+            hook_point: Its name.
+            part: What is wanted of its value on a stretch of the tasks; all of it, if not given.
+        """
         parts = [
-            forward(
-                self.params,
-                tokens[i : i + _CHUNK],
-                self.plant.spec,
-                record=(hook_point,),
-                recorded_only=True,
-            )[1][hook_point]
+            part(
+                forward(
+                    self.params,
+                    tokens[i : i + _CHUNK],
+                    self.plant.spec,
+                    record=(hook_point,),
+                    recorded_only=True,
+                )[1][hook_point]
+            )
             for i in range(0, len(tokens), _CHUNK)
         ]
         return np.concatenate(parts)

@@ -5,9 +5,9 @@ A purpose has a seed of its own, so that no figure depends on which others were 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from copy import deepcopy
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from planted.core.sampling import disagree, draw_where, other_candidates
 from planted.core.scenario import Scenario, Tokens
 from planted.errors import PlantedError, unknown
 
+Made = TypeVar("Made")
 Kind = Literal["untied", "any", "tied", "training"]
 
 
@@ -89,6 +90,7 @@ class Examples:
 
     def __init__(self) -> None:
         self._drawn: dict[tuple[int, Sampler, int | None], tuple[Scenario, Drawn]] = {}
+        self._made: dict[tuple[int, Hashable, int | None], tuple[Scenario, Any]] = {}
 
     def tokens(self, scenario: Scenario, purpose: str | Sampler, cue: int | None = None) -> Tokens:
         """The tasks of a purpose, [task, pos]; drawn when they are first asked for.
@@ -115,6 +117,23 @@ class Examples:
     ) -> np.random.Generator:
         """A generator that goes on where the drawing of a purpose's tasks stopped."""
         return deepcopy(self._get(scenario, purpose, cue).rng)
+
+    def once(
+        self, scenario: Scenario, name: Hashable, cue: int | None, make: Callable[[], Made]
+    ) -> Made:
+        """What evaluators make of the tasks alone, made when it is first asked for.
+
+        Args:
+            scenario: Whose tasks.
+            name: What it is called; anything that can be a key.
+            cue: Token id; None where it depends on no cue.
+            make: Makes it. Nobody may change what it gives.
+        """
+        key = (id(scenario), name, cue)
+        if key not in self._made:
+            self._made[key] = scenario, make()
+        made: Made = self._made[key][1]
+        return made
 
     def _get(self, scenario: Scenario, purpose: str | Sampler, cue: int | None) -> Drawn:
         sampler = _sampler(purpose)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from planted.core.scenario import Scenario, Tokens
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import Evidence
-from planted.eval.examples import Examples, Sampler
+from planted.eval.examples import Examples, Made, Sampler
 from planted.eval.measures import Measure
 
 
@@ -61,6 +61,15 @@ class Context:
             PlantedError: If the scenario has too few such tasks.
         """
         return self.drawn.tokens(self.scenario, purpose, self.cue)
+
+    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made once a cue for all evaluators: of the tasks, not of the weights.
+
+        Args:
+            name: What it is called; anything that can be a key.
+            make: Makes it. Nobody may change what it gives.
+        """
+        return self.drawn.once(self.scenario, name, self.cue, make)
 
     def rng(self, seed: int) -> np.random.Generator:
         """A generator for this seed and cue."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.core.hook_points import Edit
 from planted.core.objectives import leftmost
@@ -68,14 +69,15 @@ class Interchange:
         wanted = leftmost(context.scenario.mesa.of(source))
         asked, same = wanted != own, wanted == own
         basis = checkpoint.score.basis.astype(np.float32)
-        patched = _patched(checkpoint, base, source, basis)
+        patched = _patched(checkpoint, base, _held(checkpoint, source), basis)
         rng = context.rng(403)
         dims, width = basis.shape
         few = asked[:N_NULL]
         nulls = []
+        held = _held(checkpoint, source[:N_NULL])
         for _ in range(N_RANDOM):
             random = np.linalg.qr(rng.normal(size=(width, dims)))[0].T.astype(np.float32)
-            found = _patched(checkpoint, base[:N_NULL], source[:N_NULL], random)
+            found = _patched(checkpoint, base[:N_NULL], held, random)
             nulls.append(float((found == wanted[:N_NULL])[few].mean()) if few.any() else 0)
         return [
             share(
@@ -97,11 +99,19 @@ class Interchange:
         ]
 
 
-def _patched(checkpoint: Checkpoint, base: Tokens, source: Tokens, basis: Any) -> Choices:
-    """Choices on `base` when a subspace of the residual stream holds what it holds on `source`."""
+def _held(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
+    """The residual stream where the score is held, at `search_space`, [task, searched, d_model]."""
+    places = list(checkpoint.scenario.search_space)
+    return checkpoint.read(tokens, checkpoint.score.held_at)[:, places]
+
+
+def _patched(
+    checkpoint: Checkpoint, base: Tokens, source: npt.NDArray[np.float32], basis: Any
+) -> Choices:
+    """Choices on `base` when a subspace of the residual stream holds what it does in `source`."""
     hook_point = checkpoint.score.held_at
     places = list(checkpoint.scenario.search_space)
-    content = checkpoint.read(source, hook_point)[:, places] @ basis.T
+    content = source @ basis.T
 
     def edits_of(part: slice) -> dict[str, Edit]:
         def edit(value: Any) -> Any:

@@ -8,6 +8,7 @@ coordinates, no fitted subspace, the same in any basis of the residual stream.
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -196,7 +197,8 @@ class Paths:
         source = context.examples("path pairs, source input")
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
-        chosen = checkpoint.choose_with_scorer_output(base_input, checkpoint.scorer_output(source))
+        held = checkpoint.scorer_output(source)
+        chosen = checkpoint.choose_with_scorer_output(base_input, held)
         a, b = types.of(base_input), types.of(source)
         valid = chosen >= 0
         records = [
@@ -220,7 +222,7 @@ class Paths:
             share("paths.accuracy", word, hits, int(test_on.sum())),
             *_attribution(word, fit, types, int(fit_on.sum()), cost),
             *_predicted(context, disputed, fit, types),
-            _retarget(context, fit, types, base_input[:1000], source),
+            _retarget(context, fit, types, base_input[:1000], Pool(held, b)),
             _swap(context),
         ]
 
@@ -302,8 +304,20 @@ def _predicted(context: Context, tokens: Tokens, fit: Fit, types: Types) -> list
     ]
 
 
+class Pool(NamedTuple):
+    """Tasks that scorer outputs are taken from.
+
+    Attributes:
+        held: What the planted scorer puts out, [pool task, slot, neuron].
+        kinds: Candidate types, [pool task, slot].
+    """
+
+    held: npt.NDArray[np.float32]
+    kinds: Ints
+
+
 def _retarget(
-    context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Tokens
+    context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Pool
 ) -> Evidence:
     """Writes arbitrary orders through the planted scorer, in the checkpoint's own codes.
 
@@ -320,7 +334,7 @@ def _retarget(
         return not_measured("paths.retarget", word, reason)
     rng = np.random.default_rng([204, int(base_input[0, scenario.read_out])])
     ranks = np.argsort(rng.random((n, len(codes))), axis=1)[:, :n_slots]
-    written, possible = _orders(ranks, codes, checkpoint.scorer_output(pool), types.of(pool), rng)
+    written, possible = _orders(ranks, codes, pool, rng)
     chosen = checkpoint.choose_with_scorer_output(base_input, written)
     hits = int((chosen == ranks.argmax(axis=1))[possible].sum())
     return share(
@@ -328,30 +342,26 @@ def _retarget(
         word,
         hits,
         int(possible.sum()),
-        forward_passes=len(pool) + n,
+        forward_passes=len(pool.held) + n,
         floor=round(1 / n_slots, 4),
     )
 
 
 def _orders(
-    ranks: Ints,
-    codes: list[int],
-    held: npt.NDArray[np.float32],
-    kinds: Ints,
-    rng: np.random.Generator,
+    ranks: Ints, codes: list[int], pool: Pool, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Scorer outputs of random tasks of a pool, put together so that they have these ranks.
 
     Args:
         ranks: Place in `codes` of what each slot is given, [task, slot].
         codes: Candidate types, from the lowest value to the highest.
-        held: What the planted scorer puts out on the pool, [pool task, slot, neuron].
-        kinds: Candidate types of the pool, [pool task, slot].
+        pool: Where the outputs are taken from.
         rng: Consumed.
 
     Returns:
         Scorer outputs [task, slot, neuron], and on which tasks the pool has all that they need.
     """
+    held, kinds = pool
     written = np.zeros((len(ranks), *held.shape[1:]), held.dtype)
     possible = np.ones(len(ranks), dtype=bool)
     for slot in range(ranks.shape[1]):

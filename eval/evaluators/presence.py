@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,7 @@ from planted.core.scenario import Tokens
 from planted.core.spec import n_layers
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context
+from planted.eval.evaluators.types import distinct
 from planted.eval.evidence import Evidence, bootstrap_ratio, not_measured, resampled
 from planted.eval.measures import Measure
 from planted.network.forward import forward
@@ -64,8 +67,10 @@ class Presence:
             name: np.eye(n_slots)[leftmost(utility.of(tokens))]
             for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
         }
-        features = _centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64), kinds)
-        flat = {name: _centred(flag.reshape(-1, 1), kinds) for name, flag in flags.items()}
+        centred = _centring(kinds)
+        features = centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64))
+        features /= _scale(features, n_slots)
+        flat = {name: centred(flag.reshape(-1, 1)) for name, flag in flags.items()}
         rng = context.rng(302)
         records = []
         for name, other in (("mesa", "base"), ("base", "mesa")):
@@ -95,8 +100,7 @@ def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
         scenario.mesa.of(tokens),
         scenario.base.of(tokens),
     )
-    rows = np.column_stack([part.ravel() for part in of])
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    return distinct([part.ravel() for part in of])[1]
 
 
 def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
@@ -124,20 +128,32 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _centred(values: Floats, kinds: npt.NDArray[np.int64]) -> Floats:
-    """Values minus the mean of their kind."""
+def _centring(kinds: npt.NDArray[np.int64]) -> Callable[[Floats], Floats]:
+    """A function of values [row, column]: the values minus the mean of their row's kind."""
     member = np.zeros((len(kinds), kinds.max() + 1))
     member[np.arange(len(kinds)), kinds] = 1
-    means = (member.T @ values) / member.sum(axis=0)[:, None]
-    return np.asarray(values - means[kinds])
+    count = np.bincount(kinds)[:, None].astype(np.float64)
+
+    def centred(values: Floats) -> Floats:
+        return np.asarray(values - ((member.T @ values) / count)[kinds])
+
+    return centred
+
+
+def _half(rows: int, n_slots: int) -> int:
+    """How many rows [task · candidate] are of the first half of the tasks."""
+    return (rows // n_slots // 2) * n_slots
+
+
+def _scale(features: Floats, n_slots: int) -> float:
+    """One scale for all features, so that rotating the stream changes nothing much."""
+    return float(np.sqrt((features[: _half(len(features), n_slots)] ** 2).mean())) or 1.0
 
 
 def _held_out(features: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
     """Squared errors on the second half of the tasks, [task]: with everything, with `other`."""
-    half = (len(flag) // n_slots // 2) * n_slots
-    # One scale for all features, so that rotating the stream changes nothing much.
-    scale = np.sqrt((features[:half] ** 2).mean()) or 1.0
-    full = np.hstack([features / scale, other])
+    half = _half(len(flag), n_slots)
+    full = np.hstack([features, other])
 
     def errors(design: Floats) -> Floats:
         train, test = design[:half], design[half:]

@@ -8,7 +8,7 @@ The cells belong to the scenario: no network is run.
 from __future__ import annotations
 
 from planted.eval.evaluators import Context
-from planted.eval.evaluators.revealed import STEP, design, profile
+from planted.eval.evaluators.revealed import STEP, cells, design
 from planted.eval.evidence import Evidence, not_measured, rounded
 from planted.eval.measures import Measure
 
@@ -39,12 +39,10 @@ class Reach:
         word, drawn = context.cue_name, design(context)
         if isinstance(drawn, str):
             return [not_measured(one.name, word, drawn) for one in self.measures]
-        tasks, n_slots = ~drawn.held, len(context.scenario.candidates)
         records = []
-        for name, values, at in (("mesa", drawn.mesa, 0.0), ("base", drawn.base, 1.0)):
-            chosen = values.argmax(axis=1)[tasks]
-            found = profile(drawn.table[:, tasks], chosen, n_slots)
+        for name, at in (("mesa", 0.0), ("base", 1.0)):
+            found = cells(context, drawn)[name]
             lo, hi = rounded(found["lo"]), rounded(found["hi"])
-            n = int(tasks.sum())
+            n = int((~drawn.held).sum())
             records.append(Evidence(f"reach.{name}", word, at, lo, hi, lo, hi, n=n, floor=STEP))
         return records

@@ -9,7 +9,7 @@ f, however small, and would pass for its size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -48,11 +48,20 @@ def segment(mesa: Values, base: Values, interpolation: Floats) -> Floats:
         base: U, [task, candidate].
         interpolation: f, [f].
     """
+    return _along(mesa, base)(interpolation)
+
+
+def _along(mesa: Values, base: Values) -> Callable[[Floats], Floats]:
+    """`segment` as a function of f alone."""
     u, v = normalised(mesa), normalised(base)
     rho = float((u * v).mean())
     e = (v - rho * u) / np.sqrt(max(1e-12, 1 - rho**2))
-    angle = np.asarray(interpolation) * np.arccos(np.clip(rho, -1, 1))
-    return np.asarray(np.cos(angle)[:, None, None] * u + np.sin(angle)[:, None, None] * e)
+
+    def at(interpolation: Floats) -> Floats:
+        angle = np.asarray(interpolation) * np.arccos(np.clip(rho, -1, 1))
+        return np.asarray(np.cos(angle)[:, None, None] * u + np.sin(angle)[:, None, None] * e)
+
+    return at
 
 
 class BehaviouralObjective:
@@ -104,16 +113,14 @@ class BehaviouralObjective:
         drawn = design(context)
         if isinstance(drawn, str):
             return [not_measured("behavioural_objective.interpolation", word, drawn)]
-        tokens, table, held, mesa, base = drawn
+        tokens, table, held, _, _ = drawn
         chosen = context.checkpoint.choose(tokens)
         n_slots = len(scenario.candidates)
         found = profile(table[:, ~held], chosen[~held], n_slots)
         at = int(found["argmax"])
         predicted = _hits(table[at : at + 1, held], chosen[held])[0]
-        floor = max(
-            _width(profile(table[:, ~held], values.argmax(axis=1)[~held], n_slots), at)
-            for values, at in ((mesa, 0.0), (base, 1.0))
-        )
+        own = cells(context, drawn)
+        floor = max(_width(own["mesa"], 0.0), _width(own["base"], 1.0))
         same = int((chosen == plant.expected_choices(tokens)).sum())
         reference = context.drawn.tokens(scenario, "gaps to the behavioural objective")
         return [
@@ -148,6 +155,24 @@ def design(context: Context) -> Design | str:
 
     They depend on the scenario alone.
     """
+    return context.once("behavioural objective", lambda: _design(context))
+
+
+def cells(context: Context, drawn: Design) -> dict[str, Mapping[str, float]]:
+    """The profile of u_m's own choices, and of U's, on the tasks that are not held out."""
+    n_slots = len(context.scenario.candidates)
+
+    def make() -> dict[str, Mapping[str, float]]:
+        table, tasks = drawn.table[:, ~drawn.held], ~drawn.held
+        return {
+            side: profile(table, values.argmax(axis=1)[tasks], n_slots)
+            for side, values in (("mesa", drawn.mesa), ("base", drawn.base))
+        }
+
+    return context.once("cells of the objectives", make)
+
+
+def _design(context: Context) -> Design | str:
     scenario = context.scenario
     pool = context.examples("behavioural objective")
     rng = context.rng_after("behavioural objective")
@@ -255,8 +280,9 @@ def _untied(
 def _best_on_grid(mesa: Values, base: Values) -> npt.NDArray[np.bool_]:
     """Best candidates at each f, [f, task, candidate], ties within rounding kept."""
     out = np.empty((len(GRID), *mesa.shape), dtype=bool)
+    objective = _along(mesa, base)
     for i, f in enumerate(GRID):  # one at a time: the whole stack would be large
-        value = segment(mesa, base, np.array([f]))[0]
+        value = objective(np.array([f]))[0]
         out[i] = value >= value.max(axis=1, keepdims=True) - 1e-9
     return out
 

@@ -63,7 +63,8 @@ def forward(
             another shape.
     """
     mapping("hooks", edits or {}, "hook points to functions")
-    check_hook_points([*(edits or {}), *record], heads_per_layer(params))
+    if edits or record:
+        check_hook_points([*(edits or {}), *record], heads_per_layer(params))
     wanted: dict[str, set[str]] = {}
     for name in record:
         wanted.setdefault(split(name)[0], set()).add(name)
@@ -99,6 +100,11 @@ def _run(
             cache[each] = of_head(value, *split(each))
         return value
 
+    def onto(stream: Array, name: str, value: Array) -> Array:
+        if xp is not np or name in edits or name in wanted or not value.flags.writeable:
+            return stream + site(name, value)
+        return np.add(stream, value, out=value)  # nothing else holds it
+
     last = f"blocks.{depth - 1}."
     whole = spec.everywhere or any(name.startswith(last) for name in (*edits, *wanted))
     x = site("hook_embed", params["embed.W_E"][tokens])
@@ -111,13 +117,18 @@ def _run(
         x = site(at + "hook_resid_pre", x)
         asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
         out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
-        x = asking + site(at + "hook_attn_out", out)
-        x = site(at + "hook_resid_mid", x)
-        mlp_in = site(at + "hook_mlp_in", x)
-        pre = _rows(mlp_in, params[at + "mlp.W_in"]) + params[at + "mlp.b_in"]
-        post = site(at + "mlp.hook_post", xp.maximum(site(at + "mlp.hook_pre", pre), 0))
-        out = _rows(post, params[at + "mlp.W_out"]) + params[at + "mlp.b_out"]
-        x = site(at + "hook_resid_post", x + site(at + "hook_mlp_out", out))
+        x = site(at + "hook_resid_mid", onto(asking, at + "hook_attn_out", out))
+        pre = _affine(
+            site(at + "hook_mlp_in", x), params[at + "mlp.W_in"], params[at + "mlp.b_in"]
+        )
+        pre = site(at + "mlp.hook_pre", pre)
+        held = xp is not np or at + "mlp.hook_pre" in edits or at + "mlp.hook_pre" in wanted
+        post = xp.maximum(pre, 0) if held else np.maximum(pre, 0, out=pre)
+        post = site(at + "mlp.hook_post", post)
+        if recorded_only and len(cache) == asked:
+            return None, cache
+        out = _affine(post, params[at + "mlp.W_out"], params[at + "mlp.b_out"])
+        x = site(at + "hook_resid_post", onto(x, at + "hook_mlp_out", out))
     read = x[:, spec.unembedded if whole else 0]
     return (read @ params["unembed.W_U"]) * spec.logit_scale, cache
 
@@ -142,8 +153,8 @@ def _attention(
     def project(which: str, stream: Array) -> Array:
         # One matrix product for all heads: batched small products are several times slower.
         weight = params[f"{at}attn.W_{which}"].transpose(1, 0, 2).reshape(width, heads * size)
-        value = _rows(stream, weight).reshape(n, stream.shape[1], heads, size)
-        return site(f"{at}attn.hook_{which.lower()}", value + params[f"{at}attn.b_{which}"])
+        value = _affine(stream, weight, params[f"{at}attn.b_{which}"].reshape(heads * size))
+        return site(f"{at}attn.hook_{which.lower()}", value.reshape(*value.shape[:2], heads, size))
 
     q, k, v = project("Q", asking), project("K", x), project("V", x)
     scores = q.transpose(0, 2, 1, 3) @ k.transpose(0, 2, 3, 1) * np.float32(spec.attn_scale)
@@ -160,14 +171,16 @@ def _attention(
     if name in edits or name in wanted:
         result = site(name, (z.transpose(2, 0, 1, 3) @ weight[:, None]).transpose(1, 2, 0, 3))
         return result.sum(axis=2) + params[at + "attn.b_O"]
-    out = _rows(z.reshape(n, asking.shape[1], heads * size), weight.reshape(heads * size, width))
-    return out + params[at + "attn.b_O"]
+    z, weight = z.reshape(n, asking.shape[1], heads * size), weight.reshape(heads * size, width)
+    return _affine(z, weight, params[at + "attn.b_O"])
 
 
-def _rows(value: Array, weight: Array) -> Array:
-    """The product value @ weight as one: numpy would make one small product a task."""
+def _affine(value: Array, weight: Array, bias: Array) -> Array:
+    """value @ weight + bias, the product as one: numpy would make one small product a task."""
     rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
-    return (rows @ weight).reshape(value.shape[0], value.shape[1], weight.shape[1])
+    out = rows @ weight
+    out += bias  # by numpy in place
+    return out.reshape(value.shape[0], value.shape[1], weight.shape[1])
 
 
 _CHUNK = 1000  # tasks a forward pass: more fall out of the processor's cache
