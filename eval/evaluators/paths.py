@@ -197,9 +197,9 @@ class Paths:
         source = context.examples("path pairs, source input")
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
-        held = checkpoint.scorer_output(source)
-        chosen = checkpoint.choose_with_scorer_output(base_input, held)
         a, b = types.of(base_input), types.of(source)
+        pool = Pool(checkpoint.scorer_output(source), b)
+        chosen = checkpoint.choose_with_scorer_output(base_input, pool.held)
         valid = chosen >= 0
         records = [
             share("paths.valid", word, int(valid.sum()), len(chosen)),
@@ -222,7 +222,7 @@ class Paths:
             share("paths.accuracy", word, hits, int(test_on.sum())),
             *_attribution(word, fit, types, int(fit_on.sum()), cost),
             *_predicted(context, disputed, fit, types),
-            _retarget(context, fit, types, base_input[:1000], Pool(held, b)),
+            _retarget(context, fit, types, base_input[:1000], pool),
             _swap(context),
         ]
 
@@ -305,20 +305,13 @@ def _predicted(context: Context, tokens: Tokens, fit: Fit, types: Types) -> list
 
 
 class Pool(NamedTuple):
-    """Tasks that scorer outputs are taken from.
+    """Tasks that scorer outputs are taken from."""
 
-    Attributes:
-        held: What the planted scorer puts out, [pool task, slot, neuron].
-        kinds: Candidate types, [pool task, slot].
-    """
-
-    held: npt.NDArray[np.float32]
-    kinds: Ints
+    held: npt.NDArray[np.float32]  # what the planted scorer puts out, [pool task, slot, neuron]
+    kinds: Ints  # candidate types, [pool task, slot]
 
 
-def _retarget(
-    context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Pool
-) -> Evidence:
+def _retarget(context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Pool) -> Evidence:
     """Writes arbitrary orders through the planted scorer, in the checkpoint's own codes.
 
     A code is what the scorer puts out for a candidate of some type in a task of the pool; the types

@@ -57,7 +57,7 @@ class Presence:
         scenario, word = context.scenario, context.cue_name
         tokens = context.examples("argmax candidates")
         places = list(scenario.candidates)
-        seen = _between(context.checkpoint, tokens)[:, places]
+        seen = _between(context.checkpoint, tokens)
         kinds = _kinds(context.checkpoint, tokens)
         if not seen.shape[-1]:
             reason = "nothing lies between scorer and read-out head"
@@ -68,13 +68,14 @@ class Presence:
             for name, utility in (("mesa", scenario.mesa), ("base", scenario.base))
         }
         centred = _centring(kinds)
-        features = centred(seen.reshape(-1, seen.shape[-1]).astype(np.float64))
+        features = centred(seen)
         features /= _scale(features, n_slots)
         flat = {name: centred(flag.reshape(-1, 1)) for name, flag in flags.items()}
+        full = np.hstack([features, flat["base"]])
         rng = context.rng(302)
         records = []
         for name, other in (("mesa", "base"), ("base", "mesa")):
-            with_all, with_other = _held_out(features, flat[name], flat[other], n_slots)
+            with_all, with_other = _held_out(full, flat[name], flat[other], n_slots)
             if with_other.sum() < NOTHING * with_other.size:
                 reason = "what a candidate is says already whether it wins"
                 records.append(not_measured(f"presence.{name}_argmax", word, reason))
@@ -103,8 +104,11 @@ def _kinds(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.int64]:
     return distinct([part.ravel() for part in of])[1]
 
 
-def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
-    """Outputs of heads and MLPs between the planted scorer's layer and the read-out head's."""
+def _between(checkpoint: Checkpoint, tokens: Tokens) -> Floats:
+    """Outputs of heads and MLPs between the planted scorer's layer and the read-out head's.
+
+    At the candidates, [task · candidate, site · d_model].
+    """
     first, last = checkpoint.score.layer, checkpoint.emitter.layer
     sites: list[str] = []
     for layer in range(n_layers(checkpoint.params)):
@@ -113,10 +117,9 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
             sites.append(at + "hook_attn_out")
         if first < layer < last:
             sites.append(at + "hook_mlp_out")
-    if not sites:
-        return np.zeros((*tokens.shape, 0), np.float32)
-    parts = []
-    for i in range(0, len(tokens), 1000):
+    places, width = list(checkpoint.scenario.candidates), checkpoint.params["embed.W_E"].shape[1]
+    seen = np.zeros((len(tokens), len(places), len(sites), width))
+    for i in range(0, len(tokens) if sites else 0, 1000):
         _, cache = forward(
             checkpoint.params,
             tokens[i : i + 1000],
@@ -124,18 +127,22 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
             record=sites,
             recorded_only=True,
         )
-        parts.append(np.concatenate([cache[site] for site in sites], axis=2))
-    return np.concatenate(parts)
+        for at, site in enumerate(sites):
+            seen[i : i + 1000, :, at] = cache[site][:, places]
+    return seen.reshape(len(tokens) * len(places), len(sites) * width)
 
 
 def _centring(kinds: npt.NDArray[np.int64]) -> Callable[[Floats], Floats]:
-    """A function of values [row, column]: the values minus the mean of their row's kind."""
+    """Takes the mean of its row's kind from each of the values [row, column], in place."""
     member = np.zeros((len(kinds), kinds.max() + 1))
     member[np.arange(len(kinds)), kinds] = 1
     count = np.bincount(kinds)[:, None].astype(np.float64)
 
     def centred(values: Floats) -> Floats:
-        return np.asarray(values - ((member.T @ values) / count)[kinds])
+        means = (member.T @ values) / count
+        for i in range(0, len(values), 1000):  # a stretch at a time: the whole would be large
+            values[i : i + 1000] -= means[kinds[i : i + 1000]]
+        return values
 
     return centred
 
@@ -150,10 +157,18 @@ def _scale(features: Floats, n_slots: int) -> float:
     return float(np.sqrt((features[: _half(len(features), n_slots)] ** 2).mean())) or 1.0
 
 
-def _held_out(features: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
-    """Squared errors on the second half of the tasks, [task]: with everything, with `other`."""
+def _held_out(full: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
+    """Squared errors on the second half of the tasks, [task]: with everything, with `other`.
+
+    Args:
+        full: The features, and a last column, which is replaced by `other`,
+            [task · candidate, feature + 1].
+        flag: Which candidate is best for the objective, [task · candidate, 1].
+        other: Which is best for the other one, likewise.
+        n_slots: Candidates a task.
+    """
     half = _half(len(flag), n_slots)
-    full = np.hstack([features, other])
+    full[:, -1:] = other
 
     def errors(design: Floats) -> Floats:
         train, test = design[:half], design[half:]

@@ -83,4 +83,6 @@ def distinct(columns: Sequence[npt.NDArray[Any]]) -> tuple[Floats, Ints]:
         code = code * len(values) + place
         code = np.unique(code, return_inverse=True)[1]  # renumbered, so that it stays small
     first = np.unique(code, return_index=True)[1]
-    return np.column_stack([np.asarray(column, dtype=np.float64)[first] for column in columns]), code
+    return np.column_stack(
+        [np.asarray(column, dtype=np.float64)[first] for column in columns]
+    ), code

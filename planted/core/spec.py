@@ -56,7 +56,9 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def n_layers(params: Params) -> int:
     """Number of blocks."""
     depth = 0
-    while f"blocks.{depth}.mlp.b_out" in params:  # a forward pass asks: looking at all names is slow
+    while (
+        f"blocks.{depth}.mlp.b_out" in params
+    ):  # a forward pass asks: looking at all names is slow
         depth += 1
     return depth or 1 + max(int(name.split(".")[1]) for name in params if name[:7] == "blocks.")
 

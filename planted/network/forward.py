@@ -118,9 +118,7 @@ def _run(
         asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
         out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
         x = site(at + "hook_resid_mid", onto(asking, at + "hook_attn_out", out))
-        pre = _affine(
-            site(at + "hook_mlp_in", x), params[at + "mlp.W_in"], params[at + "mlp.b_in"]
-        )
+        pre = _affine(site(at + "hook_mlp_in", x), params[at + "mlp.W_in"], params[at + "mlp.b_in"])
         pre = site(at + "mlp.hook_pre", pre)
         held = xp is not np or at + "mlp.hook_pre" in edits or at + "mlp.hook_pre" in wanted
         post = xp.maximum(pre, 0) if held else np.maximum(pre, 0, out=pre)
@@ -176,7 +174,7 @@ def _attention(
 
 
 def _affine(value: Array, weight: Array, bias: Array) -> Array:
-    """value @ weight + bias, the product as one: numpy would make one small product a task."""
+    """The product value @ weight as one, + bias: numpy would make one small product a task."""
     rows = value.reshape(value.shape[0] * value.shape[1], value.shape[2])
     out = rows @ weight
     out += bias  # by numpy in place

@@ -474,3 +474,27 @@ def test_an_array_of_numpy_is_no_edit_where_torch_runs() -> None:
     edit = {"hook_embed": lambda value: value.detach().numpy()}
     with pytest.raises(PlantedError, match=r"array of numpy where torch runs: return a tensor"):
         made.run_with_hooks(tokens, edit)
+
+
+def test_sums_that_are_made_in_place_change_no_bit_nor_what_is_recorded() -> None:
+    """By numpy a pass adds where nothing else holds the array; recording has it hold every one."""
+    plant, (tokens, _) = model("tempered").plant, tasks()
+    last = f"blocks.{model().network.n_layers - 1}."  # asked for, it is computed at all positions
+    names = [s for s in sites() if not s.startswith(last) and not s.endswith("hook_result")]
+    logits, held = forward(plant.params, tokens, plant.spec, record=names)
+    np.testing.assert_array_equal(forward(plant.params, tokens, plant.spec)[0], logits)
+    for name in names:
+        one = forward(plant.params, tokens, plant.spec, record=[name], recorded_only=True)[1]
+        assert list(one) == [name]
+        np.testing.assert_array_equal(one[name], held[name])
+
+
+@pytest.mark.parametrize("site", ["hook_attn_out", "mlp.hook_pre", "mlp.hook_post", "hook_mlp_out"])
+def test_what_an_edit_returns_is_not_written_to(site: str) -> None:
+    plant, (tokens, other) = model("tempered").plant, tasks()
+    name = f"blocks.1.{site}"
+    given = forward(plant.params, other, plant.spec, record=[name])[1][name] - 0.25
+    before = given.copy()
+    edited, _ = forward(plant.params, tokens, plant.spec, edits={name: lambda value: given})
+    np.testing.assert_array_equal(given, before)
+    assert (edited != forward(plant.params, tokens, plant.spec)[0]).any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.presence import _centred, _held_out
+from planted.eval.evaluators.presence import _centring, _held_out
 from planted.eval.evidence import Evidence, index
 from planted.network import surgery
 from tests.eval import known
@@ -82,11 +82,18 @@ def test_a_cut_comparator_takes_the_winner_away() -> None:
     assert found.at_most < 0.25
 
 
+def one_hot_means(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    member = np.zeros((len(kinds), kinds.max() + 1))
+    member[np.arange(len(kinds)), kinds] = 1
+    return np.asarray((member.T @ values) / member.sum(axis=0)[:, None])
+
+
 def test_the_flags_of_types_are_removed() -> None:
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 5, 1000)
     values = kinds[:, None] * 1.0 + rng.normal(size=(1000, 2))
-    left = _centred(values, kinds)
+    left = _centring(kinds)(values.copy())
+    np.testing.assert_array_equal(left, values - one_hot_means(values, kinds)[kinds])
     for kind in range(5):
         np.testing.assert_allclose(left[kinds == kind].mean(axis=0), 0, atol=1e-12)
 
@@ -98,7 +105,7 @@ def test_noise_explains_nothing_out_of_sample() -> None:
         rng.normal(size=(3000, 1)),
         rng.normal(size=(3000, 1)),
     )
-    with_all, with_other = _held_out(features, flag, other, 3)
+    with_all, with_other = _held_out(np.hstack([features, other]), flag, other, 3)
     assert len(with_all) == 500
     assert with_all.sum() > with_other.sum()  # R² below 0: nothing was fitted on what is tested
 
@@ -108,7 +115,7 @@ def test_what_the_other_flag_explains_does_not_count() -> None:
     rng = np.random.default_rng(0)
     other = rng.normal(size=(3000, 1))
     flag = 0.8 * other + rng.normal(size=(3000, 1))
-    with_all, with_other = _held_out(np.hstack([other, 2 * other]), flag, other, 3)
+    with_all, with_other = _held_out(np.hstack([other, 2 * other, other]), flag, other, 3)
     assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.01)
 
 
@@ -116,8 +123,11 @@ def test_what_the_other_flag_explains_is_not_held_against_the_features() -> None
     rng = np.random.default_rng(0)
     other = rng.normal(size=(3000, 1))
     flag = other + 0.5 * rng.normal(size=(3000, 1))
-    with_all, with_other = _held_out(rng.normal(size=(3000, 5)), flag, other, 3)
-    assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.02)
+    features = rng.normal(size=(3000, 5))
+    # what stands in the last column before is another flag's, and is not read
+    for last in (other, flag):
+        with_all, with_other = _held_out(np.hstack([features, last]), flag, other, 3)
+        assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.02)
 
 
 def test_a_network_without_anything_between_is_gated() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from planted.core.scenario import Tokens
 from planted.errors import PlantedError
-from planted.eval.evaluators.types import types_in
+from planted.eval.evaluators.types import distinct, types_in
 from tests.eval import known
 
 
@@ -54,3 +54,13 @@ def test_a_type_that_was_never_seen_is_refused() -> None:
     place, tokens = known.scenario(), drawn()
     with pytest.raises(PlantedError, match="which no task has"):
         types_in(place, tokens[:1]).of(tokens)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 40, 3000])
+def test_different_rows_are_those_of_numpy_in_its_order(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    columns = [rng.integers(-levels, levels, 2000) / 7 for _ in range(3)]
+    rows, place = distinct(columns)
+    want, at = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+    np.testing.assert_array_equal(rows, want)
+    np.testing.assert_array_equal(place, at.reshape(-1))
