@@ -25,6 +25,7 @@ from planted import library
 from planted.compiler.compile import TRACR_BOS, compile_program
 from planted.network.forward import forward
 from planted.programs import red_doors
+from tools.bench_evidence import evidence_rows
 from tools.bench_training import training_rows
 from tools.timing import PLANT, Row, commit, flop, product_rate, products, seconds
 
@@ -125,6 +126,7 @@ def main() -> None:
             )
         )
     rows += training_rows()
+    rows += evidence_rows()
     rows += against_tracr()
     rows += imports()
     page = [

@@ -66,7 +66,7 @@ def test_an_edit_in_place_is_the_returned_edit_in_both_runtimes(grad: bool) -> N
     plain, moved = network(tokens), 0
     for site in sites():
         value = source[site] if head_axis(site) == 1 else source[site][:, ::-1]
-        tensor = torch.from_numpy(np.ascontiguousarray(value))
+        tensor = torch.from_numpy(value.copy())
 
         def put(own: Any, value: Any = value) -> None:
             own[...] = value
