@@ -116,9 +116,9 @@ class Checkpoint:
     def scorer_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
         """What the planted score neurons put out at `search_space`, [task, searched, neuron]."""
         node = self.score
-        where = np.ix_(list(self.scenario.search_space), list(node.neurons))
+        places, units = np.ix_(list(self.scenario.search_space), list(node.neurons))
         return self.read(
-            tokens, f"blocks.{node.layer}.mlp.hook_post", lambda held: held[(slice(None), *where)]
+            tokens, f"blocks.{node.layer}.mlp.hook_post", lambda held: held[:, places, units]
         )
 
     def choose_with_scorer_output(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:

@@ -127,8 +127,8 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> Floats:
             record=sites,
             recorded_only=True,
         )
-        for at, site in enumerate(sites):
-            seen[i : i + 1000, :, at] = cache[site][:, places]
+        for k, site in enumerate(sites):
+            seen[i : i + 1000, :, k] = cache[site][:, places]
     return seen.reshape(len(tokens) * len(places), len(sites) * width)
 
 

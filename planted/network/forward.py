@@ -118,17 +118,16 @@ def _run(
         asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
         out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
         x = site(at + "hook_resid_mid", onto(asking, at + "hook_attn_out", out))
-        pre = _affine(site(at + "hook_mlp_in", x), params[at + "mlp.W_in"], params[at + "mlp.b_in"])
-        pre = site(at + "mlp.hook_pre", pre)
+        out = _affine(site(at + "hook_mlp_in", x), params[at + "mlp.W_in"], params[at + "mlp.b_in"])
+        pre = site(at + "mlp.hook_pre", out)
         held = xp is not np or at + "mlp.hook_pre" in edits or at + "mlp.hook_pre" in wanted
-        post = xp.maximum(pre, 0) if held else np.maximum(pre, 0, out=pre)
-        post = site(at + "mlp.hook_post", post)
+        out = xp.maximum(pre, 0) if held else np.maximum(pre, 0, out=pre)
+        post = site(at + "mlp.hook_post", out)
         if recorded_only and len(cache) == asked:
             return None, cache
         out = _affine(post, params[at + "mlp.W_out"], params[at + "mlp.b_out"])
         x = site(at + "hook_resid_post", onto(x, at + "hook_mlp_out", out))
-    read = x[:, spec.unembedded if whole else 0]
-    return (read @ params["unembed.W_U"]) * spec.logit_scale, cache
+    return x[:, spec.unembedded if whole else 0] @ params["unembed.W_U"] * spec.logit_scale, cache
 
 
 def _attention(
