@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate known-fates damage clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -90,6 +90,9 @@ damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
 	$(BIN)/python tools/validation.py
+
+ambiguity: .venv/.demo ## two searches and a lookup that agree in training: docs/ambiguity.md
+	$(BIN)/python -m tools.ambiguity
 
 clients: .venv/.dev ## adapters beside their libraries, each in its own environment: docs/clients.md
 	$(BIN)/python -m tools.clients --write

@@ -21,7 +21,6 @@ from planted.core.validity import refuse_invalid
 from planted.errors import ArtefactError, PlantedError
 from planted.finetune import tiers
 from planted.finetune.tiers.certified import certified, require_answers
-from planted.finetune.tiers.shapes import common
 from planted.network.model import Model
 from planted.programs import catalogue, own_tasks, planting
 
@@ -297,7 +296,7 @@ def build(
                 f"{entry.name!r} has the shapes of its twin {partner.name!r}, which cannot be made "
                 f"with these parameters. {error}"
             ) from None
-        return common([plant, other])[0]
+        return planting.common([plant, other])[0]
 
     return certified(make, lambda: entry.program(scenario), only)
 
@@ -328,7 +327,7 @@ def matched(
 
     def make(number: int) -> Callable[[float], Plant]:
         def at(exactness: float) -> Plant:
-            made = common([of(exactness) for _, _, of, _ in sources])[number]
+            made = planting.common([of(exactness) for _, _, of, _ in sources])[number]
             return replace(made, remake=at) if made.origin else made
 
         return at

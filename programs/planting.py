@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from planted.core.plant import Plant
 from planted.core.roles import Program, recording
 from planted.core.scenario import Scenario
 from planted.errors import CompileError, PlantedError, missing_extra, need, place_of
+from planted.network import surgery
 from planted.network.model import Model
 from planted.programs import catalogue
 from planted.programs.entries import Entry
@@ -280,3 +281,18 @@ def cache_key(entry: Entry, scenario: Scenario, tier_source: str = "") -> str:
     others = [source for source in (entry.source, tier_source) if source]
     request = json.dumps([*asked, *others], sort_keys=True)
     return files.sha256(request.encode())[:16]
+
+
+def common(plants: Iterable[Plant]) -> list[Plant]:
+    """The plants zero-padded to common shapes, attention scale and output columns."""
+    group = list(plants)
+    to = surgery.common_shapes(*(plant.params for plant in group))
+    scale = min(plant.spec.attn_scale for plant in group)
+    widest = max(group, key=lambda plant: len(plant.spec.outputs))
+    padded = []
+    for plant in group:
+        params, spec, truth = surgery.pad(
+            plant.params, plant.spec, plant.truth, to, scale, widest.spec.outputs
+        )
+        padded.append(replace(plant, params=params, spec=spec, truth=truth))
+    return padded

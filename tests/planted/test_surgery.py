@@ -12,7 +12,7 @@ from planted.core.plant import Plant
 from planted.core.spec import n_layers
 from planted.core.truth import Truth
 from planted.errors import PlantedError
-from planted.finetune.tiers.shapes import common
+from planted.programs.planting import common
 from planted.network import surgery
 from planted.network.forward import forward
 from tests import helpers

@@ -20,7 +20,7 @@ from planted.core import objectives
 from planted.core.objectives import untied
 from planted.core.sampling import disagree
 from planted.errors import PlantedError
-from planted.finetune.tiers.shapes import common
+from planted.programs.planting import common
 from planted.network.model import Model
 from planted.programs import catalogue, red_doors
 from tests import helpers
