@@ -30,8 +30,8 @@ from planted.eval.methods.locate import Pairs
 from planted.eval.methods.measure import Subject
 from planted.eval.methods.tasks import LOCATE
 from planted.finetune.tiers.rotated import rotate
-from planted.network import surgery
 from planted.programs.ambiguity import MEMBERS
+from planted.programs.planting import common
 
 BEHAVIOURAL = ("agreement", "regret", "behavioural-objective", "consistency")
 # evaluator -> why it says nothing about a network on training tasks
@@ -145,39 +145,53 @@ class Figure:
         return max(a, c) - min(b, d) > RESOLUTION
 
 
-def members_of(plants: Sequence[Plant]) -> dict[str, Checkpoint]:
+@dataclass(frozen=True)
+class Members:
     """The members of a triple as checkpoints of the first one, and the null beside them.
 
-    Args:
-        plants: The search for the mesa-objective, that for the other objective and the lookup, of
-            common shapes (`planted.programs.ambiguity.Triple.plants`).
+    Padding adds zeros: what evaluators give is that of the trimmed network, which is faster. What a
+    method gives depends on how many components there are, so that methods get common shapes.
 
-    Returns:
-        "mesa", "other", "lookup", and "null": the first in another basis of its residual stream.
+    Attributes:
+        trimmed: Member -> a checkpoint in the shapes of the two searches, of the lookup in those of
+            all three.
+        padded: Member -> a checkpoint in the shapes of all three.
+    """
+
+    trimmed: Mapping[str, Checkpoint]
+    padded: Mapping[str, Checkpoint]
+
+
+def members_of(plants: Sequence[Plant]) -> Members:
+    """The members of a triple, and as "null" the first in another basis of its residual stream.
+
+    Args:
+        plants: The search for the mesa-objective, that for the other objective and the lookup
+            (`planted.programs.ambiguity.Triple.plants`), padded or not.
 
     Raises:
-        PlantedError: If their shapes differ, or the first has no score node.
+        PlantedError: If the first has no score node.
     """
+    mesa, other, lookup = plants
+    few, all_three = common([mesa, other]), common([mesa, other, lookup])
+    padded = _as_checkpoints(all_three)
+    trimmed = {**_as_checkpoints(few), "lookup": padded["lookup"]}
+    _ = padded["mesa"].score  # refuses a twin in the first place
+    return Members(trimmed, padded)
+
+
+def _as_checkpoints(plants: Sequence[Plant]) -> dict[str, Checkpoint]:
+    """Plants of common shapes in the place of the first, and the first rotated."""
     frame, *_ = plants
-    for plant in plants[1:]:
-        if surgery.shapes(plant.params) != surgery.shapes(frame.params) or plant.spec != frame.spec:
-            raise PlantedError(
-                f"{plant.name} and {frame.name} have other shapes or outputs; a member is measured "
-                "in the place of the first. Pad them: triple.plants(padded=True)."
-            )
+    turned = rotate(frame, seed=1)
     found = {
         member: Checkpoint(frame, plant.params)
-        for member, plant in zip(MEMBERS, plants, strict=True)
+        for member, plant in zip(MEMBERS, plants, strict=False)
     }
-    turned = rotate(frame, seed=1)
-    found["null"] = Checkpoint(turned, turned.params)
-    _ = found["mesa"].score  # refuses a twin in the first place
-    return found
+    return {**found, "null": Checkpoint(turned, turned.params)}
 
 
-def figures(
-    members: Mapping[str, Checkpoint], draw: Draw, only: Sequence[str] | None = None
-) -> list[Figure]:
+def figures(members: Members, draw: Draw, only: Sequence[str] | None = None) -> list[Figure]:
     """Every figure of every evaluator, and of the methods "locate", on training tasks alone.
 
     Whether an evaluator is trusted on the plant is not asked: what it says is what is looked at.
@@ -195,11 +209,12 @@ def figures(
     found = []
     for name in asked:
         if name in LOCATE.builtin:
-            found += _of_method(name, members, draw)
+            found += _of_method(name, members.padded, draw)
             continue
         evaluator = evaluators.get(name)
         records = {
-            member: _records(evaluator, checkpoint, drawn) for member, checkpoint in members.items()
+            member: _records(evaluator, checkpoint, drawn)
+            for member, checkpoint in members.trimmed.items()
         }
         for measure in evaluator.measures:
             found.append(

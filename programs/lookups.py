@@ -131,6 +131,7 @@ def _number(words: tuple[str, ...], things: tuple[str, ...]) -> int:
 
 def turning(menu: Menu) -> Menu:
     """A line whose agent turns towards the goal, whatever the objectives: `steering.controller`."""
+
     def turn(words: tuple[str, ...], ahead: Any) -> int:
         return menu.words.index(steering.way(*ahead[:2]))
 

@@ -38,7 +38,8 @@ def measure(name):
     every = triple.training.every
     training = every() if every else triple.training.draw(rng, N_TRAINING)
     shifted = triple.shifted.draw(rng, N_SHIFTED)
-    found = parting.figures(parting.members_of(plants), triple.training.draw)
+    members = parting.members_of(triple.plants(padded=False))
+    found = parting.figures(members, triple.training.draw)
     return {
         "name": name,
         "triple": [triple.shift, triple.shifted.says, triple.training.says, triple.because],

@@ -12,9 +12,9 @@ from planted.core.plant import Plant
 from planted.core.spec import n_layers
 from planted.core.truth import Truth
 from planted.errors import PlantedError
-from planted.programs.planting import common
 from planted.network import surgery
 from planted.network.forward import forward
+from planted.programs.planting import common
 from tests import helpers
 
 NAME = "red-doors"

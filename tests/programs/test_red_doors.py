@@ -20,9 +20,9 @@ from planted.core import objectives
 from planted.core.objectives import untied
 from planted.core.sampling import disagree
 from planted.errors import PlantedError
-from planted.programs.planting import common
 from planted.network.model import Model
 from planted.programs import catalogue, red_doors
+from planted.programs.planting import common
 from tests import helpers
 
 Object = tuple[str, str, int]  # colour, kind, nearness
