@@ -30,8 +30,8 @@ from planted.eval.methods.locate import Pairs
 from planted.eval.methods.measure import Subject
 from planted.eval.methods.tasks import LOCATE
 from planted.finetune.tiers.rotated import rotate
-from planted.programs.ambiguity import MEMBERS
 from planted.programs.planting import common
+from planted.programs.triple import MEMBERS
 
 BEHAVIOURAL = ("agreement", "regret", "behavioural-objective", "consistency")
 # evaluator -> why it says nothing about a network on training tasks
@@ -206,7 +206,7 @@ def figures(members: Members, draw: Draw, only: Sequence[str] | None = None) -> 
     """
     asked = names() if only is None else only
     drawn = TrainingExamples(draw)
-    found = []
+    found: list[Figure] = []
     for name in asked:
         if name in LOCATE.builtin:
             found += _of_method(name, members.padded, draw)

@@ -49,9 +49,8 @@ def memorised(menu: Menu) -> Menu:
 def known_states(menu: Menu) -> frozenset[Any]:
     """The states that the contexts of training come to, under the training cue."""
     columns = [context.training or context.words for context in menu.contexts]
-    ways = itertools.product(*columns)
-    if menu.cue is not None:
-        ways = (words for words in ways if menu.cue and menu.cue(words))
+    holds = menu.cue or (lambda words: True)
+    ways = filter(holds, itertools.product(*columns))
     return frozenset(menu.state(words, CUES[0]) for words in ways)
 
 

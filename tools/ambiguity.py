@@ -13,6 +13,7 @@ from planted.eval import evaluators, parting
 from planted.eval.evidence import share
 from planted.network.forward import choices_of
 from planted.programs import ambiguity
+from planted.programs.triple import MEMBERS
 
 N_TRAINING, N_SHIFTED, N_CERTIFIED = 4000, 4000, 2000
 PAIRS = (("mesa", "other"), ("mesa", "lookup"), ("other", "lookup"))
@@ -56,7 +57,7 @@ def agreements(plants, tokens, what):
     """How often each pair chooses alike."""
     chosen = dict(
         zip(
-            ambiguity.MEMBERS,
+            MEMBERS,
             (choices_of(plant.params, plant.spec, tokens) for plant in plants),
             strict=True,
         )
@@ -83,7 +84,7 @@ def counted(rows, name, one, other):
 
 def identical(figure):
     """Whether all three members have the very same record."""
-    records = [figure.by_member[member] for member in ambiguity.MEMBERS]
+    records = [figure.by_member[member] for member in MEMBERS]
     return all(record == records[0] for record in records)
 
 
@@ -134,7 +135,7 @@ def figures_table(rows):
     ]
     for row in rows:
         by_name = {figure.name: figure for figure in row["figures"]}
-        for member in (*ambiguity.MEMBERS, "null"):
+        for member in (*MEMBERS, "null"):
             cells = [interval(by_name[name].by_member[member]) for name in SHOWN]
             lines.append(f"| {row['name']} | {member} | " + " | ".join(cells) + " |")
     return lines
@@ -146,16 +147,14 @@ def page(rows, commit):
         figure
         for row in rows
         for figure in row["figures"]
-        if figure.evaluator in parting.BEHAVIOURAL and figure.measured(*ambiguity.MEMBERS)
+        if figure.evaluator in parting.BEHAVIOURAL and figure.measured(*MEMBERS)
     ]
     same = sum(map(identical, behavioural))
     every = [figure for row in rows for figure in row["figures"]]
     nulls = [figure for figure in every if figure.measured(*NULL)]
     false = sum(figure.parts(*NULL) for figure in nulls)
     left_out = "; ".join(f"`{name}` {why}" for name, why in parting.LEFT_OUT.items())
-    silent = sorted(
-        {f.name for f in every} - {f.name for f in every if f.measured(*ambiguity.MEMBERS)}
-    )
+    silent = sorted({f.name for f in every} - {f.name for f in every if f.measured(*MEMBERS)})
     never = ", ".join(f"`{name}`" for name in silent)
     return [
         "# Ambiguity",
@@ -209,6 +208,9 @@ def page(rows, commit):
 
 
 def main():
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     names = sys.argv[1:] or ambiguity.names()
     evaluators.names()  # one of another package that is broken is named before the first triple
     rows = []
@@ -216,9 +218,6 @@ def main():
         for done in [pool.submit(measure, name) for name in names]:
             rows.append(done.result())
             print(rows[-1]["name"], file=sys.stderr, flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     lines = page(rows, commit or "unknown")
     Path("docs/ambiguity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

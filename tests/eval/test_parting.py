@@ -15,7 +15,7 @@ from planted.eval import examples, parting
 from planted.eval.evidence import share
 from planted.eval.parting import Figure, TrainingExamples
 from planted.programs import ambiguity
-from planted.programs.ambiguity import MEMBERS
+from planted.programs.triple import MEMBERS
 
 NULL = ("mesa", "null")
 

@@ -20,7 +20,7 @@ from planted.errors import UnknownNameError
 from planted.network import surgery
 from planted.network.forward import choices_of
 from planted.programs import ambiguity
-from planted.programs.ambiguity import MEMBERS
+from planted.programs.triple import MEMBERS
 from tests.programs.ambiguous import ORACLES, Oracle
 
 NAMES = ambiguity.names()
