@@ -31,7 +31,7 @@ SHOWN = (
 def measure(name):
     """All figures of one triple."""
     triple = ambiguity.triple(name)
-    plants = triple.plants()
+    plants = triple.plants(padded=False)
     rng = np.random.default_rng(0)
     everywhere = triple.scenario.with_any_cue(triple.scenario.draw(rng, N_CERTIFIED), rng)
     for plant in plants:
@@ -39,8 +39,9 @@ def measure(name):
     every = triple.training.every
     training = every() if every else triple.training.draw(rng, N_TRAINING)
     shifted = triple.shifted.draw(rng, N_SHIFTED)
-    members = parting.members_of(triple.plants(padded=False))
-    found = parting.figures(members, triple.training.draw)
+    members = parting.members_of(plants)
+    asked = [*parting.names(), *evaluators.on_request()]
+    found = parting.figures(members, triple.training.draw, asked)
     return {
         "name": name,
         "triple": [triple.shift, triple.shifted.says, triple.training.says, triple.because],
