@@ -195,6 +195,7 @@ def figures(members: Members, draw: Draw, only: Sequence[str] | None = None) -> 
     """Every figure of every evaluator, and of the methods "locate", on training tasks alone.
 
     Whether an evaluator is trusted on the plant is not asked: what it says is what is looked at.
+    One that draws tasks past `context.examples` leaves training: its figures are of other tasks.
 
     Args:
         members: From `members_of`.

@@ -48,10 +48,17 @@ def measure(name):
         "mechanisms": [plant.mechanism for plant in plants],
         "objectives": [triple.scenario.mesa.formula, triple.scenario.base.formula],
         "every": every is not None,
+        "same neurons": on_same_neurons(plants),
         "training": agreements(plants, training, "training"),
         "shifted": agreements(plants, shifted, "shift"),
         "figures": found,
     }
+
+
+def on_same_neurons(plants):
+    """Whether the two searches score with the very same neurons, as the compiler placed them."""
+    mesa, other = (plant.truth.of_role("score")[0] for plant in plants[:2])
+    return (mesa.layer, mesa.neurons) == (other.layer, other.neurons)
 
 
 def agreements(plants, tokens, what):
@@ -89,6 +96,11 @@ def identical(figure):
     return all(record == records[0] for record in records)
 
 
+def names_of(rows, same):
+    """The triples whose searches score with the same neurons, or with others."""
+    return ", ".join(row["name"] for row in rows if row["same neurons"] == same) or "none"
+
+
 def triples_table(rows):
     """The triples, and how often their members agree."""
     lines = [
@@ -113,17 +125,21 @@ def triples_table(rows):
 def measures_table(rows):
     """For each measure that parts a pair, in how many triples it does; then all others by name."""
     lines = [
-        "| from | measure | mesa, other | mesa, lookup | other, lookup | null |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| from | measure | mesa, other: same neurons | mesa, other: other neurons | "
+        "mesa, lookup | other, lookup | null |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
+    same = [row for row in rows if row["same neurons"]]
+    apart = [row for row in rows if not row["same neurons"]]
+    asked = ((same, PAIRS[0]), (apart, PAIRS[0]), *((rows, pair) for pair in (*PAIRS[1:], NULL)))
     silent = []
     for figure in rows[0]["figures"]:
-        counts = [counted(rows, figure.name, *pair) for pair in (*PAIRS, NULL)]
+        counts = [counted(among, figure.name, *pair) for among, pair in asked]
         if any(parted for parted, _ in counts):
             cells = " | ".join(f"{parted} of {n}" if n else "–" for parted, n in counts)
             lines.append(f"| {figure.evaluator} | `{figure.name}` | {cells} |")
         elif any(n for _, n in counts):
-            silent.append(f"`{figure.name}` ({max(n for _, n in counts)})")
+            silent.append(f"`{figure.name}` ({counts[-1][1]})")
     named = ", ".join(silent)
     return [*lines, "", f"Had, in so many triples, and parting nothing: {named}."]
 
@@ -185,12 +201,20 @@ def page(rows, commit):
         "Every evaluator and the built-in methods of the task locate, with all tasks drawn from "
         "training, source inputs too. The three stand in the place of the first: its compile map "
         "says where the planted scorer is, so these figures ask whether a network holds *that* "
-        "search. Where the first member is a gate (off-cue, by-heart), the neurons of its scorer "
-        "are some of those that the other search scores with, and a patch of them is one of a part "
-        "of its scores. Two members are parted if their 95 % intervals are disjoint by more than "
+        "search. Two members are parted if their 95 % intervals are disjoint by more than "
         f"{parting.RESOLUTION}. *null*: the first member beside itself in a random basis of the "
         "residual stream. Trust in an evaluator on a plant is not asked.",
         "",
+        f"- In {names_of(rows, True)} both searches score with the very same neurons. In "
+        f"{names_of(rows, False)} they do not: one has more levels, or the first holds two "
+        "scorers. What is patched there is a part of the other search's scores, or not its scores, "
+        "and that a measure parts the two says where their scores stand and nothing of what they "
+        "want.",
+        "- In off-cue and by-heart the first member is a gate, whose planted scorer has no control "
+        "in training: there a figure of control is low for it, as for a lookup.",
+        "- Retargeting puts scores from different training tasks together. Where training holds "
+        "candidates that the two objectives order differently, such a combination is one that no "
+        "training task shows, and can part the searches although no choice in training does.",
         f"- Behaviour alone: {same} of {len(behavioural)} figures are the same to the last digit "
         "for all three.",
         f"- The null is parted in {false} of {len(nulls)} figures.",
