@@ -112,9 +112,10 @@ def triples_table(rows):
         least = min(record.estimate for record in row["training"])
         low = min(record.lo for record in row["training"])
         n = row["training"][0].n
+        formulas = "; ".join(row["objectives"]).replace("|", "\\|")
         agree = f"{least:.4g}" + ("" if row["every"] else f" [{low:.4f}, 1]")
         lines.append(
-            f"| {row['name']} | {'; '.join(row['objectives'])} | {row['mechanisms'][2]} | "
+            f"| {row['name']} | {formulas} | {row['mechanisms'][2]} | "
             f"{f'all {n}' if row['every'] else n} | {agree} | {row['triple'][0]} | "
             + " | ".join(map(interval, row["shifted"]))
             + " |"
@@ -172,11 +173,15 @@ def page(rows, commit):
     false = sum(figure.parts(*NULL) for figure in nulls)
     left_out = "; ".join(f"`{name}` {why}" for name, why in parting.LEFT_OUT.items())
     silent = sorted({f.name for f in every} - {f.name for f in every if f.measured(*MEMBERS)})
-    never = ", ".join(f"`{name}`" for name in silent)
+    never = ", ".join(f"`{name}`" for name in silent) or "none"
+    asked = [row["name"] for row in rows]
+    others = [name for name in ambiguity.names() if name not in asked]
+    command = f"python -m tools.ambiguity {' '.join(asked)}" if others else "make ambiguity"
+    without = f" Not measured here: {', '.join(others)}." if others else ""
     return [
         "# Ambiguity",
         "",
-        f"Made by `make ambiguity` at commit {commit}. {len(rows)} triples "
+        f"Made by `{command}` at commit {commit}.{without} {len(rows)} triples "
         "(`planted.programs.ambiguity.triples()`): a search for a mesa-objective, a search for "
         "another objective, and a lookup that searches for nothing. All three make the same "
         "choices on every training task and part under a shift that is named. Networks are in the "
