@@ -13,7 +13,7 @@ from planted.core.validity import disagrees
 from planted.errors import PlantedError, VerdictError, place_of
 from planted.eval import evaluators, measures
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators import Context, Evaluator
+from planted.eval.evaluators import Context, Evaluator, References, no_references
 from planted.eval.evidence import Evidence, Null, Records, check, index, not_measured
 from planted.eval.examples import Examples
 
@@ -67,12 +67,14 @@ def evidence_by_evaluator(
     trust: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     keep: Callable[[str, list[Evidence]], None] = lambda name, records: None,
+    references: References = no_references,
 ) -> dict[str, list[Evidence]]:
     """The same records, by the name of the evaluator that gave them; see `evaluate`.
 
     What one evaluator gives does not depend on which others are asked, so that they can be stored
     apart and others added later. `keep` is called with the name and the records of each as soon as
-    they are there, so that an evaluator that fails costs no other one's work.
+    they are there, so that an evaluator that fails costs no other one's work. `references` gives
+    networks without the plant to those that compare with them.
     """
     chosen = [evaluators.get(name) for name in (evaluators.names() if only is None else only)]
     _ = checkpoint.score  # refuses a twin before anything is measured
@@ -85,7 +87,7 @@ def evidence_by_evaluator(
     for evaluator in chosen:
         why = _refused(evaluator, trust, apart)
         cues = checkpoint.scenario.cues if evaluators.per_cue(evaluator) else (None,)
-        contexts = [Context(checkpoint, cue, drawn) for cue in cues]
+        contexts = [Context(checkpoint, cue, drawn, references) for cue in cues]
         found[evaluator.name] = [
             record for context in contexts for record in _measured(evaluator, context, why)
         ]

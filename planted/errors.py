@@ -12,6 +12,7 @@ from types import ModuleType
 _EXTRAS = {
     "tracr": "train",
     "jax": "train",
+    "lifelines": "revival",
     "loky": "train",
     "optax": "train",
     "scipy": "train",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,11 +18,20 @@ import numpy as np
 
 from planted.core import plugins
 from planted.core.scenario import Scenario, Tokens
+from planted.core.spec import Params
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evidence import Evidence
 from planted.eval.examples import Examples, Made, Sampler
 from planted.eval.measures import Measure
+
+# (name of a negative control, how many are wanted) -> weights of networks that were trained so
+References = Callable[[str, int], Sequence[Params]]
+
+
+def no_references(name: str, n: int) -> Sequence[Params]:
+    """No networks: what an evaluator gets from a caller that has none to lend."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,14 @@ class Context:
         checkpoint: The weights under test, their plant, and the interventions on them.
         cue: Token id of the cue; None for an evaluator whose measures are per checkpoint.
         drawn: The tasks that were drawn so far; pass the same one to share them.
+        references: Weights of networks without the plant, for evaluators that compare with them;
+            `planted.measure` takes those of the run, or trains them.
     """
 
     checkpoint: Checkpoint
     cue: int | None = None
     drawn: Examples = field(default_factory=Examples, repr=False)
+    references: References = field(default=no_references, repr=False)
 
     @property
     def scenario(self) -> Scenario:
@@ -182,7 +194,9 @@ def on_request() -> Mapping[str, Evaluator]:
     They take minutes, or answer another question than what became of the planted objective. No
     verdict is given on them. `planted.measure` runs them.
     """
-    listed: tuple[Evaluator, ...] = ()
+    from planted.eval.evaluators import revival
+
+    listed: tuple[Evaluator, ...] = (revival.Revival(),)
     return {evaluator.name: evaluator for evaluator in listed}
 
 

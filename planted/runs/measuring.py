@@ -5,23 +5,30 @@ They take minutes, and no verdict is given on them.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planted import library
+from planted.core import artefact
 from planted.core.plant import Plant
+from planted.core.spec import Params
 from planted.errors import ArtefactError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evidence_by_evaluator
+from planted.eval.evaluators import References
 from planted.eval.evidence import Evidence, Records, index
+from planted.finetune.recipes import Recipe, Settings
 from planted.runs import cell as cells
 from planted.runs import own, plants, store
-from planted.runs.cell import Network
+from planted.runs.cell import Cell, Network
 from planted.runs.jobs import seen_tasks
 from planted.runs.over_training import found_network
-from planted.runs.request import read_request
-from planted.runs.work import require
+from planted.runs.request import Request, read_request
+from planted.runs.work import require, work
 
 if TYPE_CHECKING:
     from planted.runs.results import Run
@@ -60,7 +67,8 @@ def measure(
     require("judge")
     params, _ = own.weights_of(checkpoint, made)
     subject = Checkpoint(made, params, seen=own.tasks_of(seen, made))
-    found = evidence_by_evaluator(subject, library.trust(made), names)
+    references = partial(trained, made)
+    found = evidence_by_evaluator(subject, library.trust(made), names, references=references)
     return index(record for records in found.values() for record in records)
 
 
@@ -83,11 +91,52 @@ def measure_network(run: Run, names: Sequence[str], recipe: str, seed: int = 0) 
     network = found_network(request.networks(run.folder), recipe, seed)
     records: list[Evidence] = []
     for name, version in versions.items():
-        records += _kept_or_measured(network, request.plant, name, version)
+        references = partial(_of_run, run.folder, request)
+        records += _kept_or_measured(network, request.plant, name, version, references)
     return index(records)
 
 
-def _kept_or_measured(network: Network, plant: Plant, name: str, version: str) -> list[Evidence]:
+def trained(plant: Plant, control: str, n: int, settings: Settings | None = None) -> list[Params]:
+    """Weights of networks trained from a plant by a recipe that is named, from the cache if there.
+
+    Args:
+        plant: In the tier that training starts from.
+        control: A recipe, as "no-plant-base".
+        n: How many seeds.
+        settings: The recipe's, if not those of the name.
+
+    Returns:
+        One network a seed, without those that did not learn what they were trained for.
+
+    Raises:
+        PlantedError: If packages are missing, or a worker fails.
+    """
+    recipe = Recipe(control, seeds=n, settings=settings)
+    with tempfile.TemporaryDirectory() as place:
+        networks = []
+        for seed in range(n):
+            cell = Cell(artefact.plant_digest(plant), recipe.settings, seed)
+            folder = Path(place) / cell.folder_name(recipe.slug)
+            networks.append(Network(recipe.name, recipe, cell, folder))
+        work(plant, networks, ("train",))
+        return _learned(networks, plant)
+
+
+def _of_run(folder: Path, request: Request, control: str, n: int) -> list[Params]:
+    """Weights of a run's own networks of a control; others are trained where it has too few."""
+    asked = [each for each in request.networks(folder) if each.recipe.base == control]
+    found = _learned([each for each in asked if cells.is_trained(each)][:n], request.plant)
+    return found if len(found) == n else trained(request.plant, control, n)
+
+
+def _learned(networks: Sequence[Network], plant: Plant) -> list[Params]:
+    learned = [network for network in networks if cells.ended(network)[0].judged]
+    return [cells.read_weights(network, plant)[0] for network in learned]
+
+
+def _kept_or_measured(
+    network: Network, plant: Plant, name: str, version: str, references: References
+) -> list[Evidence]:
     weights, trust = store.weights_digest(network, plant), library.trust(plant)
     try:
         records, why = cells.read_evidence(network.folder, name, version, weights)
@@ -98,7 +147,8 @@ def _kept_or_measured(network: Network, plant: Plant, name: str, version: str) -
     params, _ = cells.read_weights(network, plant)
     steps = cells.ended(network)[0].steps
     seen = seen_tasks(plant, network.recipe, network.cell.seed, steps)
-    found = evidence_by_evaluator(Checkpoint(plant, params, seen=seen), trust, [name])[name]
+    subject = Checkpoint(plant, params, seen=seen)
+    found = evidence_by_evaluator(subject, trust, [name], references=references)[name]
     why = trust.get(name, "")
     cells.write_evidence(network.folder, name, version, weights, why, found)
     return found
