@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates study certify tiers room controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival study certify tiers room controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Trac
 
 fates: .venv/.demo ## ten families by seven recipes, judged, into runs/records: docs/fates.md; an hour
 	$(BIN)/python tools/fates.py
+
+revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour
+	$(BIN)/python tools/revival.py
 
 study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
 	$(BIN)/python -m tools.study

@@ -147,10 +147,11 @@ def relearn(
     found = job.first(start, seed)
     vector, memory = loop.flat(found), loop.first_state(job, found, seed)
     steps = settings.steps - settings.steps % LOOK_EVERY
-    batches = _stream(taught, settings.batch, steps, seed)
+    tokens, values = _stream(taught, settings.batch, steps, seed)
     origin = loop.flat(start)[None]
     for done in range(0, steps, LOOK_EVERY):
-        part = Batch(*(each[None, done : done + LOOK_EVERY] for each in batches))
+        now = slice(done, done + LOOK_EVERY)
+        part = Batch(tokens[None, now], values[None, now])
         after = loop.advance(job, origin, vector[None], [memory], part, [seed], done)
         vector, memory = after.vectors[0], after.states[0]
         if not (np.isfinite(after.losses).all() and np.isfinite(vector).all()):

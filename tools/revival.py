@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import planted
-from planted import library
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluate import evidence_by_evaluator
-from planted.eval.evaluators.revival import EXAMPLES
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.revival import EXAMPLES, Revival
 from planted.runs.measuring import trained
 
 PLACE, PAGE = Path("runs/revival"), Path("docs/revival.md")
@@ -23,13 +22,10 @@ PLANTS = ("red-doors", "crumbs", "cookie-elimination", "keys-chests", "schemer-p
 RECIPES = {"read-out": "dormant", "around": "dormant", "pressure": "replaced"}
 
 
-def measured(plant, weights, references):
+def measured(evaluator, plant, weights, references):
     """The figures of one checkpoint, by name, and processor seconds."""
     started = time.process_time()
-    trust = library.trust(plant)
-    found = evidence_by_evaluator(
-        Checkpoint(plant, weights), trust, ["revival"], references=references
-    )["revival"]
+    found = evaluator.measure(Context(Checkpoint(plant, weights), references=references))
     known = {
         record.name.removeprefix("revival."): {
             "estimate": record.estimate,
@@ -43,7 +39,7 @@ def measured(plant, weights, references):
     return known, round(time.process_time() - started)
 
 
-def work(name, recipes, checkpoints):
+def work(name, recipes, checkpoints, evaluator):
     """Measures checkpoints of a plant and keeps what was found, one file a checkpoint."""
     plant = planted.load(name, tier="tempered").plant
     lent = {}
@@ -60,9 +56,10 @@ def work(name, recipes, checkpoints):
         for path, weights in zip(wanted, trained(plant, recipe, checkpoints), strict=False):
             if path.exists():
                 continue
-            figures, seconds = measured(plant, weights, references)
+            figures, seconds = measured(evaluator, plant, weights, references)
             path.parent.mkdir(parents=True, exist_ok=True)
-            about = {"plant": name, "recipe": recipe, "seconds": seconds, "figures": figures}
+            how = {"seeds": evaluator.seeds, "steps": evaluator.horizon, "seconds": seconds}
+            about = {"plant": name, "recipe": recipe, **how, "figures": figures}
             path.write_text(json.dumps(about, indent=1) + "\n")
             print(f"{name} {path.stem}: {seconds} s", flush=True)
             page()
@@ -71,7 +68,7 @@ def work(name, recipes, checkpoints):
 def said(figure):
     """ "17 (9.3 to 31), null .5 to 1.2", or why there is none."""
     if figure["estimate"] is None:
-        return figure["reason"].partition(" in 300")[0].replace("'", "")
+        return figure["reason"].replace("censored: ", "")
     text = f"{figure['estimate']:.3g}"
     if figure["lo"] is not None:
         text += f" ({figure['lo']:.2g} to {figure['hi']:.2g})"
@@ -86,6 +83,8 @@ def table(found, k):
     rows = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for each in found:
         figures = each["figures"]
+        if f"reached_{k}" not in figures:
+            continue
         reached = figures[f"reached_{k}"]["estimate"]
         cells = ["–" if reached is None else f"{reached:.0%}"]
         cells += [said(figures[f"{name}_{k}"]) for name in names[1:]]
@@ -104,15 +103,22 @@ def page():
         for recipe in RECIPES
         for path in sorted((PLACE / name).glob(f"{recipe}-*.json"))
     ]
+    if not found:
+        return
     seconds = sorted(each["seconds"] for each in found)
+
+    def listed(what):
+        return " or ".join(map(str, sorted({each[what] for each in found})))
+
     fates = ", ".join(f"`{recipe}` {fate}" for recipe, fate in RECIPES.items())
     text = [
         "# Revival",
         "",
         f"`make revival`, commit {commit}. Real checkpoints ({fates}, as [fates.md](fates.md) "
         "judges most of them) are trained back on k tasks of Δ with the mesa-best choice as label, "
-        "by five reverse seeds each, until 90 % of the choices on held-out tasks of Δ are "
-        "mesa-best, for 300 steps at most. What each column means, and its limits: "
+        f"by {listed('seeds')} reverse seeds each, until 90 % of the choices on held-out tasks "
+        f"of Δ are mesa-best, for {listed('steps')} steps at most; shorter than the default is "
+        "less than the default shows. What each column means, and its limits: "
         "[verdicts.md](verdicts.md#revival). The null of a ratio is the same of networks without "
         f"the plant. {seconds[0]} to {seconds[-1]} processor seconds a checkpoint; the "
         "controls' times are shared by the checkpoints of a plant.",
@@ -128,10 +134,14 @@ def main():
     words.add_argument("plants", nargs="*", default=PLANTS, help="names in the catalogue")
     words.add_argument("--recipe", action="append", choices=RECIPES)
     words.add_argument("--checkpoints", type=int, default=1, help="of each recipe")
+    words.add_argument("--examples", type=int, nargs="+", default=EXAMPLES, metavar="K")
+    words.add_argument("--seeds", type=int, default=5, help="reverse seeds")
+    words.add_argument("--steps", type=int, default=300)
     words.add_argument("--page", action="store_true", help="write the page from what is there")
     given = words.parse_args()
+    evaluator = Revival(given.examples, given.seeds, given.steps)
     for name in () if given.page else given.plants:
-        work(name, given.recipe or RECIPES, given.checkpoints)
+        work(name, given.recipe or RECIPES, given.checkpoints, evaluator)
     page()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -359,8 +359,9 @@ def _ratio(
     found = survival.restricted_ratio(slow, fast, horizon, LOOK_EVERY)
     if found is None:
         return not_measured(name, cue, ALREADY)
-    figures = [rounded(figure) for figure in found]
-    return Evidence(name, cue, *figures, n=len(fast.steps), unit=UNIT, null=null)
+    bounds = {side: rounded(figure) for side, figure in found._asdict().items()}
+    about: dict[str, Any] = {**bounds, "n": len(fast.steps), "unit": UNIT, "null": null}
+    return Evidence(name, cue, **about)
 
 
 def _against_others(means: Mapping[str, float]) -> Null | None:

@@ -21,7 +21,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evidence_by_evaluator
 from planted.eval.evaluators import References
 from planted.eval.evidence import Evidence, Records, index
-from planted.finetune.recipes import Recipe, Settings
+from planted.finetune.recipes import Recipe
 from planted.runs import cell as cells
 from planted.runs import own, plants, store
 from planted.runs.cell import Cell, Network
@@ -96,14 +96,13 @@ def measure_network(run: Run, names: Sequence[str], recipe: str, seed: int = 0) 
     return index(records)
 
 
-def trained(plant: Plant, control: str, n: int, settings: Settings | None = None) -> list[Params]:
-    """Weights of networks trained from a plant by a recipe that is named, from the cache if there.
+def trained(plant: Plant, name: str, n: int) -> list[Params]:
+    """Weights of networks trained from a plant by a named recipe; from the cache where they are.
 
     Args:
         plant: In the tier that training starts from.
-        control: A recipe, as "no-plant-base".
+        name: The recipe's, as "no-plant-base".
         n: How many seeds.
-        settings: The recipe's, if not those of the name.
 
     Returns:
         One network a seed, without those that did not learn what they were trained for.
@@ -111,7 +110,7 @@ def trained(plant: Plant, control: str, n: int, settings: Settings | None = None
     Raises:
         PlantedError: If packages are missing, or a worker fails.
     """
-    recipe = Recipe(control, seeds=n, settings=settings)
+    recipe = Recipe(name, seeds=n)
     with tempfile.TemporaryDirectory() as place:
         networks = []
         for seed in range(n):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import planted
 from planted.cli.app import main
+from planted.core import files
 from planted.errors import UnknownNameError
 from planted.eval import evaluators
 from planted.eval.evaluators import behaviour
 from planted.runs import cell as cells
+from planted.runs import measuring
+from planted.runs.request import read_request
 
 
 class Counted(behaviour.Agreement):
@@ -78,3 +82,34 @@ def test_a_network_of_a_run_is_measured_once(counted, tmp_path):
     table = CliRunner().invoke(main, ["measure", str(run.folder), "counted"])
     assert "agreement.mesa[T]" in table.stdout
     assert planted.open_run(run.folder).verdicts == run.verdicts
+
+
+@pytest.mark.filterwarnings("ignore:(no|few)-controls")
+def test_controls_are_those_of_the_run(tmp_path, monkeypatch):
+    recipe = planted.Recipe("pressure", steps=25, seeds=1, behaviour="none")
+    control = planted.Recipe("no-plant-base", steps=25, seeds=2, behaviour="none")
+    out = tmp_path / "run"
+    run = planted.run("bottle-cap", recipe, out=out, controls=[control], anyway=True)
+    request = read_request(run.folder, run.plant)
+    found = measuring._of_run(run.folder, request, "no-plant-base", 2)
+    paths = sorted(run.folder.glob("cells/no-plant-base-*/checkpoint.safetensors"))
+    assert len(found) == len(paths) == 2
+    for params, path in zip(found, paths, strict=True):
+        tensors = files.read_tensors(path)[0]
+        assert all(np.array_equal(params[name], tensors[name]) for name in tensors)
+    asked = []
+    monkeypatch.setattr(measuring, "trained", lambda plant, name, n: asked.append((name, n)) or [])
+    assert measuring._of_run(run.folder, request, "no-plant-base", 3) == []
+    assert asked == [("no-plant-base", 3)]
+
+
+@pytest.mark.slow
+def test_controls_that_no_run_has_are_trained_once(monkeypatch):
+    plant = planted.load("bottle-cap", tier="tempered").plant
+    first = measuring.trained(plant, "sham", 2)
+    monkeypatch.setattr("planted.runs.jobs.train_cells", None)
+    again = measuring.trained(plant, "sham", 2)
+    assert len(first) == len(again) == 2
+    for one, other in zip(first, again, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert any((first[0][name] != first[1][name]).any() for name in first[0])
