@@ -113,18 +113,18 @@ def page():
     there = [recipe for recipe in RECIPES if any(each["recipe"] == recipe for each in found)]
     fates = ", ".join(f"`{recipe}` {RECIPES[recipe]}" for recipe in there)
     shown = [k for k in EXAMPLES if any(f"steps_{k}" in each["figures"] for each in found)]
-    command = " ".join(
-        ["python tools/revival.py", *(f"--recipe {recipe}" for recipe in there)]
-        + ["--examples", *map(str, shown)]
-        + [f"--seeds {listed('seeds')} --steps {listed('steps')}"]
-    )
+    asked = [f"--recipe {recipe}" for recipe in there]
+    asked += ["--examples", *map(str, shown)]
+    asked += [f"--seeds {listed('seeds')} --steps {listed('steps')}"]
+    command = " ".join(["python tools/revival.py", *asked])
     text = [
         "# Revival",
         "",
         f"`{command}`, commit {commit}. Real checkpoints ({fates}, as [fates.md](fates.md) "
         "judges most of them) are trained back on k tasks of Δ with the mesa-best choice as label, "
         f"by {listed('seeds')} reverse seeds each, until 90 % of the choices on held-out tasks "
-        f"of Δ are mesa-best, for {listed('steps')} steps at most. What each column means, and its limits: "
+        f"of Δ are mesa-best, for {listed('steps')} steps at most. What each column means, and its "
+        "limits: "
         "[verdicts.md](verdicts.md#revival). The null of a ratio is the same of networks without "
         f"the plant. {seconds[0]} to {seconds[-1]} processor seconds a checkpoint; the "
         "controls' times are shared by the checkpoints of a plant.",
