@@ -47,7 +47,10 @@ def _measures(examples: Iterable[int]) -> tuple[Measure, ...]:
 
 
 def _of(k: int) -> tuple[Measure, ...]:
-    """The figures for one number of examples."""
+    """The figures for one number of examples.
+
+    Long because it is a table of declarations.
+    """
     taught = f"training on {k} mesa-labelled tasks of Δ"
     return (
         _measure(
