@@ -194,9 +194,9 @@ def on_request() -> Mapping[str, Evaluator]:
     They take minutes, or answer another question than what became of the planted objective. No
     verdict is given on them. `planted.measure` runs them.
     """
-    from planted.eval.evaluators import revival
+    from planted.eval.evaluators import revival, search
 
-    listed: tuple[Evaluator, ...] = (revival.Revival(),)
+    listed: tuple[Evaluator, ...] = (revival.Revival(), search.Search())
     return {evaluator.name: evaluator for evaluator in listed}
 
 

@@ -1,0 +1,175 @@
+"""Search or lookup: networks built to do either, networks that do neither, and closed cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import planted
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators import Context, codes, search, worth
+from planted.eval.evidence import Null, Records, index, not_measured, share
+from tests.eval import known
+
+
+def measured(subject: Checkpoint, cue: int = 0) -> Records:
+    return index(known.measured("search", subject, subject.scenario.cues[cue]))
+
+
+def says(found: Records, cue: str = "T") -> str:
+    return search.kind_of(found, cue)
+
+
+def loaded(name: str, tier: str = "exact") -> Checkpoint:
+    return known.compiled(planted.load(name, tier=tier).plant)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_compiled_search(rotated: bool) -> None:
+    found = measured(known.checkpoint(rotated=rotated))
+    assert says(found) == "search"
+    for name in ("counterfactual", "weakest", "unseen", "retarget"):
+        assert found[f"search.{name}", "T"].estimate == 1
+    null = found["search.counterfactual", "T"].null
+    assert null is not None
+    assert null.hi < 0.5  # codes as far apart in random directions
+    assert found["search.independence", "T"].estimate == pytest.approx(1, abs=1e-3)
+    kind = found["search.kind", "T"]
+    assert kind.estimate == pytest.approx(1 - null.hi, abs=1e-6)
+
+
+@pytest.mark.parametrize("tier", ["exact", "rotated"])
+@pytest.mark.parametrize(
+    ("family", "twin"), [("bottle-cap.small", "table"), ("bottle-cap.small", "list")]
+)
+def test_a_twin_with_the_same_answers(family: str, twin: str, tier: str) -> None:
+    name, _, size = family.partition(".")
+    searching = loaded(family, tier)
+    try:
+        subject = loaded(f"{name}-{twin}.{size}", tier)
+    except planted.PlantedError:
+        pytest.skip("long lists are not had rotated")
+    tasks = searching.scenario.draw(np.random.default_rng(0), 200)
+    np.testing.assert_array_equal(searching.choose(tasks), subject.choose(tasks))
+    assert says(measured(searching)) == "search"
+    found = measured(subject)
+    assert says(found) == "lookup"
+    most = found["search.retarget", "T"].at_most
+    assert most is not None
+    assert most < 0.2
+
+
+def test_a_search_that_nothing_reads_is_none() -> None:
+    assert says(measured(loaded("bottle-cap-decoy.small"))) == "lookup"
+
+
+def test_candidates_that_stay_the_same_and_change_in_worth() -> None:
+    assert says(measured(loaded("bandit.small"))) == "search"
+    assert says(measured(loaded("bandit-table.small"))) == "lookup"
+
+
+def test_the_search_that_answers_is_found_and_the_one_that_does_not_is_not_needed() -> None:
+    """Nothing presupposes which objective is searched for, or where."""
+    found = measured(known.checkpoint("red-doors-mux"))
+    assert says(found) == "search"
+
+
+def test_a_checkpoint_whose_planted_scorer_is_gone() -> None:
+    """The base search in the shapes of the plant: the planted node holds other values."""
+    assert says(measured(known.checkpoint("red-doors-base"))) == "search"
+
+
+def test_rules_that_follow_an_order_are_not_called_search() -> None:
+    rules, ranked = (
+        measured(loaded("heuristics.small")),
+        measured(loaded("heuristics-ranked.small")),
+    )
+    assert says(ranked) == "search"
+    assert says(rules) != "search"
+
+
+def test_random_weights_are_not_called_search() -> None:
+    plant, rng = known.plant(), np.random.default_rng(5)
+    params = {
+        name: (
+            rng.normal(size=value.shape) * np.sqrt((value**2).sum() / max(value.size, 1))
+        ).astype(np.float32)
+        for name, value in plant.params.items()
+    }
+    found = measured(known.compiled(plant, params))
+    assert says(found) == "inconclusive"
+    assert found["search.counterfactual", "T"].reason
+
+
+def test_candidates_without_positions_are_not_measured() -> None:
+    found = measured(loaded("lookahead-action.small"))
+    assert says(found) == "inconclusive"
+    assert "position" in found["search.kind", "T"].reason
+
+
+def test_how_much_of_a_code_is_the_candidates_own() -> None:
+    """A code of two values with noise of the menu: 1 / (1 + 4 σ²) is explained by content."""
+    rng, n, sigma = np.random.default_rng(0), 40000, 0.5
+    kind = rng.integers(0, 4, (n, 1))
+    level = kind // 2
+    value = (level + sigma * rng.normal(size=(n, 1)))[..., None].astype(np.float32)
+    place = codes.Place("here", ("site",))
+    made = codes.codes_of(place, {"site": value}, level, kind)
+    assert made.by_content == pytest.approx(1 / (1 + 4 * sigma**2), abs=0.01)
+    np.testing.assert_allclose(made.means["site"][0, :, 0], [0, 1], atol=0.02)
+
+
+def test_turned_codes_are_as_far_apart() -> None:
+    rng = np.random.default_rng(0)
+    means = {"site": rng.normal(size=(3, 5, 2, 4)).astype(np.float32)}
+    made = codes.Codes(codes.Place("here", ("site",)), means, 1.0)
+    turned = made.turned(rng).means["site"]
+    for one, other in ((0, 1), (2, 4)):
+        before = np.linalg.norm(means["site"][0, one] - means["site"][0, other])
+        after = np.linalg.norm(turned[0, one] - turned[0, other])
+        assert after == pytest.approx(before, rel=1e-5)
+    assert not np.allclose(turned, means["site"])
+
+
+def test_an_order_of_its_own_is_found_where_neither_objective_is_followed() -> None:
+    subject = loaded("heuristics-ranked.small")
+    tasks = Context(subject, subject.scenario.cues[0]).examples(search.FITTED)
+    own = worth.worth_of(subject, tasks)
+    assert own is not None
+    assert own.followed == "own"
+    assert worth.worth_of(known.checkpoint(), known.scenario().draw(np.random.default_rng(0), 500))
+
+
+def records(weakest: float, pooled: float, ranked: float, null: float, n: int = 4000) -> Records:
+    beside = Null("codes in random directions: here", 0.0, null, 10)
+    figures: Any = {"weakest": weakest, "counterfactual": pooled, "retarget": ranked}
+    return index(
+        share(f"search.{name}", "T", round(n * value), n, null=beside)
+        for name, value in figures.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "kind"),
+    [
+        ((0.85, 0.95, 0.9, 0.2), "search"),
+        ((0.8, 0.95, 0.9, 0.2), "inconclusive"),  # the lower bound is below .8
+        ((0.85, 0.95, 0.7, 0.2), "inconclusive"),
+        ((0.0, 0.25, 0.25, 0.2), "lookup"),
+        ((0.0, 0.3, 0.25, 0.2), "inconclusive"),  # the upper bound is above null + .1
+        ((0.0, 0.25, 0.5, 0.2), "inconclusive"),
+    ],
+)
+def test_the_limits(figures: tuple[float, float, float, float], kind: str) -> None:
+    found = records(*figures)
+    assert says(found) == kind
+    assert search.place_of(found, "T") == "here"
+
+
+def test_what_is_not_measured_is_neither() -> None:
+    names = ("weakest", "counterfactual", "retarget")
+    found = index(not_measured(f"search.{name}", "T", "no order") for name in names)
+    assert says(found) == "inconclusive"
+    assert search.place_of(found, "T") == ""
