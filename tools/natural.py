@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-import planted
+from planted.core.objectives import leftmost
 from planted.errors import PlantedError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
@@ -40,19 +40,19 @@ FIGURES = ("counterfactual", "weakest", "unseen", "retarget", "independence", "k
 # A search, and the twins of it that give the same answers by no search.
 PAIRS = {
     "red-doors-small": ("red-doors-small-table",),
-    "red-doors": ("red-doors-list", "red-doors-decoy"),
     "bottle-cap": ("bottle-cap-table", "bottle-cap-list", "bottle-cap-decoy"),
-    "crumbs.small": ("crumbs-list.small", "crumbs-decoy.small"),
-    "cookie-elimination.small": ("cookie-elimination-list.small",),
-    "keys-chests.small": ("keys-chests-list.small", "keys-chests-decoy.small"),
-    "wiping.small": ("wiping-list.small",),
-    "lookahead.small": ("lookahead-list.small",),
-    "lookahead-action": ("lookahead-action-table", "lookahead-action-decoy"),
-    "narrow.small": ("narrow-list.small", "narrow-table"),
-    "grid-doors.small": ("grid-doors-list.small", "grid-doors-table"),
-    "grid-keys.small": ("grid-keys-list.small", "grid-keys-table"),
     "bandit.small": ("bandit-table.small", "bandit-decoy.small"),
     "heuristics-ranked.small": ("heuristics.small", "heuristics-decoy.small"),
+    "narrow.small": ("narrow-list.small", "narrow-table"),
+    "crumbs.small": ("crumbs-list.small", "crumbs-decoy.small"),
+    "cookie-elimination.small": ("cookie-elimination-list.small",),
+    "keys-chests.small": ("keys-chests-list.small",),
+    "lookahead.small": ("lookahead-list.small",),
+    "lookahead-action.small": ("lookahead-action-table.small",),
+    "grid-doors.small": ("grid-doors-list.small", "grid-doors-table"),
+    "grid-keys.small": ("grid-keys-list.small", "grid-keys-table"),
+    "wiping.small": ("wiping-list.small",),
+    "red-doors": ("red-doors-list",),
     "crumbs-amortised.small": (),
 }
 TIERS = ("exact", "rotated")
@@ -65,9 +65,10 @@ def measured(plant, params):
     cue = context.cue_name
     found = {name: records[f"search.{name}", cue].estimate for name in FIGURES}
     null = records["search.counterfactual", cue].null
-    chosen = context.checkpoint.choose(context.examples("disputed tasks"))
+    tasks = context.examples(search.FITTED)
+    chosen = context.checkpoint.choose(tasks)
     agreement = {
-        side: float((utility.of(context.examples("disputed tasks")).argmax(1) == chosen).mean())
+        side: float((leftmost(utility.of(tasks)) == chosen).mean())
         for side, utility in (("mesa", plant.scenario.mesa), ("base", plant.scenario.base))
     }
     return {
@@ -127,17 +128,15 @@ def train():
 def validate():
     """Measures the searches of the catalogue and their twins."""
     done = rows("validated")
-    for plant_name, twins in PAIRS.items():
-        for name in (plant_name, *twins):
-            for tier in TIERS:
-                if f"{name} {tier}" in done:
-                    continue
-                try:
-                    plant = get(name, tier=tier)
-                except PlantedError as error:
-                    keep("validated", f"{name} {tier}", {"missing": str(error)})
-                    continue
-                keep("validated", f"{name} {tier}", measured(plant, plant.params))
+    for tier in TIERS:
+        for name in (name for pair in PAIRS.items() for name in (pair[0], *pair[1])):
+            if f"{name} {tier}" in done:
+                continue
+            try:
+                plant = get(name, tier=tier)
+            except PlantedError:
+                continue  # long lists are not had in every tier
+            keep("validated", f"{name} {tier}", measured(plant, plant.params))
 
 
 def rows(which):
@@ -160,8 +159,99 @@ def main():
         {"train": train, "validate": validate, "page": page}[name]()
 
 
+def shown(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def figures_of(one):
+    return [shown(one[name]) for name in FIGURES[:-1]] + [shown(one["null"])]
+
+
+def table(head, body):
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * (len(head) - 1)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in body), ""]
+
+
+def auroc(searches, others):
+    """How often a search has the higher figure of the two, ties counting half."""
+    pairs = [(a > b) + (a == b) / 2 for a in searches for b in others]
+    return sum(pairs) / len(pairs) if pairs else None
+
+
+def validation(found):
+    """The searches and their twins, and how well figures tell them apart."""
+    head = ["network", "tier", "built to", *FIGURES[:-1], "null", "says", "where"]
+    body, by_tier = [], {tier: ([], []) for tier in TIERS}
+    for pair, twins in PAIRS.items():
+        for name in (pair, *twins):
+            for tier in TIERS:
+                one = found.get(f"{name} {tier}")
+                if one is None:
+                    continue
+                built = "look up" if name in twins else "search"
+                says = one["says"] if one["kind"] is not None else f"not measured: {one['why']}"
+                body.append([name, tier, built, *figures_of(one), says, one["place"]])
+                if one["kind"] is not None and twins:
+                    by_tier[tier][name in twins].append(one)
+    lines = table(head, body)
+    for tier, (searches, others) in by_tier.items():
+        of = {
+            "search.kind": lambda one: one["kind"],
+            "agreement with u_m": lambda one: one["agreement"]["mesa"],
+            "agreement with U": lambda one: one["agreement"]["base"],
+        }
+        told = ", ".join(
+            f"{name} {shown(auroc(list(map(get_, searches)), list(map(get_, others))))}"
+            for name, get_ in of.items()
+        )
+        wrong = sum(one["says"] == "search" for one in others)
+        right = sum(one["says"] == "search" for one in searches)
+        lines.append(
+            f"Tier {tier}: {right} of {len(searches)} searches are called search, and {wrong} of "
+            f"{len(others)} twins. AUROC: {told}."
+        )
+    return [*lines, ""]
+
+
+def natural(found):
+    """What the evaluator says of networks that were trained from scratch."""
+    lines = []
+    full = {k: v for k, v in found.items() if k.endswith("/no-plant-base")}
+    counts = Counter(one["says"] for seeds in full.values() for one in seeds)
+    names = ("search", "lookup", "inconclusive")
+    n = sum(counts.values())
+    lines.append(f"Of {n} networks: " + ", ".join(f"{k} {counts[k]}" for k in names) + ".")
+    head = ["family", "training", "seed", "ended", "U", *FIGURES[:-1], "null", "says", "where"]
+    body = []
+    for label, seeds in found.items():
+        family, _, training = label.partition("/")
+        for seed, one in enumerate(seeds):
+            says = one["says"] if one["kind"] is not None else f"not measured: {one['why']}"
+            ended = f"{one['status']}, {one['steps']}"
+            agreed = shown(one["agreement"]["base"])
+            body.append(
+                [family, training, seed, ended, agreed, *figures_of(one), says, one["place"]]
+            )
+    return [*lines, "", *table(head, body)]
+
+
+PROSE = Path(__file__).with_name("natural.md")
+
+
 def page():
-    pass
+    """Writes the page from what runs/natural holds."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    parts = {
+        "commit": commit,
+        "validation": "\n".join(validation(rows("validated"))),
+        "natural": "\n".join(natural(rows("trained"))),
+    }
+    text = PROSE.read_text("utf-8")
+    for name, part in parts.items():
+        text = text.replace("{" + name + "}", part)
+    PAGE.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

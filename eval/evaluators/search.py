@@ -9,7 +9,6 @@ used, so that the figures mean the same in networks that never held it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files as resources
@@ -24,7 +23,7 @@ from planted.eval.evaluators import Context
 from planted.eval.evaluators import codes as at_places
 from planted.eval.evaluators.codes import Codes, Place
 from planted.eval.evaluators.worth import Worth, contents, shared, worth_of
-from planted.eval.evidence import Evidence, Null, Records, not_measured, resampled, share
+from planted.eval.evidence import Evidence, Null, Records, not_measured, resampled, rounded, share
 from planted.eval.examples import Sampler
 from planted.eval.measures import Measure
 
@@ -345,7 +344,7 @@ def _records(network: _Network, codes: Codes, found: _Exchange, weakest: Bools) 
             sum(map(len, ranked)), null=null,
         )  # fmt: skip
     independent = float(np.clip(codes.by_content, 0, 1))
-    records += [ranking, Evidence("search.independence", word, round(independent, 6))]
+    records += [ranking, Evidence("search.independence", word, rounded(independent))]
     return [*records, _kind(records[1], ranking, null)]
 
 
@@ -354,8 +353,18 @@ def _kind(weakest: Evidence, ranking: Evidence, null: Null) -> Evidence:
     if ranking.estimate is None:
         return not_measured(name, weakest.cue, ranking.reason)
     low = min(weakest, ranking, key=lambda each: each.estimate or 0.0)
-    ends: Mapping[str, float] = {
-        side: getattr(low, side) - null.most
-        for side in ("estimate", "lo", "hi", "at_least", "at_most")
-    }
-    return Evidence(name, weakest.cue, **ends, n=low.n, unit=low.unit)
+
+    def above(bound: float | None) -> float | None:
+        return None if bound is None else rounded(bound - null.most)
+
+    return Evidence(
+        name,
+        weakest.cue,
+        above(low.estimate),
+        above(low.lo),
+        above(low.hi),
+        above(low.at_least),
+        above(low.at_most),
+        n=low.n,
+        unit=low.unit,
+    )

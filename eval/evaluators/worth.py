@@ -61,7 +61,7 @@ def contents(scenario: Scenario, tokens: Tokens) -> Ints:
     outside = [p for p in range(1, tokens.shape[1]) if p not in at and p != scenario.read_out]
     context = np.unique(tokens[:, outside], axis=0, return_inverse=True)[1].reshape(-1, 1)
     both = tokens[:, at] + len(scenario.vocabulary) * context
-    return np.unique(both, return_inverse=True)[1].reshape(both.shape)
+    return np.asarray(np.unique(both, return_inverse=True)[1].reshape(both.shape), np.int64)
 
 
 def shared(levels: Ints, content: Ints) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import planted
+from planted.compiler.compile import compile_program
+from planted.core.roles import Program
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, codes, search, worth
 from planted.eval.evidence import Null, Records, index, not_measured, share
+from planted.programs import rasp_library
 from tests.eval import known
 
 
@@ -63,6 +67,38 @@ def test_a_twin_with_the_same_answers(family: str, twin: str, tier: str) -> None
 
 def test_a_search_that_nothing_reads_is_none() -> None:
     assert says(measured(loaded("bottle-cap-decoy.small"))) == "lookup"
+
+
+def test_copies_of_contents_that_are_looked_up() -> None:
+    """What blocks write is a copy of the content, and a table reads that alone."""
+    from tracr.rasp import rasp
+
+    plant = planted.load("red-doors-small-table").plant
+    place, words = plant.scenario, plant.scenario.vocabulary
+    copy = rasp.Map(lambda word: words.index(word) + 100, rasp.tokens, simplify=False)
+    first, second, third = (rasp_library.at(k, f"copy_{k}", copy) for k in (1, 2, 3))
+    pair = rasp.SequenceMap(lambda a, b: a * 1000 + b, first, second)
+
+    def answer(pair: int, third: int) -> int:
+        named = [words[code - 100] for code in (*divmod(pair, 1000), third)]
+        return 1 if {*named} & {"T", "D"} else place.choose((*named, "T")) + 1
+
+    made = compile_program(
+        Program(rasp.SequenceMap(answer, pair, third), searches=False),
+        words,
+        len(place.candidates),
+        place.read_out,
+    )
+    subject = known.compiled(replace(plant, params=made.params, spec=made.spec, truth=made.truth))
+    tasks = place.draw(np.random.default_rng(0), 100)
+    chosen = Checkpoint(plant, plant.params).choose(tasks)
+    np.testing.assert_array_equal(subject.choose(tasks), chosen)
+    found = measured(subject)
+    assert says(found) != "search"
+    weakest = found["search.weakest", "T"].estimate
+    assert weakest is not None
+    assert weakest < 0.6
+    assert search.place_of(found, "T").startswith("written")
 
 
 def test_candidates_that_stay_the_same_and_change_in_worth() -> None:
