@@ -53,8 +53,8 @@ PAIRS = {
     "lookahead-action.small": ("lookahead-action-table.small",),
     "grid-doors.small": ("grid-doors-list.small", "grid-doors-table"),
     "grid-keys.small": ("grid-keys-list.small", "grid-keys-table"),
-    "wiping.small": ("wiping-list.small",),
     "red-doors": ("red-doors-list",),
+    "wiping.small": ("wiping-list.small",),
     "crumbs-amortised.small": (),
 }
 TIERS = ("exact", "rotated")

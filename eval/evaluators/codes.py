@@ -52,11 +52,13 @@ class Codes:
         means: Hook point -> [slot, level, ...]; NaN where the slot held the level too seldom.
         by_content: Share of the variance between such codes that a candidate's own content
             explains: 1 where a code is the same whatever else is on the menu.
+        by_token: The same for the candidate's own token, without its context.
     """
 
     place: Place
     means: Mapping[str, Floats]
     by_content: float
+    by_token: float
 
     def turned(self, rng: np.random.Generator) -> Codes:
         """Codes as far apart from each other, in random directions."""
@@ -65,7 +67,7 @@ class Codes:
             width = int(np.prod(value.shape[2:]))
             turn = np.linalg.qr(rng.normal(size=(width, width)))[0].astype(np.float32)
             means[site] = (value.reshape(*value.shape[:2], width) @ turn).reshape(value.shape)
-        return Codes(self.place, means, self.by_content)
+        return Codes(self.place, means, self.by_content, self.by_token)
 
 
 def places(checkpoint: Checkpoint, *, written: bool) -> list[Place]:
@@ -105,16 +107,19 @@ def held(checkpoint: Checkpoint, tokens: Tokens, wanted: Sequence[Place]) -> dic
     return {site: np.concatenate(found) for site, found in parts.items()}
 
 
-def codes_of(place: Place, found: Mapping[str, Floats], levels: Ints, contents: Ints) -> Codes:
+def codes_of(
+    place: Place, found: Mapping[str, Floats], levels: Ints, contents: Ints, tokens: Ints
+) -> Codes:
     """The codes of a place.
 
     Args:
         place: Where.
         found: From `held`.
         levels: Level of each candidate's value, [task, slot].
-        contents: What each candidate is, as a number, [task, slot].
+        contents: What each candidate is, with its context, as a number, [task, slot].
+        tokens: Each candidate's own token, [task, slot].
     """
-    means, between, within = {}, 0.0, 0.0
+    means, spread = {}, np.zeros((2, 2))
     for site in place.sites:
         value = found[site] - (found[_EMBEDDED] if place.written else np.float32(0))
         made = np.full((levels.shape[1], levels.max() + 1, *value.shape[2:]), np.nan, np.float32)
@@ -122,10 +127,28 @@ def codes_of(place: Place, found: Mapping[str, Floats], levels: Ints, contents: 
             flat = value[:, slot].reshape(len(value), -1)
             mean, count = _grouped(flat, levels[:, slot], levels.max() + 1)
             made[slot][count >= LEAST] = mean[count >= LEAST].reshape(-1, *value.shape[2:])
-            share_of = _variances(flat, mean[count >= LEAST], contents[:, slot])
-            between, within = between + share_of[0], within + share_of[1]
+            for i, groups in enumerate((contents, tokens)):
+                spread[i] += _variances(flat, mean[count >= LEAST], groups[:, slot])
         means[site] = made
-    return Codes(place, means, 1 - within / between if between > 0 else 0.0)
+    by_content, by_token = (_explained(*each) for each in spread)
+    return Codes(place, means, by_content, by_token)
+
+
+def level_by_token(levels: Ints, tokens: Ints) -> float:
+    """Share of the variance between levels that a candidate's own token explains.
+
+    Args:
+        levels: Level of each candidate's value, [task, slot].
+        tokens: Each candidate's own token, [task, slot].
+    """
+    every, spread = np.eye(levels.max() + 1, dtype=np.float32), np.zeros(2)
+    for slot in range(levels.shape[1]):
+        spread += _variances(every[levels[:, slot]], every, tokens[:, slot])
+    return _explained(*spread)
+
+
+def _explained(whole: float, left: float) -> float:
+    return 1 - left / whole if whole > 0 else 0.0
 
 
 def exchanged(

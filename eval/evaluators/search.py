@@ -41,6 +41,7 @@ APART = 10  # one of so many pairs of values is never together where codes are t
 FEW = 4  # levels below which no pair can be spared
 LEAST = 20  # tasks of a slot or of a height
 UNKNOWN = -1.0
+ROUNDING = 1e-3
 NULL = "codes in random directions: "  # and the place
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -153,10 +154,10 @@ class Search:
         _declared(
             name="search.kind",
             label="search, above its null",
-            unit="difference of shares",
-            direction="near 1: search; at most .1: lookup; between: neither is shown",
-            explanation="The smaller of the weakest group's share and of retargeting, less the "
-            "largest share that codes in random directions reach.",
+            unit="share above the null",
+            direction="near 1: search; near or below 0: lookup; between: neither is shown",
+            explanation="The smaller of the weakest group's share and of retargeting: how far it "
+            "lies between the largest share that codes in random directions reach, and 1.",
         ),
     )
 
@@ -234,12 +235,20 @@ def _found(network: _Network, fitted: Tokens) -> Codes | None:
     levels, kinds = network.worth.of(fitted), contents(network.scenario, fitted)
     kept = (levels >= 0).all(axis=1) & ~_has_unseen(levels, network.worth.n)
     copies = shared(levels[kept], kinds[kept]) < _limits()["written"]["shared_at_least"]
+    tokens = fitted[kept][:, list(network.scenario.search_space)]
+    by_token = at_places.level_by_token(levels[kept], tokens)
     wanted = at_places.places(checkpoint, written=not copies)
     held = at_places.held(checkpoint, fitted[kept], wanted)
     base, source = context.examples(TRIED), context.examples(TRIED_SOURCE)
 
     def tried(place: Place) -> tuple[float, float, Codes]:
-        codes = at_places.codes_of(place, held, levels[kept], kinds[kept])
+        codes = at_places.codes_of(place, held, levels[kept], kinds[kept], tokens)
+        if (
+            place.written
+            and codes.by_token
+            > by_token + _limits()["copied"]["beyond"] * (1 - by_token) + ROUNDING
+        ):
+            return UNKNOWN, UNKNOWN, codes  # a copy of the token, not of worth
         found = _pairs(network, codes, base, source)
         least = found.weakest()
         if least is None:
@@ -314,7 +323,8 @@ def _null(network: _Network, codes: Codes, base: Tokens, source: Tokens) -> Null
         found = _pairs(network, turned, base[some][:N_NULL], source[some][:N_NULL])
         if found.asked.any():
             reached.append(float(found.hit[found.asked].mean()))
-    return Null(NULL + codes.place.name, min(reached), max(reached), len(reached))
+    ends = (min(reached), max(reached)) if reached else (0.0, 0.0)
+    return Null(NULL + codes.place.name, *ends, len(reached))
 
 
 def _records(network: _Network, codes: Codes, found: _Exchange, weakest: Bools) -> list[Evidence]:
@@ -353,9 +363,11 @@ def _kind(weakest: Evidence, ranking: Evidence, null: Null) -> Evidence:
     if ranking.estimate is None:
         return not_measured(name, weakest.cue, ranking.reason)
     low = min(weakest, ranking, key=lambda each: each.estimate or 0.0)
+    if null.most >= 1:
+        return not_measured(name, weakest.cue, "codes in random directions do as well")
 
     def above(bound: float | None) -> float | None:
-        return None if bound is None else rounded(bound - null.most)
+        return None if bound is None else rounded((bound - null.most) / (1 - null.most))
 
     return Evidence(
         name,
