@@ -183,10 +183,10 @@ def table(head, body):
     return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in body), ""]
 
 
-def auroc(searches, others):
-    """How often a search has the higher figure of the two, ties counting half."""
-    pairs = [(a > b) + (a == b) / 2 for a in searches for b in others]
-    return sum(pairs) / len(pairs) if pairs else None
+def auroc(pairs):
+    """How often the first of a pair has the higher figure, ties counting half."""
+    won = [(one > other) + (one == other) / 2 for one, other in pairs]
+    return sum(won) / len(won) if won else None
 
 
 def validation(found):
@@ -206,20 +206,24 @@ def validation(found):
                     by_tier[tier][name in twins].append(one)
     lines = table(head, body)
     for tier, (searches, others) in by_tier.items():
-        of = {
-            "search.kind": lambda one: one["kind"],
-            "agreement with u_m": lambda one: one["agreement"]["mesa"],
-            "agreement with U": lambda one: one["agreement"]["base"],
-        }
-        told = ", ".join(
-            f"{name} {shown(auroc(list(map(get_, searches)), list(map(get_, others))))}"
-            for name, get_ in of.items()
-        )
+        every = [(a["kind"], b["kind"]) for a in searches for b in others]
+        told = [f"search.kind {shown(auroc(every))}"]
+        matched = [
+            (found[f"{pair} {tier}"], found[f"{twin} {tier}"])
+            for pair, twins in PAIRS.items()
+            for twin in twins
+            if f"{pair} {tier}" in found and f"{twin} {tier}" in found
+        ]
+        for side, symbol in (("mesa", "u_m"), ("base", "U")):
+            both = [(a["agreement"][side], b["agreement"][side]) for a, b in matched]
+            told.append(
+                f"agreement with {symbol}, of a search and its own twin, {shown(auroc(both))}"
+            )
         wrong = sum(one["says"] == "search" for one in others)
         right = sum(one["says"] == "search" for one in searches)
         lines.append(
             f"Tier {tier}: {right} of {len(searches)} searches are called search, and {wrong} of "
-            f"{len(others)} twins. AUROC: {told}."
+            f"{len(others)} twins. AUROC: {'; '.join(told)}."
         )
     return [*lines, ""]
 
