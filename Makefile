@@ -71,6 +71,9 @@ tiers: .venv/.demo ## a plant of every family in every tier, written to docs/tie
 room: .venv/.demo ## trains networks without the plant: finetune/tiers/room.json; an hour
 	$(BIN)/python tools/room.py
 
+natural: .venv/.demo ## networks from scratch, search or lookup: docs/search-in-natural-models.md; an hour
+	$(BIN)/python tools/natural.py
+
 controls: .venv/.demo ## trains the controls that are shipped: eval/calibration/controls; hours
 	$(BIN)/python -m tools.controls
 
