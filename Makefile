@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival cues study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ fates: .venv/.demo ## ten families by seven recipes, judged, into runs/records: 
 
 revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour
 	$(BIN)/python tools/revival.py
+
+cues: .venv/.dev ## searches for unknown cues, with the runs of make fates: docs/unknown-cues.md; 20 minutes
+	$(BIN)/python tools/cues.py
 
 study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
 	$(BIN)/python -m tools.study

@@ -16,7 +16,8 @@ _EXTRAS = {
     "loky": "train",
     "optax": "train",
     "scipy": "train",
-    "sklearn": "train",
+    "sklearn": "search",
+    "statsmodels": "search",
     "torch": "torch",
     "jinja2": "report",
 }

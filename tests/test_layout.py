@@ -16,7 +16,7 @@ SOURCES = sorted(path for folder in ROOMS for path in (ROOT / folder).rglob("*.p
 EVERYTHING = SOURCES + sorted(
     path for folder in ("tests", "examples", "tools") for path in (ROOT / folder).rglob("*.py")
 )
-HEAVY = ("haiku", "jax", "matplotlib", "optax", "scipy", "sklearn", "torch", "tracr")
+HEAVY = ("haiku", "jax", "matplotlib", "optax", "scipy", "sklearn", "statsmodels", "torch", "tracr")
 
 
 def relative(path: Path) -> str:

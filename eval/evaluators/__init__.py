@@ -194,9 +194,9 @@ def on_request() -> Mapping[str, Evaluator]:
     They take minutes, or answer another question than what became of the planted objective. No
     verdict is given on them. `planted.measure` runs them.
     """
-    from planted.eval.evaluators import revival, search
+    from planted.eval.evaluators import cue_search, revival, search
 
-    listed: tuple[Evaluator, ...] = (revival.Revival(), search.Search())
+    listed: tuple[Evaluator, ...] = (revival.Revival(), search.Search(), cue_search.CueSearch())
     return {evaluator.name: evaluator for evaluator in listed}
 
 

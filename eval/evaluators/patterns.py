@@ -123,7 +123,7 @@ def covering_rows(levels: list[tuple[int, ...]], rng: np.random.Generator) -> In
         return np.stack([rng.choice(each, size=n) for each in levels], axis=1)
 
     rows = drawn(MOST_ROWS)
-    for places in combinations(range(len(levels)), STRENGTH):
+    for places in combinations(range(len(levels)), min(STRENGTH, len(levels))):
         seen = {tuple(row) for row in rows[:, places].tolist()}
         lacking = [each for each in product(*(levels[i] for i in places)) if each not in seen]
         if lacking:
@@ -254,7 +254,7 @@ def _pairs(singles: list[tuple[int, int]]) -> tuple[Ints, Ints]:
 
 
 def _fisher(k: Ints, n: Ints, hits: int, total: int) -> Floats:
-    """p of Fisher's exact test, twice the smaller tail, [pattern]."""
+    """P of Fisher's exact test, twice the smaller tail, [pattern]."""
     from scipy.stats import hypergeom
 
     below = hypergeom.cdf(k, total, hits, n)
