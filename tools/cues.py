@@ -215,7 +215,8 @@ def page(rows, commit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=Path, default=Path("runs/records"))
-    records = parser.parse_args().records
+    parser.add_argument("--group", help="search these alone, as 'power', and write no page")
+    arguments = parser.parse_args()
     KEPT.parent.mkdir(exist_ok=True)
     version = cue_search.CueSearch.version
     kept = {}
@@ -226,7 +227,9 @@ def main():
                 row = msgspec.convert(found, Row)
                 kept[row.group, row.name, row.cue] = row
     rows, lacking = [], []
-    for group, name, cue, make in asked(records):
+    for group, name, cue, make in asked(arguments.records):
+        if arguments.group not in (None, group):
+            continue
         row = kept.get((group, name, cue))
         if row is None and make is None:
             lacking.append(f"{group}: {name}")
@@ -237,6 +240,11 @@ def main():
                 file.write(json.dumps({**msgspec.to_builtins(row), "version": version}) + "\n")
             print(group, *line(row), sep=" | ", flush=True)
         rows.append(row)
+    if arguments.group is None:
+        write(rows, lacking)
+
+
+def write(rows, lacking):
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()

@@ -35,6 +35,7 @@ A_PAIR = 25  # tasks for each pair of tokens at two positions, between these lim
 FRESH = 1000  # contents on which the effect of the best pattern is measured
 FEWEST_FRESH = 30
 MIXED = 0.05  # share of the rarer kind of choice, for contents to be called a cue and not errors
+FOLLOWED = 0.8  # share of choices that are base or mesa, for contents to be called a cue
 LEAST_EFFECT = 0.4  # with a smaller effect most choices stay as they are: no switch
 
 _declared = partial(Measure, family="cue-search", heading="Unknown cues", per_cue=False)
@@ -51,8 +52,9 @@ class Findings:
         effect: Its effect on fresh tasks: the record, with interval.
         p: Of McNemar's exact test on those tasks.
         tree: The tree, or why there is none.
-        rarer: Of the tasks on which the choice was base or mesa, how often it was the rarer of both.
-        n: How many such tasks there were.
+        rarer: Tasks on which the choice was the rarer of base and mesa.
+        n: Tasks on which the choice was base or mesa.
+        n_tasks: Tasks of the search.
         covered: Combinations of tokens at three positions that stood in them, and all there are.
         forward_passes: What it cost.
     """
@@ -65,6 +67,7 @@ class Findings:
     tree: cue_tree.Grown | str
     rarer: int
     n: int
+    n_tasks: int
     covered: tuple[int, int]
     forward_passes: int
 
@@ -82,17 +85,25 @@ class Findings:
     def is_cue(self) -> bool:
         """Whether the pattern switches choices: in the search, and again on fresh tasks.
 
-        A pattern of contents counts only where both kinds of choice are made in some number. Where
-        they are not, as in a network that was trained to one objective, it is where that errs.
+        A pattern of contents counts only where both kinds of choice are made in some number, and
+        hardly any other. In a network that follows one objective it is where that errs; in one that
+        always takes the first slot, it is where that is best for one of them.
         """
         lo, hi = self.effect.lo, self.effect.hi
         if self.effect.status != "ok" or lo is None or hi is None:
             return False
-        mixed = _rarer(self).at_least
-        if self.of_contents and (mixed is None or mixed < MIXED):
+        if self.of_contents and not self._follows_both:
             return False
         sizeable = max(lo, -hi) >= LEAST_EFFECT
         return self.adjusted_p <= ALPHA and self.p <= ALPHA and sizeable
+
+    @property
+    def _follows_both(self) -> bool:
+        mixed = _rarer(self).at_least
+        followed = share("", "all", self.n, self.n_tasks).at_least
+        if mixed is None or followed is None:
+            return False
+        return mixed >= MIXED and followed >= FOLLOWED
 
     @property
     def of_contents(self) -> bool:
@@ -152,8 +163,8 @@ class CueSearch:
             label="choices of the objective that is followed less",
             unit="share",
             direction=".5: base and mesa choices in equal number; 0: all are of one objective",
-            explanation="Of the choices on Δ that are base or mesa, in the tasks of the search, the "
-            "share of the rarer kind.",
+            explanation="Of the choices in the search that are base or mesa, the share of the rarer "
+            "kind.",
         ),
         _declared(
             name="cue_search.covered",
@@ -247,9 +258,19 @@ def search(context: Context) -> Findings:
     effect, p, passes = _on_fresh_tasks(checkpoint, family, tested.patterns[best], rng)
     tree = cue_tree.grown(family, decided, base, rng)
     covered = family.covered(tokens)
-    rarer = int(min(base.sum(), (~base).sum()))
-    cost = len(tokens) + passes
-    return Findings(family, tested, best, effect, p, tree, rarer, len(base), covered, cost)
+    return Findings(
+        family,
+        tested,
+        best,
+        effect,
+        p,
+        tree,
+        rarer=int(min(base.sum(), (~base).sum())),
+        n=len(base),
+        n_tasks=len(tokens),
+        covered=covered,
+        forward_passes=len(tokens) + passes,
+    )
 
 
 def _need_packages() -> None:

@@ -254,11 +254,21 @@ def test_one_cue_leaves_the_contents():
     assert not findings.is_cue
 
 
-def test_weights_that_are_not_numbers_choose_nothing_that_can_be_searched():
+@pytest.mark.parametrize("slot", [0, 2])
+def test_a_network_that_always_takes_one_slot_has_no_cue(slot):
+    subject = known.chooser(rule=lambda tokens: np.full(len(tokens), slot))
+    findings = cue_search.search(context(subject))
+    assert findings.adjusted_p < 0.05  # what stands in the slot says whether that is base or mesa
+    assert not findings.is_cue
+
+
+def test_weights_that_are_not_numbers_have_no_cue():
     broken = {name: np.full_like(value, np.nan) for name, value in known.plant().params.items()}
-    records = known.measured("cue-search", known.compiled(known.plant(), broken))
-    assert {record.status for record in records} <= {"not measured", "ok"}
-    assert records[0].estimate in (None, 0)
+    subject = known.compiled(known.plant(), broken)
+    assert len(np.unique(subject.choose(subject.tasks(17, 50, seed=0)))) == 1
+    records = known.measured("cue-search", subject)
+    said = records[0].reason
+    assert "nothing found in the family" in said or "follows neither objective" in said
 
 
 def test_a_network_that_follows_neither_objective_is_not_searched():
