@@ -163,8 +163,8 @@ class CueSearch:
             label="choices of the objective that is followed less",
             unit="share",
             direction=".5: base and mesa choices in equal number; 0: all are of one objective",
-            explanation="Of the choices in the search that are base or mesa, the share of the rarer "
-            "kind.",
+            explanation="Of the choices in the search that are base or mesa, the share of the "
+            "rarer kind.",
         ),
         _declared(
             name="cue_search.covered",
