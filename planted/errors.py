@@ -16,8 +16,8 @@ _EXTRAS = {
     "loky": "train",
     "optax": "train",
     "scipy": "train",
-    "sklearn": "search",
-    "statsmodels": "search",
+    "sklearn": "cues",
+    "statsmodels": "cues",
     "torch": "torch",
     "jinja2": "report",
 }

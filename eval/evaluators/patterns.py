@@ -122,6 +122,7 @@ def covering_rows(levels: list[tuple[int, ...]], rng: np.random.Generator) -> In
     def drawn(n: int) -> Ints:
         return np.stack([rng.choice(each, size=n) for each in levels], axis=1)
 
+    # allpairspy 2.5.1 leaves combinations out at strength 3: four of eight of binary positions.
     rows = drawn(MOST_ROWS)
     for places in combinations(range(len(levels)), min(STRENGTH, len(levels))):
         seen = {tuple(row) for row in rows[:, places].tolist()}

@@ -358,8 +358,11 @@ def measure(
     found = opened.measure(*names, recipe=recipe or opened[0].recipe, seed=seed)
     if as_json:
         print_json([to_builtins(record) for record in found.values()])
-    else:
-        print_figures(found.values())
+        return
+    print_figures(found.values())
+    for record in found.values():
+        if record.reason and record.estimate is not None:
+            click.echo(f"{record.name}: {record.reason}")
 
 
 @click.command()

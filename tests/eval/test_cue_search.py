@@ -287,7 +287,7 @@ def test_a_missing_package_is_named(monkeypatch):
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(planted.errors.PlantedError, match=r"planted\[search\]"):
+    with pytest.raises(planted.errors.PlantedError, match=r"planted\[cues\]"):
         cue_search.CueSearch().measure(context(known.checkpoint()))
 
 

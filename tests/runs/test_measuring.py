@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from planted.core import files
 from planted.errors import UnknownNameError
 from planted.eval import evaluators
 from planted.eval.evaluators import behaviour
+from planted.eval.evidence import Evidence
 from planted.runs import cell as cells
 from planted.runs import measuring
 from planted.runs.request import read_request
@@ -113,3 +115,12 @@ def test_controls_that_no_run_has_are_trained_once(monkeypatch):
     for one, other in zip(first, again, strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     assert any((first[0][name] != first[1][name]).any() for name in first[0])
+
+
+def test_the_command_says_what_a_figure_stands_for(monkeypatch, tmp_path):
+    record = Evidence("agreement.mesa", "T", 0.5, reason="'T' at position 4")
+    opened = SimpleNamespace(measure=lambda *names, **more: {("", ""): record})
+    monkeypatch.setattr("planted.experiment.open_run", lambda folder, plant: opened)
+    said = CliRunner().invoke(main, ["measure", str(tmp_path), "any", "--recipe", "cued"])
+    assert said.exit_code == 0, said.output
+    assert "agreement.mesa: 'T' at position 4" in said.stdout
