@@ -216,6 +216,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=Path, default=Path("runs/records"))
     parser.add_argument("--only", help="networks with this in their name alone, and no page")
+    parser.add_argument("--kept", action="store_true", help="the page of what was kept alone")
     arguments = parser.parse_args()
     KEPT.parent.mkdir(exist_ok=True)
     version = cue_search.CueSearch.version
@@ -231,7 +232,7 @@ def main():
         if arguments.only and arguments.only not in f"{group}: {name}":
             continue
         row = kept.get((group, name, cue))
-        if row is None and make is None:
+        if row is None and (make is None or arguments.kept):
             lacking.append(f"{group}: {name}")
             continue
         if row is None:
@@ -251,7 +252,7 @@ def write(rows, lacking):
     prose = PAGE.read_text("utf-8").partition(TABLES)[0]
     lines = page(rows, commit or "unknown")
     if lacking:
-        lines += [f"Not there to be searched: {'; '.join(lacking)}.", ""]
+        lines += [f"Not searched: {'; '.join(lacking)}.", ""]
     PAGE.write_text(prose + TABLES + "\n" + "\n".join(lines), "utf-8")
 
 
