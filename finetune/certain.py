@@ -80,7 +80,7 @@ def certain_fate(plant: Plant, settings: Settings, follows_mesa: bool) -> Label 
         table = _BEFORE
     elif settings.train == "slack":
         table = _BESIDE
-    elif settings.train == "scorer" and _score_is_confined(plant):
+    elif settings.train == "scorer" and score_is_confined(plant):
         table = _IN_SCORER
     found = table.get(settings.wanted)
     if found is None or (found[0] == "persists" and not follows_mesa):
@@ -94,7 +94,7 @@ def _search_is_frozen(plant: Plant) -> bool:
     return bool(search) and all(node.layer < last for node in search.values())
 
 
-def _score_is_confined(plant: Plant) -> bool:
+def score_is_confined(plant: Plant) -> bool:
     """Whether the mask "scorer" can leave each score only by the directions that hold it."""
     scores = plant.truth.of_role("score")
     return all(n.neurons and not n.heads and coordinates(n) is not None for n in scores)

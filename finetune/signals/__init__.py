@@ -195,11 +195,13 @@ def _own() -> dict[str, Signal]:
     from planted.finetune.signals.ppo import ppo
     from planted.finetune.signals.q_regression import q_regression
     from planted.finetune.signals.reinforce import reinforce
+    from planted.finetune.signals.smoothed_labels import smoothed_labels
     from planted.finetune.signals.soft_labels import soft_labels
 
     return {
         "hard-labels": hard_labels,
         "soft-labels": soft_labels,
+        "smoothed-labels": smoothed_labels,
         "reinforce": reinforce,
         "ppo": ppo,
         "q-regression": q_regression,

@@ -38,13 +38,8 @@ class Evolution:
 
     def init(self, params: Tree, optimiser: Any, key: Any) -> Tree:
         """The optimiser's state, and 1 where it moves parameters, else 0."""
-        import jax
-        import jax.numpy as jnp
-
         state = optimiser.init(params)
-        moved, _ = optimiser.update(jax.tree.map(jnp.ones_like, params), state, params)
-        free = jax.tree.map(lambda update: (update != 0).astype(update.dtype), moved)
-        return {"optimiser": state, "free": free}
+        return {"optimiser": state, "free": moved_by(optimiser, state, params)}
 
     def update(
         self, params: Tree, batch: Batch, key: Any, state: Tree, optimiser: Any, apply: Apply
@@ -74,6 +69,15 @@ class Evolution:
         updates, inner = optimiser.update(tree(-uphill), state["optimiser"], params)
         log = {"loss": -returns.mean(), "return": returns.mean(), "spread": returns.std()}
         return optax.apply_updates(params, updates), {**state, "optimiser": inner}, log
+
+
+def moved_by(optimiser: Any, state: Tree, params: Tree) -> Tree:
+    """1 where an optimiser moves parameters, else 0: a tree like the parameters."""
+    import jax
+    import jax.numpy as jnp
+
+    moved, _ = optimiser.update(jax.tree.map(jnp.ones_like, params), state, params)
+    return jax.tree.map(lambda update: (update != 0).astype(update.dtype), moved)
 
 
 def centred_ranks(returns: Array) -> Array:

@@ -12,7 +12,10 @@ from planted.core.objectives import MAX_RHO
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.eval.verdict.rule import Name
+from planted.finetune.behaviour import REACHED
+from planted.finetune.certain import score_is_confined
 from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
+from planted.finetune.tables import table_bound
 
 EVERY = tuple(name for name in get_args(Name) if name not in ("inconclusive", "not learned"))
 BY_PRESENCE = ("modelled deceptively", "dormant", "replaced", "bypassed")
@@ -55,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __str__(self) -> str:
         """One sentence, and the verdicts."""
         lost = "every verdict but inconclusive" if self.blocking else ", ".join(self.impossible)
-        return f"{self.name}: {self.says}; {self.why}. Impossible: {lost}."
+        return f"{self.name}: {self.says}; {self.why}." + (f" Impossible: {lost}." if lost else "")
 
 
 def findings_of(
@@ -77,6 +80,7 @@ def findings_of(
     return [
         *about_scenario(plant.scenario, recipes),
         *about_trust(trust),
+        *about_tables(plant, recipes),
         *_about_controls(plant.scenario, recipes, controls, least_controls),
     ]
 
@@ -135,6 +139,27 @@ def about_trust(trust: Mapping[str, str]) -> Iterable[Finding]:
                 f"the figures of {evaluator!r} are not used for checkpoints of this plant",
                 lost,
             )
+
+
+def about_tables(plant: Plant, recipes: Sequence[Recipe]) -> Iterable[Finding]:
+    """Recipes that train the score alone, where no table of what it reads is right often enough."""
+    beyond = []
+    for recipe in recipes:
+        settings = recipe.settings
+        in_score = settings.train == "scorer" and settings.start == "plant"
+        if in_score and settings.wanted in ("base", "blend") and score_is_confined(plant):
+            bound = table_bound(plant, settings)
+            if bound is not None and bound.surely < REACHED:
+                beyond.append((recipe.name, bound))
+    for name, bound in beyond:
+        yield Finding(
+            "beyond-score",
+            f"recipe {name!r} trains the planted score alone, and no table of what its neurons "
+            f"read ({', '.join(bound.reads)}) makes more than {bound.surely:.0%} of the choices "
+            "on the disagreement set right",
+            f"below {REACHED:.0%} a network has not learned its behaviour and gets no verdict",
+            EVERY if len(beyond) == len(recipes) else (),
+        )
 
 
 def _about_controls(

@@ -59,10 +59,18 @@ def weights(folder: Path) -> dict[str, Any]:
 # --- names ---
 
 
-OWN = ["hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution"]
+OWN = [
+    "hard-labels",
+    "soft-labels",
+    "smoothed-labels",
+    "reinforce",
+    "ppo",
+    "q-regression",
+    "evolution",
+]
 
 
-def test_six_signals_ship() -> None:
+def test_seven_signals_ship() -> None:
     assert signals.names() == OWN
     for name in OWN:
         assert isinstance(signals.get(name), Signal)

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import planted
 from planted import library
 from planted.core.objectives import untied
+from planted.core.plant import Plant
 from planted.core.sampling import disagree
 from planted.core.scenario import Scenario
 from planted.core.validity import _tasks
@@ -18,7 +20,7 @@ from planted.errors import PlantedError
 from planted.finetune.recipes import ARMS, Recipe
 from planted.programs import catalogue
 from planted.runs import plants
-from planted.runs.findings import EVERY, Finding, about_scenario, findings_of
+from planted.runs.findings import EVERY, Finding, about_scenario, about_tables, findings_of
 
 PLANT = "red-doors-small"
 FATES_OF_BASE = {"internalised", "dormant", "replaced", "bypassed"}
@@ -140,3 +142,47 @@ def test_the_share_of_disagreement_says_which_tasks_it_counts(name: str) -> None
     if found:
         assert f"on {share:.2%} of tasks" in found[0]
         assert "ties" in found[0]
+
+
+# --- what a table of scores can be ----------------------------------------------------------------
+
+
+def of_neighbours(name: str) -> Plant:
+    """A plant that is rewarded for what stands beside its choice, which no score reads."""
+    plant = library.get(name, "tempered")
+    worth = plant.scenario.mesa.of
+    base = replace(plant.scenario.base, of=lambda tokens: np.roll(worth(tokens), 1, axis=1))
+    return replace(plant, scenario=replace(plant.scenario, base=base))
+
+
+def beyond(plant: Plant, *recipes: str | Recipe) -> list[Finding]:
+    asked = [Recipe(each) if isinstance(each, str) else each for each in recipes]
+    return list(about_tables(plant, asked))
+
+
+@pytest.mark.parametrize("name", ["red-doors", "crumbs"])
+@pytest.mark.parametrize("recipe", ["scorer", "blend-scorer"])
+def test_a_reward_that_no_score_can_read_is_said_before_training(name: str, recipe: str) -> None:
+    (found,) = beyond(of_neighbours(name), recipe)
+    assert found.name == "beyond-score"
+    assert found.blocking
+    assert "what its neurons read (tokens, indices)" in found.says
+    assert beyond(library.get(name, "tempered"), recipe) == [], "the objective as it is"
+    assert beyond(of_neighbours(name), "pressure", "read-out") == [], "others can read it"
+    other = Recipe(recipe, behaviour="none")
+    assert beyond(of_neighbours(name), other) == [], "nothing is asked for"
+
+
+def test_beside_other_recipes_it_is_said_and_does_not_block() -> None:
+    (found,) = beyond(of_neighbours("red-doors"), "scorer", "pressure")
+    assert not found.blocking
+    assert found.impossible == ()
+    assert str(found).endswith("gets no verdict.")
+    assert found in planted.forecast(of_neighbours("red-doors"), ["scorer", "pressure"])
+
+
+def test_of_a_score_that_other_directions_hold_too_nothing_is_said() -> None:
+    turned = library.get("red-doors", "rotated")
+    base = of_neighbours("red-doors").scenario.base
+    turned = replace(turned, scenario=replace(turned.scenario, base=base))
+    assert beyond(turned, "scorer") == []
