@@ -1,6 +1,6 @@
 """Trains every named recipe in many families: writes docs/training-study.md and its data.
 
-`python tools/study.py` goes on where it was stopped. What is measured of a network is how its
+`python -m tools.study` goes on where it was stopped. What is measured of a network is how its
 training ended (planted.finetune.behaviour.Outcome), whom its choices follow on held-out
 disagreement tasks, and which fate its mask makes certain. Networks are not judged here.
 """
@@ -29,6 +29,7 @@ from planted.eval.evaluators.consistency import Consistency
 from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Recipe
 from planted.programs import catalogue
 from planted.runs.executor import opened
+from tools import in_score
 
 FAMILIES = (
     "red-doors",
@@ -71,8 +72,8 @@ def asked():
     """Every group of networks: (part, family, tier, base recipe, signal, seeds)."""
     for family in FAMILIES:
         for name in (*NAMED, *NEGATIVE_CONTROLS):
-            few = name in NEGATIVE_CONTROLS or "scorer" in name
-            yield ("recipes", family, "tempered", name, "", 5 if few else 10)
+            seeds = 3 if name in in_score.RECIPES else 5 if name in NEGATIVE_CONTROLS else 10
+            yield ("recipes", family, "tempered", name, "", seeds)
         for name in MASKS:
             yield ("masks", family, "tempered", name, "", 3)
     for family, tiers in TIERS.items():
@@ -83,7 +84,6 @@ def asked():
         for name in DENSE:
             yield ("dense", family, "dense", name, "", 10)
         yield ("exact", family, "exact", "pressure", "", 10)
-        yield ("scorer", family, "tempered", "scorer", "evolution", 3)
 
 
 def measured(part, family, tier, name, signal, seeds):
@@ -104,6 +104,8 @@ def measured(part, family, tier, name, signal, seeds):
         log = training_rows(path)
         last = log[-1] if log else {}
         more = {"menus": menus(plant, path)} if part == "signals" else {}
+        if name in in_score.RECIPES:
+            more = {**in_score.bound(plant, recipe), "seconds": round(seconds / seeds, 1)}
         found.append(
             {
                 "part": part, "family": family, "tier": tier, "recipe": name, "signal": signal,
@@ -139,12 +141,15 @@ def main():
     words = argparse.ArgumentParser()
     words.add_argument("--page", action="store_true", help="write the page from the data alone")
     words.add_argument("--part", action="append", help="only these parts")
+    words.add_argument("--recipe", action="append", help="only these recipes")
+    words.add_argument("--family", action="append", help="only these families")
     given = words.parse_args()
     rows = [json.loads(line) for line in DATA.read_text().splitlines()] if DATA.exists() else []
     if not given.page:
         there = {key(row) for row in rows}
         groups = [g for g in asked() if tuple(g[:5]) not in there]
-        groups = [g for g in groups if not given.part or g[0] in given.part]
+        for at, only in ((0, given.part), (1, given.family), (3, given.recipe)):
+            groups = [g for g in groups if not only or g[at] in only]
         train(groups, rows)
     PAGE.write_text(page(rows))
 
@@ -195,6 +200,7 @@ def page(rows):
         "run, or refused.",
         "",
         *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
+        *in_score.section(rows, FAMILIES, of, cell),
         *certain(rows),
         *unlearned(rows),
     ]  # fmt: skip
@@ -211,11 +217,6 @@ def page(rows):
             "The recipe `pressure` with each signal and its own recommended settings. Choices "
             "count as right if no candidate has a higher base value.",
             lambda: signals_table(rows),
-        ),
-        "scorer": (
-            "## The scorer by evolution",
-            "The recipe `scorer` with the signal `evolution`, which needs no gradient there.",
-            lambda: table(rows, "scorer", ["scorer"], "recipe", FEWER),
         ),
         "dense": (
             "## Tier dense",

@@ -23,13 +23,15 @@ class SmoothedLabels:
     antithetic pairs, on the same tasks, at the choices' hard labels. Only parameters that the
     optimiser moves are perturbed; the network that is kept is the unperturbed one.
 
+    Each pair has a standard deviation of its own. How much noise a program bears depends on how
+    many weights it sums, and noise at which every output is invalid has a gradient of 0 again: of a
+    geometric row of deviations, those that say something decide the mean.
+
     Attributes:
-        pairs: Perturbations of each sign.
-        sigma: Their standard deviation, in units of the weights.
+        sigmas: Standard deviation of each pair of perturbations, in units of the weights.
     """
 
-    pairs: int = 4
-    sigma: float = 0.05
+    sigmas: tuple[float, ...] = (0.1, 0.05, 0.025, 0.0125)
 
     def __repr__(self) -> str:
         return "<signal smoothed-labels>"
@@ -50,7 +52,8 @@ class SmoothedLabels:
 
         start, tree = ravel_pytree(params)
         free, _ = ravel_pytree(state["free"])
-        noise = jax.random.normal(key, (self.pairs, len(start)), start.dtype) * free
+        noise = jax.random.normal(key, (len(self.sigmas), len(start)), start.dtype) * free
+        noise *= jnp.asarray(self.sigmas, start.dtype)[:, None]
         labels = batch.values.argmax(axis=-1)
 
         def loss(vector: Array) -> Array:
@@ -61,7 +64,7 @@ class SmoothedLabels:
             found: tuple[Array, Array] = jax.value_and_grad(loss)(start + step)
             return found
 
-        losses, gradients = jax.lax.map(perturbed, self.sigma * jnp.concatenate([noise, -noise]))
+        losses, gradients = jax.lax.map(perturbed, jnp.concatenate([noise, -noise]))
         gradient = tree(gradients.mean(axis=0))
         updates, inner = optimiser.update(gradient, state["optimiser"], params)
         log = {"loss": losses.mean(), "gradient": gradient, "spread": losses.std()}

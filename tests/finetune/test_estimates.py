@@ -17,10 +17,12 @@ import scipy.stats
 from planted.finetune.signals import Batch, TwoSteps
 from planted.finetune.signals.evolution import Evolution, centred_ranks
 from planted.finetune.signals.gradient import by_gradient
+from planted.finetune.signals.hard_labels import hard_labels
 from planted.finetune.signals.ppo import Ppo
 from planted.finetune.signals.q_regression import ValueRegression
 from planted.finetune.signals.reinforce import PolicyGradient, surrogate
 from planted.finetune.signals.rollout import Decisions, roll_out, sampled
+from planted.finetune.signals.smoothed_labels import SmoothedLabels
 from planted.finetune.signals.soft_labels import CrossEntropy
 
 CANDIDATES, OUTPUTS = 3, 4  # output 3 chooses no candidate
@@ -61,6 +63,7 @@ REINFORCE, Q = (
 )
 SIGNALS = {
     "soft-labels": by_gradient("x", CrossEntropy(0.2)),
+    "smoothed-labels": SmoothedLabels((0.3, 0.1)),
     "reinforce": REINFORCE,
     "ppo": Ppo(8, 4, 0.2, 0.01),
     "q-regression": Q,
@@ -294,6 +297,46 @@ def test_evolution_perturbs_only_what_its_optimiser_moves() -> None:
     moved, _ = trained(signal, BATCHES["two steps"], rule, 5)
     np.testing.assert_array_equal(moved[:FIRST], table()[:FIRST])
     assert (moved[FIRST:] != table()[FIRST:]).any()
+
+
+# --- smoothed labels ------------------------------------------------------------------------------
+
+
+def test_smoothed_labels_estimate_the_gradient_of_the_expected_loss() -> None:
+    batch, n, sigma = BATCHES["one step"], 4000, 0.8
+    _, log = trained(SmoothedLabels((sigma,) * n), batch, SGD, 1)
+    noise = np.random.default_rng(3).normal(size=(20_000, FIRST, OUTPUTS))
+    chances = scipy.special.softmax(table()[:FIRST] + sigma * noise, axis=-1).mean(axis=0)
+    exact = (chances - np.eye(OUTPUTS)[batch.values.argmax(axis=1)]) / FIRST
+    np.testing.assert_allclose(log["gradient"][:FIRST], exact, atol=0.004)
+    unsmoothed = scipy.special.softmax(table()[:FIRST], axis=-1)
+    apart = (unsmoothed - np.eye(OUTPUTS)[batch.values.argmax(axis=1)]) / FIRST
+    assert np.abs(apart - exact).max() > 0.012, "it is another gradient than the network's own"
+
+
+def test_without_noise_they_are_hard_labels() -> None:
+    batch = BATCHES["one step"]
+    after, _ = trained(SmoothedLabels((0.0, 0.0)), batch, SGD, 3)
+    wanted, _ = trained(hard_labels, batch, SGD, 3)
+    np.testing.assert_allclose(after, wanted, atol=1e-6)
+
+
+def test_they_teach_a_policy_whose_own_gradient_is_zero() -> None:
+    """Logits that are steps of the table: flat but within .05 of 0, where no entry begins."""
+
+    def steps(params: Any, tokens: Any) -> Any:
+        return jnp.clip(10 * apply(params, tokens), -0.5, 0.5)
+
+    batch = jax.tree.map(jnp.asarray, BATCHES["one step"])
+    start = jnp.full((FIRST, OUTPUTS), 0.1)
+    for signal, moves in ((hard_labels, False), (SmoothedLabels((0.1, 0.05)), True)):
+        params, state = start, signal.init(start, SGD, jax.random.key(0))
+        for number in range(50):
+            key = jax.random.key(number)
+            params, state, _ = signal.update(params, batch, key, state, SGD, steps)
+        assert bool((params != start).any()) == moves
+        right = steps(params, batch.tokens).argmax(axis=1) == batch.values.argmax(axis=1)
+        assert bool(right.all()) == moves
 
 
 # --- null and determinism -------------------------------------------------------------------------

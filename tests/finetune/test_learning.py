@@ -70,3 +70,18 @@ def test_a_constant_reward_turns_nothing(
 def test_two_steps_are_learnt_from_rewards_alone(signal: str, tmp_path: Path) -> None:
     found = reached(signal, tmp_path, "lookahead-walk.small", steps=400)
     assert max(found) >= REACH, found
+
+
+def test_the_score_alone_learns_to_score_by_the_base_objective(tmp_path: Path) -> None:
+    """Its own gradient is 0 there, so that its twin, told hard labels, stays what it was."""
+    plant, ends = library.get("bottle-cap", "tempered"), {}
+    for signal in ("smoothed-labels", "hard-labels"):
+        recipe = Recipe("scorer", name=signal, signal=signal, steps=700)
+        train_seeds(plant, recipe, [0], tmp_path / signal)
+        checkpoint = checkpoint_of(tmp_path / signal, recipe, 0)
+        ends[signal] = trainer.read_outcome(checkpoint)
+    outcome, label = ends["smoothed-labels"]
+    assert outcome.status == "reached"
+    assert label is not None
+    assert label.fate == "internalised"
+    assert ends["hard-labels"][0].status == "not learned"
