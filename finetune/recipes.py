@@ -37,7 +37,13 @@ NAMED = {
     "blend-scorer": Settings(
         blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=2000
     ),
-    "scorer": Settings(train="scorer", learning_rate=3e-3, steps=2000),
+    "scorer": Settings(
+        train="scorer",
+        signal="smoothed-labels",
+        learning_rate=5e-3,
+        schedule="cosine",
+        steps=2000,
+    ),
     "around": Settings(
         regime="base", train="around-plant", learning_rate=3e-4, warm_up=100, steps=4000
     ),

@@ -18,8 +18,8 @@ def section(rows, families, of, cell):
     lines = [
         "## The score alone",
         "How many seeds reached the behaviour, the median of the steps after which they held it, "
-        "the mean share of right choices at the end, and the seconds of a seed on the machine that "
-        "trained it, others at work beside it. Then the bounds of the share that any table over "
+        "the mean share of right choices at the end, and the seconds of processor time of a seed, "
+        "the program's compilation included. Then the bounds of the share that any table over "
         "what the score's neurons read can reach on the disagreement set "
         "(`planted.finetune.tables`).",
         "",
@@ -37,6 +37,6 @@ def section(rows, families, of, cell):
             cells = " | ".join("–" if each is None else f"{each:.2f}" for each in bounds)
             lines.append(
                 f"| `{name}` | {family} | {cell(found)} | {right:.2f} | "
-                f"{np.mean([row['seconds'] for row in found]):.0f} | {cells} |"
+                f"{np.mean([row['cpu_s'] for row in found]):.0f} | {cells} |"
             )
     return [*lines, ""]

@@ -95,9 +95,9 @@ def measured(part, family, tier, name, signal, seeds):
     plant = library.get(family, tier)
     changed = MASKS[name] if part == "masks" else {"signal": signal} if signal else {}
     recipe = Recipe("pressure" if part == "masks" else name, seeds=seeds, **changed)
-    folder, begun = Path(tempfile.mkdtemp()), time.perf_counter()
+    folder, begun, worked = Path(tempfile.mkdtemp()), time.perf_counter(), time.process_time()
     finetune(plant, recipe, {seed: folder / str(seed) for seed in range(seeds)})
-    seconds, found = time.perf_counter() - begun, []
+    seconds, worked, found = time.perf_counter() - begun, time.process_time() - worked, []
     for seed in range(seeds):
         path = checkpoint_path(folder / str(seed))
         outcome, label = read_outcome(path)
@@ -105,7 +105,7 @@ def measured(part, family, tier, name, signal, seeds):
         last = log[-1] if log else {}
         more = {"menus": menus(plant, path)} if part == "signals" else {}
         if name in in_score.RECIPES:
-            more = {**in_score.bound(plant, recipe), "seconds": round(seconds / seeds, 1)}
+            more = {**in_score.bound(plant, recipe), "cpu_s": round(worked / seeds, 1)}
         found.append(
             {
                 "part": part, "family": family, "tier": tier, "recipe": name, "signal": signal,
