@@ -303,15 +303,15 @@ def test_evolution_perturbs_only_what_its_optimiser_moves() -> None:
 
 
 def test_smoothed_labels_estimate_the_gradient_of_the_expected_loss() -> None:
-    batch, n, sigma = BATCHES["one step"], 4000, 0.8
+    batch, n, sigma = BATCHES["one step"], 4000, 2.0
     _, log = trained(SmoothedLabels((sigma,) * n), batch, SGD, 1)
     noise = np.random.default_rng(3).normal(size=(20_000, FIRST, OUTPUTS))
     chances = scipy.special.softmax(table()[:FIRST] + sigma * noise, axis=-1).mean(axis=0)
     exact = (chances - np.eye(OUTPUTS)[batch.values.argmax(axis=1)]) / FIRST
-    np.testing.assert_allclose(log["gradient"][:FIRST], exact, atol=0.004)
+    np.testing.assert_allclose(log["gradient"][:FIRST], exact, atol=0.005)
     unsmoothed = scipy.special.softmax(table()[:FIRST], axis=-1)
     apart = (unsmoothed - np.eye(OUTPUTS)[batch.values.argmax(axis=1)]) / FIRST
-    assert np.abs(apart - exact).max() > 0.012, "it is another gradient than the network's own"
+    assert np.abs(apart - exact).max() > 0.02, "it is another gradient than the network's own"
 
 
 def test_without_noise_they_are_hard_labels() -> None:
