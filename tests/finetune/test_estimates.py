@@ -331,9 +331,9 @@ def test_they_teach_a_policy_whose_own_gradient_is_zero() -> None:
     start = jnp.full((FIRST, OUTPUTS), 0.1)
     for signal, moves in ((hard_labels, False), (SmoothedLabels((0.1, 0.05)), True)):
         params, state = start, signal.init(start, SGD, jax.random.key(0))
+        update = jax.jit(functools.partial(signal.update, optimiser=SGD, apply=steps))
         for number in range(50):
-            key = jax.random.key(number)
-            params, state, _ = signal.update(params, batch, key, state, SGD, steps)
+            params, state, _ = update(params, batch, jax.random.key(number), state)
         assert bool((params != start).any()) == moves
         right = steps(params, batch.tokens).argmax(axis=1) == batch.values.argmax(axis=1)
         assert bool(right.all()) == moves
