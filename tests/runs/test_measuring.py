@@ -64,7 +64,7 @@ def test_a_name_that_nobody_has():
         planted.measure(weights, "bottle-cap", "agrement")
 
 
-@pytest.mark.filterwarnings("ignore:(no|few)-controls")
+@pytest.mark.filterwarnings("ignore:(no|few)-controls", "ignore:With 2 seeds of a negative control")
 def test_a_network_of_a_run_is_measured_once(counted, tmp_path):
     recipe = planted.Recipe("pressure", steps=25, seeds=1, behaviour="none")
     beside = [planted.Recipe("sham", seeds=1, steps=25)]
@@ -86,7 +86,7 @@ def test_a_network_of_a_run_is_measured_once(counted, tmp_path):
     assert planted.open_run(run.folder).verdicts == run.verdicts
 
 
-@pytest.mark.filterwarnings("ignore:(no|few)-controls")
+@pytest.mark.filterwarnings("ignore:(no|few)-controls", "ignore:With 2 seeds of a negative control")
 def test_controls_are_those_of_the_run(tmp_path, monkeypatch):
     recipe = planted.Recipe("pressure", steps=25, seeds=1, behaviour="none")
     control = planted.Recipe("no-plant-base", steps=25, seeds=2, behaviour="none")
