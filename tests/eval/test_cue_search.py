@@ -24,6 +24,8 @@ from tests.eval import known
 def few_permutations(monkeypatch):
     monkeypatch.setattr(cue_tree, "PERMUTATIONS", 9)
     monkeypatch.setattr(cue_tree, "MOST_TASKS", 600)
+    # statsmodels collects garbage at each adjustment: most of the time of a test of many searches
+    monkeypatch.setattr("gc.collect", lambda: 0)
 
 
 def context(subject: Checkpoint) -> Context:
