@@ -31,19 +31,24 @@ NAMED = {
     "read-out": Settings(regime="base", train="read-out", warm_up=100, steps=4000),
     "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
     "coincident-slack": Settings(
-        regime="coincident", disagreement_fraction=0.0, train="slack", steps=600, stop=False
+        regime="coincident",
+        disagreement_fraction=0.0,
+        train="slack",
+        learning_rate=1e-4,
+        logit_scale=10.0,
+        steps=600,
+        stop=False,
     ),
     "blend": Settings(blend=0.5, disagreement_fraction=1.0),
     "blend-scorer": Settings(
-        blend=0.5, disagreement_fraction=1.0, train="scorer", learning_rate=3e-3, steps=2000
-    ),
-    "scorer": Settings(
+        blend=0.5,
+        disagreement_fraction=1.0,
         train="scorer",
         signal="smoothed-labels",
-        learning_rate=5e-3,
-        schedule="cosine",
-        steps=2000,
+        learning_rate=3e-3,
+        steps=3000,
     ),
+    "scorer": Settings(train="scorer", signal="smoothed-labels", learning_rate=3e-3, steps=3000),
     "around": Settings(
         regime="base", train="around-plant", learning_rate=3e-4, warm_up=100, steps=4000
     ),
