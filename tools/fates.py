@@ -60,6 +60,12 @@ def runs(place):
     return {name: planted.open_run(place / name) for name in PLANTS if (place / name).exists()}
 
 
+def asked(found):
+    """The recipes that any run has, in their order."""
+    there = {one.recipe for run in found.values() for one in run.results}
+    return [name for name in RECIPES if name in there]
+
+
 def counted(results):
     """ "dormant 4, inconclusive 1"."""
     counts = Counter(one.verdict.name for one in results)
@@ -73,7 +79,7 @@ def table(head, rows):
 
 def verdicts(found):
     """Recipes by plants."""
-    names = [*RECIPES, "no-plant-mesa", "no-plant-base", "no-plant-cued"]
+    names = [*asked(found), "no-plant-mesa", "no-plant-base", "no-plant-cued"]
     rows = []
     for name in names:
         row = [f"`{name}`"]
@@ -110,7 +116,7 @@ def decided(found):
 def certain(found):
     """Networks whose mask makes their fate certain, by recipe; and the negative controls."""
     rows = []
-    for name in RECIPES:
+    for name in asked(found):
         own = [one for run in found.values() for one in run.results if one.recipe == name]
         known = [one for one in own if one.label is not None]
         if not known:
@@ -133,7 +139,7 @@ def figures(found):
     """Medians over the seeds of a recipe, under the training cue."""
     rows = []
     for plant, run in found.items():
-        for name in RECIPES:
+        for name in asked({plant: run}):
             own = [one for one in run.results if one.recipe == name]
             row = [plant, f"`{name}`"]
             for figure in FIGURES.values():
