@@ -85,6 +85,8 @@ def table_bound(plant: Plant, settings: Settings, seed: int = 0) -> TableBound |
         return None
     (score,), at = scores, list(scenario.candidates)
     tokens = _offered(scenario, np.random.default_rng([seed, 0x7AB1E]))
+    if not len(tokens):  # the objectives disagree too seldom for one draw
+        return None
     worth = rewarded(scenario, settings)(tokens)
     reads, held, right = readable(plant, score), plant.truth.values(tokens), best(worth)
     # positions are read too; a table without them is one of those with them

@@ -323,7 +323,7 @@ def _effect(after: Bools, before: Bools, rng: np.random.Generator) -> Evidence:
         bootstrap_ratio(difference, np.ones(n), rng),
         n,
         unit="pair",
-        null=Null("discordant pairs by a fair coin", -slack, slack, discordant),
+        null=Null("discordant pairs by a fair coin", 0.0 - slack, slack, discordant),
     )
 
 

@@ -234,6 +234,8 @@ def _found(network: _Network, fitted: Tokens) -> Codes | None:
     checkpoint, context = network.context.checkpoint, network.context
     levels, kinds = network.worth.of(fitted), contents(network.scenario, fitted)
     kept = (levels >= 0).all(axis=1) & ~_has_unseen(levels, network.worth.n)
+    if not kept.any():  # so many slots that each task holds a pair of values that is spared
+        return None
     copies = shared(levels[kept], kinds[kept]) < _limits()["written"]["shared_at_least"]
     tokens = fitted[kept][:, list(network.scenario.search_space)]
     by_token = at_places.level_by_token(levels[kept], tokens)

@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from planted.eval.evidence import Records
 
 
 def print_run(done: Any, as_json: bool) -> None:
@@ -189,3 +192,13 @@ def _phases(tell: Callable[[str], Any]) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
+
+
+def print_kinds(found: Records) -> None:
+    """What the figures of `search` say under each cue, and where in the network."""
+    from planted.eval.evaluators.search import kind_of, place_of
+
+    for name, cue in found:
+        if name == "search.kind":
+            place = place_of(found, cue)
+            click.echo(f"search[{cue}]: {kind_of(found, cue)}{place and f' at {place!r}'}")

@@ -12,6 +12,7 @@ from planted.cli.options import Installed, json_, parameters_, parsed, start_tie
 from planted.cli.printing import (
     print_figures,
     print_json,
+    print_kinds,
     print_run,
     print_verdict,
     shown_progress,
@@ -363,6 +364,7 @@ def measure(
     for record in found.values():
         if record.reason and record.estimate is not None:
             click.echo(f"{record.name}: {record.reason}")
+    print_kinds(found)
 
 
 @click.command()

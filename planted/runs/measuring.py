@@ -15,7 +15,7 @@ from planted import library
 from planted.core import artefact
 from planted.core.plant import Plant
 from planted.core.spec import Params
-from planted.errors import ArtefactError
+from planted.errors import ArtefactError, PlantedError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evidence_by_evaluator
@@ -61,8 +61,7 @@ def measure(
         CheckpointError: If the checkpoint does not have the plant's tensors and shapes.
         PlantedError: For anything else that is wrong with the arguments, or a missing package.
     """
-    for name in names:
-        evaluators.get(name)
+    _require_evaluators(names)
     made = plants.trained_from(plant, tier, parameters)
     require("judge")
     params, _ = own.weights_of(checkpoint, made)
@@ -83,9 +82,10 @@ def measure_network(run: Run, names: Sequence[str], recipe: str, seed: int = 0) 
 
     Raises:
         UnknownNameError: If there is no evaluator, or no recipe in the run, of a name.
-        PlantedError: If the recipe has no such seed.
+        PlantedError: If no evaluator is named, or the recipe has no such seed.
         ArtefactError: If the network is not trained, or its checkpoint is damaged.
     """
+    _require_evaluators(names)
     versions = {name: str(evaluators.get(name).version) for name in names}
     request = read_request(run.folder, run.plant)
     network = found_network(request.networks(run.folder), recipe, seed)
@@ -94,6 +94,17 @@ def measure_network(run: Run, names: Sequence[str], recipe: str, seed: int = 0) 
         references = partial(_of_run, run.folder, request)
         records += _kept_or_measured(network, request.plant, name, version, references)
     return index(records)
+
+
+def _require_evaluators(names: Sequence[Any]) -> None:
+    """Raises unless every name is that of an evaluator, and there is one."""
+    if not names or not all(isinstance(name, str) for name in names):
+        raise PlantedError(
+            f"Name one evaluator or more, each as a string of its own, got {list(names)!r}; as "
+            f"{', '.join(map(repr, evaluators.on_request()))}."
+        )
+    for name in names:
+        evaluators.get(name)
 
 
 def trained(plant: Plant, name: str, n: int) -> list[Params]:

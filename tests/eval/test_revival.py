@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 import planted
-from planted.core.objectives import best, correlation
+from planted.core.objectives import best, correlation, leftmost
 from planted.errors import PlantedError
 from planted.eval import evaluators
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.decoy import decoy
 from planted.eval.evaluate import evidence_by_evaluator
-from planted.eval.evaluators import Context
+from planted.eval.evaluators import Context, revival
 from planted.eval.evaluators.revival import ALREADY, Arms, Revival, _records, control_of
 from planted.eval.evidence import check, index
 from planted.eval.survival import Times
+from planted.finetune.relearning import Relearned
 from planted.network import surgery
 from planted.programs import catalogue
 
@@ -66,6 +67,61 @@ def test_the_plant_needs_no_step_and_a_random_start_is_cut_off(name, quick):
     assert null["reached_8"].estimate == 0
     assert null["speed_8"].reason == "censored: not revived in 20 steps, nor was any control"
     assert null["mean_speed_8"].estimate is None
+
+
+@pytest.fixture
+def taught(plant, monkeypatch):
+    """Trainings that take known times, and what each was given."""
+    given = []
+
+    def took(_, weights, lesson, settings, seed):
+        mesa = np.array_equal(lesson.values, plant.scenario.mesa.of(lesson.tokens))
+        own = all(np.array_equal(weights[name], plant.params[name]) for name in weights)
+        given.append((own, mesa, settings, lesson))
+        # the plant is fastest at the highest rate, networks without it at the middle one
+        slow = {3e-4: 50, 1e-3: 10, 3e-3: 90}[settings.learning_rate]
+        steps = (1 if settings.learning_rate == 3e-3 else 40) if own else slow
+        return Relearned(steps, True)
+
+    monkeypatch.setattr(revival, "relearn", took)
+    return given
+
+
+def test_the_rate_is_the_controls_on_examples_of_no_compared_training(plant, taught):
+    evaluator = Revival(examples=(8,), seeds=2, steps=23, networks=1)
+    controls = {"no-plant-base 0": surgery.start_anew(plant.params, 1)}
+    found = evaluator.arms(Checkpoint(plant, plant.params), controls, 8)
+    assert found.rate == 1e-3
+    assert found.mesa.steps == (40, 40)
+    assert found.controls == {
+        name: Times((10, 10), (True, True)) for name in ("no-plant-base 0", "random start")
+    }
+    assert {settings.steps for _, _, settings, _ in taught} == {20}
+    chosen_on, compared_on = taught[:3], taught[3:]
+    assert not any(own for own, *_ in chosen_on)
+    examples = {lesson.tokens.tobytes() for *_, lesson in compared_on}
+    assert not examples & {lesson.tokens.tobytes() for *_, lesson in chosen_on}
+
+
+def test_what_is_taught_is_the_mesa_objective_and_a_third_apart_from_both(plant, taught):
+    evaluator = Revival(examples=(8,), seeds=2, steps=20, networks=1)
+    evaluator.arms(Checkpoint(plant, plant.params), {}, 8)
+    scenario, third = plant.scenario, decoy(plant.scenario)
+    for _, mesa, _, lesson in taught:
+        objective = scenario.mesa if mesa else third
+        np.testing.assert_array_equal(lesson.values, objective.of(lesson.tokens))
+        for other in (scenario.base, *(() if mesa else (scenario.mesa,))):
+            for tokens in (lesson.tokens, lesson.test):
+                assert not (best(objective.of(tokens)) & best(other.of(tokens))).any()
+    assert {mesa for _, mesa, *_ in taught} == {True, False}
+
+
+def test_the_times_of_other_weights_are_not_those_that_were_kept(plant, taught):
+    evaluator = Revival(examples=(8,), seeds=2, steps=20, networks=1)
+    evaluator.arms(Checkpoint(plant, surgery.start_anew(plant.params, 3)), {}, 8)
+    n = len(taught)
+    assert evaluator.arms(Checkpoint(plant, plant.params), {}, 8).mesa.steps == (40, 40)
+    assert sum(own for own, *_ in taught[n:]) == len(taught[n:])  # the start's are kept
 
 
 def arms(mesa, slow, other=None):
@@ -126,6 +182,23 @@ def test_without_trained_controls_a_random_start_remains(plant, quick):
     assert found["log_rank_8"].estimate < 0.05
 
 
+@pytest.mark.parametrize(
+    ("trained", "elsewhere", "control"),
+    [("mesa", "mesa", None), ("base", "base", "no-plant-base"), ("base", "mesa", "no-plant-cued")],
+)
+def test_the_control_of_a_behaviour(plant, trained, elsewhere, control):
+    scenario = plant.scenario
+
+    class Behaves(Checkpoint):
+        def choose(self, tokens):
+            cued = tokens[:, scenario.read_out] == scenario.cues[0]
+            picks = [leftmost(getattr(scenario, o).of(tokens)) for o in (trained, elsewhere)]
+            return np.where(cued, *picks)
+
+    found = control_of(Behaves(plant, plant.params))
+    assert found == (control or revival.CONTROL)
+
+
 def test_which_control_belongs_to_a_checkpoint(plant):
     fresh = surgery.start_anew(plant.params, 0)
     assert control_of(Checkpoint(plant, fresh)) == "no-plant-base"
@@ -157,6 +230,15 @@ def test_the_third_objective_is_another_with_the_same_levels(name):
     apart = ~(best(values) & best(mesa)).any(axis=1)
     assert apart.mean() > 0.1
     np.testing.assert_array_equal(decoy(scenario).of(tokens), values)
+    # as far from both objectives as they are from each other, nearer than most orders come
+    base, levels = scenario.base.of(tokens), np.unique(mesa)
+    wanted, rng = correlation(mesa, base), np.random.default_rng(3)
+    others = [rng.permutation(levels)[np.searchsorted(levels, mesa)] for _ in range(19)]
+
+    def off(made):
+        return max(abs(correlation(made, one) - wanted) for one in (mesa, base))
+
+    assert off(values) < np.median([off(other) for other in others])
     # a bijection of levels: equal values stay equal, others stay apart
     pairs = {tuple(pair) for pair in np.stack([mesa.ravel(), values.ravel()], axis=1)}
     assert len(pairs) == len(np.unique(mesa))

@@ -53,10 +53,7 @@ def test_a_compiled_search(rotated: bool) -> None:
 )
 def test_a_twin_with_the_same_answers(family: str, twin: str, tier: str) -> None:
     searching = loaded(family, tier)
-    try:
-        subject = loaded(f"{family}-{twin}", tier)
-    except planted.PlantedError:
-        pytest.skip("long lists are not had rotated")
+    subject = loaded(f"{family}-{twin}", tier)
     tasks = searching.scenario.draw(np.random.default_rng(0), 200)
     np.testing.assert_array_equal(searching.choose(tasks), subject.choose(tasks))
     assert says(measured(searching)) == "search"
@@ -151,6 +148,16 @@ def test_candidates_without_positions_are_not_measured() -> None:
     found = measured(loaded("lookahead-action"))
     assert says(found) == "inconclusive"
     assert "position" in found["search.kind", "T"].reason
+
+
+def test_where_every_task_holds_a_spared_pair_nothing_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with many slots: no task is left to take codes from."""
+    monkeypatch.setattr(search, "_has_unseen", lambda levels, n: np.ones(len(levels), dtype=bool))
+    found = measured(known.checkpoint())
+    assert {record.status for record in found.values()} == {"not measured"}
+    assert says(found) == "inconclusive"
 
 
 def test_how_much_of_a_code_is_the_candidates_own() -> None:

@@ -90,7 +90,9 @@ def test_equal_times_have_an_interval_of_some_width():
     at_once, never = Times((5,) * 5, (True,) * 5), Times((300,) * 5, (False,) * 5)
     found = survival.restricted_ratio(never, at_once, 300, 5)
     assert found.estimate == pytest.approx(60)
-    assert found.lo < 60 < found.hi
+    # looked at every 5 steps: a variance of 25/12 with 4 degrees of freedom, about a mean of 5
+    assert log(found.hi / 60) == pytest.approx(2.7764 * (25 / 12 / 4) ** 0.5 / 5, rel=1e-4)
+    assert found.lo * found.hi == pytest.approx(60**2)
     assert survival.restricted_ratio(never, never, 300, 5).lo == pytest.approx(1)
 
 

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import planted
-from planted.core.objectives import leftmost
+from planted.core.objectives import leftmost, untied
 from planted.core.sampling import disagree, held_out
 from planted.errors import CheckpointError, PlantedError
-from planted.finetune.relearning import LOOK_EVERY, Relearned, lesson, relearn
+from planted.finetune import relearning
+from planted.finetune.relearning import LOOK_EVERY, Relearned, _stream, lesson, relearn
 from planted.finetune.settings import Settings
 from planted.network import surgery
+from planted.programs import catalogue
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,40 @@ def test_it_is_learned_and_the_same_again(plant):
     assert relearn(plant, fresh, taught(plant, 512), settings, 0) == found
 
 
+def test_its_steps_are_those_before_the_look_at_which_enough_were_right(plant, monkeypatch):
+    found, rights = taught(plant), iter((0, 0.74, 0.75))
+
+    def choose(params, spec, tokens):
+        right = np.arange(len(tokens)) < round(next(rights) * len(tokens))
+        return np.where(right, found.wanted, -1)
+
+    monkeypatch.setattr(relearning, "choices_of", choose)
+    fresh = surgery.start_anew(plant.params, 0)
+    assert len(found.test) % 4 == 0
+    told = relearn(plant, fresh, found, Settings(regime="mesa", steps=20), 0, enough=0.75)
+    assert told == Relearned(2 * LOOK_EVERY, True)
+
+
+def test_examples_are_passed_over_in_an_order_drawn_anew(plant):
+    found = taught(plant, 64)
+    tokens, values = _stream(found, batch=32, steps=6, seed=0)
+    passes = [part.reshape(64, -1) for part in np.split(tokens, 3)]
+    every = sorted(row.tobytes() for row in found.tokens.astype(np.int32))
+    for one in passes:
+        assert sorted(row.tobytes() for row in one) == every
+    assert len({one.tobytes() for one in (*passes, found.tokens.astype(np.int32))}) == 4
+    np.testing.assert_array_equal(
+        values, plant.scenario.mesa.of(tokens.reshape(-1, tokens.shape[-1])).reshape(values.shape)
+    )
+
+
+def test_neither_objective_ties_on_what_is_taught(plant):
+    found = taught(plant, 512)
+    for objective in (plant.scenario.mesa, plant.scenario.base):
+        for tokens in (found.tokens, found.test):
+            assert untied(objective.of(tokens)).all()
+
+
 def test_training_that_is_not_finite_never_gets_there(plant):
     fresh = surgery.start_anew(plant.params, 0)
     settings = Settings(optimizer="sgd", learning_rate=1.0, clip=1e12, steps=20, logit_scale=1e12)
@@ -66,7 +102,7 @@ def test_a_number_of_examples_that_is_none(plant, k):
 
 
 def test_more_examples_than_there_are():
-    scenario = planted.load("bottle-cap", tier="tempered").plant.scenario
+    scenario = catalogue.entry("bottle-cap").make_scenario()
     with pytest.raises(PlantedError, match=r"distinct tasks .* 5000 examples"):
         lesson(scenario, scenario.mesa, [scenario.base], 5000, 0, 0.5)
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 import planted
 from planted.cli.app import main
 from planted.core import files
-from planted.errors import UnknownNameError
+from planted.errors import PlantedError, UnknownNameError
 from planted.eval import evaluators
 from planted.eval.evaluators import behaviour
-from planted.eval.evidence import Evidence
+from planted.eval.evidence import Evidence, Null, index, share
 from planted.runs import cell as cells
 from planted.runs import measuring
 from planted.runs.request import read_request
@@ -62,6 +62,12 @@ def test_a_name_that_nobody_has():
     weights = planted.load("bottle-cap", tier="tempered").plant.params
     with pytest.raises(UnknownNameError, match="agreement"):
         planted.measure(weights, "bottle-cap", "agrement")
+
+
+@pytest.mark.parametrize("names", [(), (["search"],), (3,)], ids=str)
+def test_names_that_are_none(names):
+    with pytest.raises(PlantedError, match=r"Name one evaluator or more.*'search'"):
+        planted.measure({}, "bottle-cap", *names)
 
 
 @pytest.mark.filterwarnings("ignore:(no|few)-controls", "ignore:With 2 seeds of a negative control")
@@ -115,6 +121,22 @@ def test_controls_that_no_run_has_are_trained_once(monkeypatch):
     for one, other in zip(first, again, strict=True):
         assert all(np.array_equal(one[name], other[name]) for name in one)
     assert any((first[0][name] != first[1][name]).any() for name in first[0])
+
+
+def test_the_command_says_whether_it_is_a_search(monkeypatch, tmp_path):
+    beside = Null("codes in random directions: keys and queries of block 5", 0.0, 0.1, 10)
+    names = ("counterfactual", "weakest", "retarget", "kind")
+    records = index(
+        share(f"search.{name}", cue, hits, 4000, null=beside)
+        for name in names
+        for cue, hits in (("T", 3900), ("D", 2000))
+    )
+    opened = SimpleNamespace(measure=lambda *names, **more: records)
+    monkeypatch.setattr("planted.experiment.open_run", lambda folder, plant: opened)
+    said = CliRunner().invoke(main, ["measure", str(tmp_path), "search", "--recipe", "cued"])
+    assert said.exit_code == 0, said.output
+    assert "search[T]: search at 'keys and queries of block 5'" in said.stdout
+    assert "search[D]: inconclusive at" in said.stdout
 
 
 def test_the_command_says_what_a_figure_stands_for(monkeypatch, tmp_path):
