@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import beta, binom
 
 from planted import library
 from planted.core.plant import Plant
+from planted.finetune import tables
 from planted.finetune.recipes import NAMED
-from planted.finetune.tables import _in_one_order, _most_frequent, table_bound
+from planted.finetune.tables import TableBound, _in_one_order, _most_frequent, table_bound
 
 READINGS, TASKS, CANDIDATES = 5, 40, 3
 
@@ -56,6 +58,42 @@ def test_what_another_slot_holds_is_beyond_a_table() -> None:
     assert found is not None
     assert found.at_least < 0.5
     assert found.at_least < found.at_most < found.surely < 0.9
+
+
+def test_where_the_search_reads_more_than_the_score_no_order_of_readings_bounds_it() -> None:
+    """In rivals a colour is asked for beside the score: its own choices exceed every table."""
+    found = table_bound(library.get("rivals", "exact"), NAMED["scorer"])
+    assert found is not None
+    assert found.at_least < 0.8
+    assert found.at_most == 1
+
+
+def test_what_no_neuron_of_the_score_reads_bounds_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = library.get("lookahead", "exact")
+    monkeypatch.setattr(tables, "readable", lambda plant, score: ["tokens", "indices"])
+    monkeypatch.setattr(tables, "_in_one_order", lambda read, right: 1.0)
+    found = table_bound(plant, NAMED["scorer"])
+    assert found is not None
+    assert found.at_least <= found.at_most < 1
+
+
+def test_a_score_does_not_read_itself() -> None:
+    plant = library.get("red-doors", "exact")
+    (score,) = plant.truth.of_role("score")
+    assert tables.readable(plant, score) == ["tokens", "indices"]
+
+
+def test_the_bound_of_all_tasks_is_exact_over_what_was_drawn_independently() -> None:
+    found = TableBound((), at_least=0.5, at_most=0.9, tasks=4000, draws=100)
+    assert found.surely == pytest.approx(beta.ppf(0.999, 91, 10))
+    assert binom.cdf(90, 100, found.surely) == pytest.approx(0.001)
+
+
+def test_objectives_that_hardly_ever_disagree_have_no_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "disagree", lambda scenario, tokens: np.zeros(len(tokens), bool))
+    assert table_bound(library.get("red-doors", "exact"), NAMED["scorer"]) is None
 
 
 def test_plants_without_one_score_for_each_candidate_have_no_bound() -> None:
