@@ -60,6 +60,35 @@ def test_p_is_twice_the_smaller_tail_of_fishers_test(n, rest, data):
     assert found == pytest.approx(min(1, 2 * min(tails)))
 
 
+def test_mcnemars_p_is_that_of_a_fair_coin_over_discordant_pairs():
+    after = np.array([True] * 9 + [False] * 2 + [True] * 50 + [False] * 50)
+    before = np.array([False] * 9 + [True] * 2 + [True] * 50 + [False] * 50)
+    assert cue_search._mcnemar(after, before) == pytest.approx(2 * binom.cdf(2, 11, 0.5))
+    assert cue_search._mcnemar(after, after) == 1
+
+
+def test_the_null_of_an_effect_is_a_coin_that_decides_discordant_pairs():
+    after, before = np.zeros((2, 100), bool)
+    after[:12] = before[12:20] = True
+    effect = cue_search._effect(after, before, np.random.default_rng(0))
+    assert effect.estimate == pytest.approx(0.04)
+    slack = round(effect.null.hi * 100)
+    assert effect.null.lo == -effect.null.hi
+    # of 20 pairs, differences up to the slack are not rejected at 5 %, the next one is
+    assert 2 * binom.cdf((20 - slack) / 2, 20, 0.5) > 0.05
+    assert 2 * binom.cdf((20 - slack) / 2 - 1, 20, 0.5) <= 0.05
+    same = cue_search._effect(after, after, np.random.default_rng(0))
+    assert str(same.null.lo) == "0.0", "no minus before a zero"
+
+
+def test_the_certain_difference_is_agresti_and_caffos_bound():
+    k, n, rest_hits, rest = (np.array([one]) for one in (30, 40, 20, 60))
+    p, q = 31 / 42, 21 / 62
+    error = np.sqrt(p * (1 - p) / 42 + q * (1 - q) / 62)
+    found = patterns._certain(k, n, rest_hits, rest)[0]
+    assert found == pytest.approx(p - q - 1.959964 * error, abs=1e-6)
+
+
 def test_holm_by_hand():
     assert patterns._holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
 

@@ -203,6 +203,13 @@ def test_an_order_of_its_own_is_found_where_neither_objective_is_followed() -> N
     assert worth.worth_of(known.checkpoint(), known.scenario().draw(np.random.default_rng(0), 500))
 
 
+NULL_OF_ALL = Null("codes in random directions: here", 0.0, 1.0, 10)
+
+
+def estimate(record: Any) -> float:
+    return float(record.estimate)
+
+
 def records(weakest: float, pooled: float, ranked: float, null: float, n: int = 4000) -> Records:
     beside = Null("codes in random directions: here", 0.0, null, 10)
     figures: Any = {"weakest": weakest, "counterfactual": pooled, "retarget": ranked}
@@ -227,6 +234,18 @@ def test_the_limits(figures: tuple[float, float, float, float], kind: str) -> No
     found = records(*figures)
     assert says(found) == kind
     assert search.place_of(found, "T") == "here"
+
+
+@pytest.mark.parametrize(("weakest", "ranked"), [(0.6, 0.9), (0.9, 0.6)])
+def test_the_summary_is_the_smaller_figure_above_its_null(weakest: float, ranked: float) -> None:
+    found = records(weakest, 0.95, ranked, null=0.2)
+    low = min((found[f"search.{name}", "T"] for name in ("weakest", "retarget")), key=estimate)
+    kind = search._kind(found["search.weakest", "T"], found["search.retarget", "T"], low.null)
+    assert kind.estimate == pytest.approx((0.6 - 0.2) / (1 - 0.2))
+    for bound in ("lo", "hi", "at_least", "at_most"):
+        assert getattr(kind, bound) == pytest.approx((getattr(low, bound) - 0.2) / 0.8, abs=1e-5)
+    below = search._kind(*(found[f"search.{n}", "T"] for n in ("weakest", "retarget")), NULL_OF_ALL)
+    assert below.estimate is None
 
 
 def test_what_is_not_measured_is_neither() -> None:
