@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import planted
 from planted.cli.app import main
-from planted.core import files
+from planted.core import artefact, files
 from planted.errors import PlantedError, UnknownNameError
 from planted.eval import evaluators
 from planted.eval.evaluators import behaviour
@@ -84,6 +84,12 @@ def test_a_network_of_a_run_is_measured_once(counted, tmp_path):
     place.write_text(place.read_text().replace("agreement", "disagreement", 1))
     assert run.measure("counted", recipe=run[0].recipe) == found
     assert Counted.asked == 2 * once
+    digest = artefact.params_digest(files.read_tensors(run[0].path)[0])
+    for weights, why in (("of others", ""), (digest, "trusted then, not now")):
+        folder = run[0].path.parent
+        cells.write_evidence(folder, "counted", str(counted.version), weights, why, [])
+        assert run.measure("counted", recipe=run[0].recipe) == found
+    assert Counted.asked == 4 * once
     said = CliRunner().invoke(main, ["measure", str(run.folder), "counted", "--json"])
     assert said.exit_code == 0, said.output
     assert len(json.loads(said.stdout)) == len(found)
