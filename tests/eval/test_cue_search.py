@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,6 +187,19 @@ def test_the_training_cue_is_found_without_being_told():
     assert (found["to"], found["effect"], found["of_contents"]) == ("base", 1, False)
     assert found["adjusted_p"] < 1e-6
     assert "positions (1, 2, 3, 4)" in found["family"]
+
+
+def test_a_cue_is_significant_in_the_search_and_again_and_its_bound_is_large():
+    findings = cue_search.search(context(known.compiled(known.plant("red-doors-gate"))))
+    effect, tested = findings.effect, findings.tested
+    assert findings.is_cue
+    assert not replace(findings, p=0.06).is_cue
+    unsure = tested._replace(adjusted=np.full(len(tested.adjusted), 0.06))
+    assert not replace(findings, tested=unsure).is_cue
+    for lo, hi, is_cue in ((0.4, 1, True), (0.39, 1, False), (-1, -0.4, True), (-1, -0.39, False)):
+        bounded = msgspec.structs.replace(effect, lo=lo, hi=hi)
+        assert replace(findings, effect=bounded).is_cue == is_cue
+    assert replace(findings, rarer=0).is_cue, "of a context: no demand on the rarer choices"
 
 
 def test_it_does_not_ask_which_cue_is_the_training_cue():
