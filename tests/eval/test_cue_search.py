@@ -200,6 +200,8 @@ def test_a_cue_is_significant_in_the_search_and_again_and_its_bound_is_large():
         bounded = msgspec.structs.replace(effect, lo=lo, hi=hi)
         assert replace(findings, effect=bounded).is_cue == is_cue
     assert replace(findings, rarer=0).is_cue, "of a context: no demand on the rarer choices"
+    for rarer, n, both in ((3000, 9000, True), (3000, 7900, False), (440, 9000, False)):
+        assert replace(findings, rarer=rarer, n=n, n_tasks=10_000)._follows_both == both
 
 
 def test_it_does_not_ask_which_cue_is_the_training_cue():
