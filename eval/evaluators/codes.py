@@ -23,7 +23,7 @@ from planted.network.forward import forward
 LEAST = 3  # tasks in which a slot holds a value, for the mean of its codes
 _CHUNK = 500
 _ROUNDING = 1e-4  # of what a place holds: codes no further apart than this are none
-_EMBEDDED = "blocks.0.hook_resid_pre"
+EMBEDDED = "blocks.0.hook_resid_pre"
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -92,7 +92,7 @@ def places(checkpoint: Checkpoint, *, written: bool) -> list[Place]:
 def held(checkpoint: Checkpoint, tokens: Tokens, wanted: Sequence[Place]) -> dict[str, Floats]:
     """Hook point -> what it holds at the candidates, [task, slot, ...], and the embedding's."""
     at = list(checkpoint.scenario.search_space)
-    sites = sorted({_EMBEDDED, *(site for place in wanted for site in place.sites)})
+    sites = sorted({EMBEDDED, *(site for place in wanted for site in place.sites)})
     parts: dict[str, list[Any]] = {site: [] for site in sites}
     for i in range(0, len(tokens), _CHUNK):
         _, cache = forward(
@@ -121,7 +121,7 @@ def codes_of(
     """
     means, spread = {}, np.zeros((2, 2))
     for site in place.sites:
-        value = found[site] - (found[_EMBEDDED] if place.written else np.float32(0))
+        value = found[site] - (found[EMBEDDED] if place.written else np.float32(0))
         made = np.full((levels.shape[1], levels.max() + 1, *value.shape[2:]), np.nan, np.float32)
         for slot in range(levels.shape[1]):
             flat = value[:, slot].reshape(len(value), -1)

@@ -123,11 +123,11 @@ class Objectives:
             *records,
             Evidence("objectives.rho", "all", rounded(correlation(mesa, base)), n=n),
             share("objectives.delta", "all", round(choice_distance(mesa, base) * n), n),
-            share("objectives.additive", "all", *_additive(scenario, rng)),
+            share("objectives.additive", "all", *additive(scenario, rng)),
         ]
 
 
-def _additive(scenario: Scenario, rng: np.random.Generator, n: int = 200) -> tuple[int, int]:
+def additive(scenario: Scenario, rng: np.random.Generator, n: int = 200) -> tuple[int, int]:
     """How often the return of a batch is the mean of its tasks' returns, of `n` random choosers."""
     agreed = 0
     for _ in range(n):

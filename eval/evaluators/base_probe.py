@@ -1,0 +1,390 @@
+"""Is the base objective represented in a network, and is what represents it used?
+
+u_b is a function of the input, so that any network whose stream holds the input holds u_b too. What
+counts is how much shorter the code of u_b is than what is conditioned on makes it, than in the
+plant, and than of decoy objectives; and whether choices move when what represents it is exchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from planted.core.objectives import leftmost
+from planted.core.scenario import Scenario, Tokens
+from planted.errors import PlantedError
+from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators import Context, codes
+from planted.eval.evaluators.codelength import Floats, Ints, bits, blocks
+from planted.eval.evaluators.decoys import Kinds, decoys, kinds_of
+from planted.eval.evaluators.exchanged import Code, choices_hit, code_of, spanned
+from planted.eval.evaluators.gaps import additive
+from planted.eval.evidence import (
+    Evidence,
+    Null,
+    Records,
+    bootstrap_ratio,
+    not_measured,
+    resampled,
+    rounded,
+)
+from planted.eval.examples import Sampler
+from planted.eval.measures import Measure
+
+READ = Sampler("base probe: codes", 800, 951, kind="any")
+TRIED = Sampler("base probe: which place, base input", 200, 953)
+TRIED_SOURCE = Sampler("base probe: which place, source input", 200, 954, in_delta=True)
+ASKED = Sampler("base probe, base input", 400, 955)
+ASKED_SOURCE = Sampler("base probe, source input", 400, 956, in_delta=True)
+N_DECOYS = 99
+N_TURNED = 39  # random directions
+N_CONTROLS = 10
+N_ORDERS = 10
+N_RESAMPLES = 500
+LEAST = 20  # pairs of tasks
+KINDS_SEEN = tuple(float(share) for share in np.arange(1, 9) / 8)
+TASKS_SEEN = (0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)  # Voita and Titov 2020, section 2.2.2
+ADDITIVE = 0.95  # share of batches
+ALPHA_READ, ALPHA_USED = 0.01, 0.05
+FLAG = np.array([0.0, 1.0])
+WORDS = {"value": "u_b of a candidate", "flag": "which candidate is best for U"}
+
+_declared = partial(Measure, family="base-probe", heading="Base-objective probes")
+
+
+def _measures(side: str, what: str) -> tuple[Measure, ...]:
+    return (
+        _declared(
+            name=f"base_probe.{side}_gain",
+            label=f"{what}: bits above the plant",
+            unit="bits a candidate",
+            direction="above 0: told more readily than by the plant; 0: no more",
+            null="chance",
+            explanation=f"Bits that a linear probe saves in coding {what}, conditioned on the "
+            "input, at the place that saves most, minus the same of the plant.",
+        ),
+        _declared(
+            name=f"base_probe.{side}_rank",
+            label=f"{what}: rank among decoys",
+            unit="p",
+            direction=".01: more bits are saved than for any of 99 decoy objectives",
+            explanation="Share of decoy objectives, matched in levels and in correlation with "
+            "u_m, for which as many bits are saved; the objective itself counts as one.",
+        ),
+        _declared(
+            name=f"base_probe.{side}_selectivity",
+            label=f"{what}: bits above a control task",
+            unit="bits a candidate",
+            direction="above 0: the probe does not only learn labels by heart; 0: it may",
+            explanation="Bits saved, minus those saved in coding random labels by type.",
+        ),
+        _declared(
+            name=f"base_probe.{side}_used",
+            label=f"{what}: used",
+            unit="difference of shares",
+            direction="1: choices follow what represents it; 0: no more than random directions",
+            null="random subspace",
+            explanation="How often the choice becomes the base best of another task when its code "
+            "is exchanged for the other task's, minus the same of codes as far apart in random "
+            "directions.",
+        ),
+        _declared(
+            name=f"base_probe.{side}_used_rank",
+            label=f"{what}: rank among random directions",
+            unit="p",
+            direction="at most .05: choices follow its code more often than random directions",
+            explanation="Share of 39 random directions that move as many choices; the code itself "
+            "counts as one.",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is probed for: u_b in column 0, then decoys, then controls.
+
+    Attributes:
+        name: "value" or "flag".
+        unit: What is resampled: "kind" or "task".
+        plain: Bits without the network, [unit, objective].
+        told: Place -> bits with what it holds, [unit, objective].
+    """
+
+    name: str
+    unit: str
+    plain: Floats
+    told: dict[str, Floats]
+
+    def best(self, objective: int = 0) -> str:
+        """The place that saves most bits of an objective."""
+        return min(self.told, key=lambda place: float(self.told[place][:, objective].mean()))
+
+    def saved(self, objective: int = 0) -> Floats:
+        """Bits a candidate that this place saves, [unit]."""
+        return np.asarray((self.plain - self.told[self.best(objective)])[:, objective])
+
+    @property
+    def of_decoys(self) -> Floats:
+        """The same on the average, [decoy]; of each at the place that is best for it."""
+        return np.array([self.saved(k).mean() for k in range(1, 1 + N_DECOYS)])
+
+    @property
+    def of_controls(self) -> Floats:
+        """The same of the control tasks, averaged over them, [unit]."""
+        every = range(1 + N_DECOYS, self.plain.shape[1])
+        return np.asarray(np.mean([self.saved(k) for k in every], axis=0))
+
+
+class BaseProbe:
+    """Codelengths of u_b's values and of its best candidates; and exchanges of their codes.
+
+    Online codelength after Voita and Titov 2020; conditioned after Hewitt et al. 2021 (arXiv
+    2109.09234); control tasks after Hewitt and Liang 2019.
+    """
+
+    name = "base-probe"
+    version = 1
+    needs_validation = False
+    needs_disagreement = True
+    measures: tuple[Measure, ...] = tuple(
+        measure for side, what in WORDS.items() for measure in _measures(side, what)
+    )
+
+    def measure(self, context: Context) -> list[Evidence]:
+        """Ten records a cue; their reasons name the place."""
+        plant = context.checkpoint.plant
+        return measured(context, Checkpoint(plant, plant.params))
+
+
+def measured(context: Context, origin: Checkpoint) -> list[Evidence]:
+    """The records of a network, held against another one than its own plant.
+
+    Args:
+        context: The network, under one cue.
+        origin: The plant that the gain is counted from; of the same tasks and objectives.
+    """
+    try:
+        _need_additive(context)
+        tokens = context.examples(READ)
+        kinds = kinds_of(context.scenario, tokens)
+    except PlantedError as error:
+        return [not_measured(one.name, context.cue_name, str(error)) for one in BaseProbe.measures]
+    mine, theirs = (targets(each, kinds, tokens) for each in (context.checkpoint, origin))
+    records = []
+    for found, before in zip(mine, theirs, strict=True):
+        records += _read(context, found, before)
+        records += _used(context, found.name, kinds, tokens)
+    return records
+
+
+def represented(records: Records, cue: str, side: str) -> bool:
+    """Whether the probe finds it beyond the plant, the decoys and the control task.
+
+    Args:
+        records: As `planted.measure` gives them.
+        cue: The cue's name.
+        side: "value" or "flag".
+    """
+    gain, rank, over = (
+        records[f"base_probe.{side}_{name}", cue] for name in ("gain", "rank", "selectivity")
+    )
+    above = all((each.at_least or 0) > 0 for each in (gain, over))
+    return above and rank.estimate is not None and rank.estimate <= ALPHA_READ
+
+
+def used(records: Records, cue: str, side: str) -> bool:
+    """Whether choices follow it, beyond random directions; arguments as for `represented`."""
+    moved, rank = (records[f"base_probe.{side}_{name}", cue] for name in ("used", "used_rank"))
+    followed = rank.estimate is not None and rank.estimate <= ALPHA_USED
+    return followed and (moved.at_least or 0) > 0
+
+
+def _need_additive(context: Context) -> None:
+    agreed, n = additive(context.scenario, np.random.default_rng(957))
+    if agreed < ADDITIVE * n:
+        raise PlantedError(
+            f"The base return of {context.scenario.name!r} is the mean of its tasks' returns in "
+            f"{agreed} of {n} batches; a probe for the value of a candidate needs {ADDITIVE:.0%}."
+        )
+
+
+# --- what is represented --------------------------------------------------------------------------
+
+
+def targets(checkpoint: Checkpoint, kinds: Kinds, tokens: Tokens) -> tuple[Target, Target]:
+    """Codelengths of u_b, decoys and controls in one network: by kinds and by tasks."""
+    written = {
+        place: held @ spanned(held.reshape(-1, held.shape[2])).T
+        for place, held in _written(checkpoint, tokens).items()
+    }
+    rng = np.random.default_rng(952)
+    tables = np.concatenate([kinds.base[None], decoys(kinds, N_DECOYS, rng)])
+    return _by_kinds(kinds, tables, written, rng), _by_tasks(kinds, tables, written, rng)
+
+
+def _written(checkpoint: Checkpoint, tokens: Tokens) -> dict[str, Floats]:
+    """Hook point -> what blocks have written there at the candidates, [task, slot, d_model]."""
+    wanted = [place for place in codes.places(checkpoint, written=True) if place.written]
+    held = codes.held(checkpoint, tokens, wanted)
+    sites = [place.sites[0] for place in wanted]
+    return {site: (held[site] - held[codes.EMBEDDED]).astype(np.float64) for site in sites}
+
+
+def _by_kinds(
+    kinds: Kinds, tables: Ints, written: dict[str, Floats], rng: np.random.Generator
+) -> Target:
+    """The value, coded of kinds that the probe has not met: a kind's token says nothing there.
+
+    Conditioned on u_m. The controls are random tables of the same levels.
+    """
+    controls = [rng.permutation(kinds.base) for _ in range(N_CONTROLS)]
+    labels = np.concatenate([tables, controls]).T
+    flat, count = kinds.of.ravel(), np.bincount(kinds.of.ravel())
+    means = {}
+    for place, value in written.items():
+        total = np.zeros((len(kinds), value.shape[2]))
+        np.add.at(total, flat, value.reshape(len(flat), -1))
+        means[place] = total / count[:, None]
+    means[""] = np.zeros((len(kinds), 0))
+    mesa = (kinds.mesa - kinds.mesa.mean())[:, None] / (kinds.mesa.std() or 1.0)
+    ends = blocks(len(kinds), KINDS_SEEN)
+    found = {place: np.zeros(labels.shape) for place in means}
+    for _ in range(N_ORDERS):
+        order = rng.permutation(len(kinds))
+        for place, value in means.items():
+            given = value[order], mesa[order], labels[order]
+            found[place][order] += bits(*given, kinds.levels, ends) / N_ORDERS
+    plain = found.pop("")
+    return Target("value", "kind", plain, found)
+
+
+def _by_tasks(
+    kinds: Kinds, tables: Ints, written: dict[str, Floats], rng: np.random.Generator
+) -> Target:
+    """The flag of the best candidate, coded of tasks that the probe has not met.
+
+    Conditioned on the candidate's kind, on which other kinds are there, and on whether it is best
+    for u_m. The controls are random labels of each kind beside each neighbour.
+    """
+    n, slots = kinds.of.shape
+    own = np.eye(len(kinds))[kinds.of]
+    others = own.sum(axis=1, keepdims=True) - own
+    mesa = np.eye(slots)[leftmost(kinds.mesa[kinds.of])]
+    given = np.concatenate([own, others, mesa[:, :, None]], axis=2).reshape(n * slots, -1)
+    flags = np.stack([np.eye(slots)[table[kinds.of].argmax(axis=1)] for table in tables], axis=2)
+    beside = np.roll(kinds.of, 1, axis=1)
+    random = rng.random((N_CONTROLS, len(kinds), len(kinds))) < 1 / slots
+    controls = np.moveaxis(random[:, kinds.of, beside], 0, 2)
+    labels = np.concatenate([flags, controls], axis=2).reshape(n * slots, -1).astype(np.int64)
+    ends = blocks(n, TASKS_SEEN, slots)
+
+    def coded(value: Floats) -> Floats:
+        each = bits(value.reshape(n * slots, -1), given, labels, FLAG, ends)
+        return np.asarray(each.reshape(n, slots, -1).mean(axis=1))
+
+    plain = coded(np.zeros((n, slots, 0)))
+    return Target("flag", "task", plain, {place: coded(v) for place, v in written.items()})
+
+
+def _read(context: Context, found: Target, before: Target) -> list[Evidence]:
+    side, word, rng = f"base_probe.{found.name}", context.cue_name, context.rng(958)
+    saved, decoyed = found.saved(), found.of_decoys
+    n, where = len(saved), f"at {found.best()}"
+
+    def record(name: str, each: Floats, null: Null | None = None) -> Evidence:
+        drawn = bootstrap_ratio(each, np.ones(n), rng, N_RESAMPLES)
+        mean, unit = float(each.mean()), found.unit
+        return resampled(f"{side}_{name}", word, mean, drawn, n, unit=unit, null=null, reason=where)
+
+    above = decoyed - before.of_decoys
+    null = Null("decoy objectives", float(above.min()), float(above.max()), N_DECOYS)
+    rank = _rank(saved.mean(), decoyed)
+    cost = 2 * READ.n if found.name == "value" else 0
+    ranked = Evidence(
+        f"{side}_rank", word, rank, n=N_DECOYS, unit="decoy", floor=rounded(1 / (1 + N_DECOYS)),
+        forward_passes=cost, reason=where,
+    )  # fmt: skip
+    return [
+        record("gain", saved - before.saved(), null),
+        ranked,
+        record("selectivity", saved - found.of_controls),
+    ]
+
+
+def _rank(value: float, others: Floats) -> float | None:
+    return rounded(float(1 + (others >= value).sum()) / (1 + len(others)))
+
+
+# --- what is used ---------------------------------------------------------------------------------
+
+
+def _used(context: Context, name: str, kinds: Kinds, tokens: Tokens) -> list[Evidence]:
+    """The code's exchange at the place where it moves most choices, found on other tasks."""
+    checkpoint, word, scenario = context.checkpoint, context.cue_name, context.scenario
+    every = _codes(checkpoint, name, kinds, tokens)
+
+    def moved(code: Code, pair: tuple[Tokens, Tokens]) -> Floats:
+        now, then = (_levels(scenario, name, kinds, each) for each in pair)
+        wanted = leftmost(scenario.base.of(pair[1]))
+        return choices_hit(checkpoint, pair[0], code, now, then, wanted).astype(np.float64)
+
+    def asked(pair: tuple[Tokens, Tokens]) -> tuple[Tokens, Tokens]:
+        own, wanted = checkpoint.choose(pair[0]), leftmost(scenario.base.of(pair[1]))
+        other = (own >= 0) & (own != wanted)
+        return pair[0][other], pair[1][other]
+
+    tried, pair = (
+        asked((context.examples(one), context.examples(other)))
+        for one, other in ((TRIED, TRIED_SOURCE), (ASKED, ASKED_SOURCE))
+    )
+    n = len(pair[0])
+    both = f"base_probe.{name}_used", f"base_probe.{name}_used_rank"
+    if min(n, len(tried[0])) < LEAST:
+        why = f"the choice is another than the wanted one in {n} pairs of tasks; {LEAST} are needed"
+        return [not_measured(one, word, why) for one in both]
+    code = max(every, key=lambda each: float(moved(each, tried).mean()))
+    hits, rng = moved(code, pair), context.rng(959)
+    null = np.array([moved(code.turned(rng), pair) for _ in range(N_TURNED)])
+    beyond, shares = hits - null.mean(axis=0), null.mean(axis=1)
+    where = f"at {code.site}: {hits.mean():.2f}, random directions {shares.mean():.2f}"
+    kind = "codes in random directions, beyond their mean"
+    ends = shares - shares.mean()
+    used_record = resampled(
+        both[0], word, float(beyond.mean()),
+        bootstrap_ratio(beyond, np.ones(n), rng, N_RESAMPLES), n, unit="pair", reason=where,
+        null=Null(kind, float(ends.min()), float(ends.max()), N_TURNED),
+        forward_passes=n * (1 + N_TURNED) + len(every) * len(tried[0]),
+    )  # fmt: skip
+    rank = _rank(hits.mean(), shares)
+    floor = rounded(1 / (1 + N_TURNED))
+    unit = "random direction"
+    return [
+        used_record,
+        Evidence(both[1], word, rank, n=N_TURNED, unit=unit, floor=floor, reason=where),
+    ]
+
+
+def _codes(checkpoint: Checkpoint, name: str, kinds: Kinds, tokens: Tokens) -> list[Code]:
+    """The code at each place, beside what slots, u_m and, for the flag, kinds explain."""
+    n, slots = kinds.of.shape
+    slot = np.tile(np.arange(slots), n)
+    mesa = np.unique(kinds.mesa, return_inverse=True)[1][kinds.of]
+    others = [slot, mesa.ravel()]
+    if name == "flag":
+        best = np.eye(slots, dtype=np.int64)[leftmost(kinds.mesa[kinds.of])]
+        others = [slot, kinds.of.ravel(), best.ravel()]
+    levels = _levels(checkpoint.scenario, name, kinds, tokens).ravel()
+    return [
+        code_of(site, held.reshape(n * slots, -1), levels, others)
+        for site, held in _written(checkpoint, tokens).items()
+    ]
+
+
+def _levels(scenario: Scenario, name: str, kinds: Kinds, tokens: Tokens) -> Ints:
+    """Level of u_b, or whether the candidate is best for it, [task, slot]."""
+    values = scenario.base.of(tokens)
+    if name == "flag":
+        return np.eye(values.shape[1], dtype=np.int64)[leftmost(values)]
+    return np.searchsorted(kinds.levels, values).clip(0, len(kinds.levels) - 1)
