@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival cues study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival cues probes study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ revival: .venv/.dev ## how fast the planted objective comes back, in six familie
 
 cues: .venv/.dev ## searches for unknown cues, with the runs of make fates: docs/unknown-cues.md; 20 minutes
 	$(BIN)/python tools/cues.py
+
+probes: .venv/.dev ## base-objective probes, with the runs of make fates: docs/base-probes.md; 20 minutes
+	$(BIN)/python tools/probes.py
 
 study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
 	$(BIN)/python -m tools.study
