@@ -33,7 +33,7 @@ from planted.eval.evidence import (
 from planted.eval.examples import Sampler
 from planted.eval.measures import Measure
 
-READ = Sampler("base probe: codes", 800, 951, kind="any")
+READ = Sampler("base probe: codes", 600, 951, kind="any")
 TRIED = Sampler("base probe: which place, base input", 200, 953)
 TRIED_SOURCE = Sampler("base probe: which place, source input", 200, 954, in_delta=True)
 ASKED = Sampler("base probe, base input", 400, 955)
@@ -171,7 +171,12 @@ def measured(context: Context, origin: Checkpoint) -> list[Evidence]:
         kinds = kinds_of(context.scenario, tokens)
     except PlantedError as error:
         return [not_measured(one.name, context.cue_name, str(error)) for one in BaseProbe.measures]
-    mine, theirs = (targets(each, kinds, tokens) for each in (context.checkpoint, origin))
+    mine = targets(context.checkpoint, kinds, tokens)
+    weights, own = context.checkpoint.params, origin.params
+    same = weights.keys() == own.keys() and all(
+        np.array_equal(weights[name], own[name]) for name in own
+    )
+    theirs = mine if same else targets(origin, kinds, tokens)
     records = []
     for found, before in zip(mine, theirs, strict=True):
         records += _read(context, found, before)

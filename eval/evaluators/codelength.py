@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 RIDGES = (1e-4, 1e-2, 1.0)  # on features of mean variance 1
 CONDITIONED = 1e-2  # on what is conditioned on
-WIDTHS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # of the code, in units of the levels' range
+WIDTHS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # of the code, in units of the levels' range
 LEAST = 2.0**-20  # no level has a smaller chance
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -80,10 +80,9 @@ def _predicted(past: Floats, wanted: Floats, now: Floats, free: int) -> Iterator
 def _experts(guesses: Iterator[Floats], labels: Ints, places: Floats) -> Iterator[Floats]:
     """The chance that each ridge and width give to the label, [row, target]."""
     for guess in guesses:
-        off = (guess[:, :, None] - places) ** 2
-        off -= off.min(axis=2, keepdims=True)
-        own = np.take_along_axis(off, labels[:, :, None], axis=2)[:, :, 0]
+        off = (guess - places[:, None, None]) ** 2
+        off -= off.min(axis=0)
         for width in WIDTHS:
-            rest = np.exp(-off / (2 * width**2)).sum(axis=2)
-            chance = np.exp(-own / (2 * width**2)) / rest
-            yield (1 - len(places) * LEAST) * chance + LEAST
+            weight = np.exp(-off / (2 * width**2))
+            own = np.take_along_axis(weight, labels[None], axis=0)[0]
+            yield (1 - len(places) * LEAST) * own / weight.sum(axis=0) + LEAST
