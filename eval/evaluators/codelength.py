@@ -37,9 +37,8 @@ def bits(
         ends: Where each block ends, ascending; the last is the number of rows. The first block's
             labels are coded uniformly.
     """
-    first = features[: ends[0]]
-    scale = float(np.sqrt(((first - first.mean(axis=0)) ** 2).mean())) if features.size else 1.0
-    centred = (features - first.mean(axis=0)) / (scale or 1.0)
+    centred = features - features.mean(axis=0)  # whoever decodes the labels has all features
+    centred /= (float(np.sqrt((centred**2).mean())) if centred.size else 1.0) or 1.0
     design = np.hstack([np.ones((len(labels), 1)), conditions, centred])
     free = 1 + conditions.shape[1]
     places = (levels - levels.mean()) / np.ptp(levels)

@@ -19,6 +19,8 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators.codelength import Floats, Ints
 
 VARIES = 1e-6  # of the variance at a place: directions with less of it hold nothing
+MOST = 0.95  # of the squares of effects
+ROUNDING = 1e-10  # of the squares at a place: variation with less of it is rounding
 Bools = npt.NDArray[np.bool_]
 
 
@@ -37,16 +39,31 @@ class Code:
     span: Floats
 
     def turned(self, rng: np.random.Generator) -> Code:
-        """Effects as far apart, in random directions among those in which the place varies."""
-        turn = np.linalg.qr(rng.normal(size=(len(self.span), len(self.span))))[0]
-        return Code(self.site, self.effects @ self.span.T @ turn @ self.span, self.span)
+        """Effects as far apart, in random directions among those in which the place varies.
+
+        At right angles to the directions that hold most of the effects: with few directions, a
+        random one would else share enough of these to move the choice too.
+        """
+        left, size, own = np.linalg.svd(self.effects, full_matrices=False)
+        share = np.cumsum(size**2) / max(float((size**2).sum()), np.finfo(float).tiny)
+        most = own[: int(np.searchsorted(share, MOST)) + 1]
+        rest = spanned(self.span - self.span @ most.T @ most, centre=False)
+        n = min(len(size), len(rest))
+        turn = np.linalg.qr(rng.normal(size=(len(rest), n)))[0].T @ rest
+        return Code(self.site, (left * size)[:, :n] @ turn, self.span)
 
 
-def spanned(held: Floats) -> Floats:
-    """Orthonormal directions in which values [row, d_model] vary, [direction, d_model]."""
-    centred = held - held.mean(axis=0)
+def spanned(held: Floats, *, centre: bool = True) -> Floats:
+    """Orthonormal directions in which values [row, d_model] vary, [direction, d_model].
+
+    Args:
+        held: The values.
+        centre: Whether they vary about their mean, or about zero.
+    """
+    centred = held - held.mean(axis=0) if centre else held
     size, directions = np.linalg.eigh(centred.T @ centred)
-    return np.asarray(directions[:, size > VARIES * size.sum()].T)
+    least = max(VARIES * size.sum(), ROUNDING * (held**2).sum())
+    return np.asarray(directions[:, size > least].T)
 
 
 def code_of(site: str, held: Floats, levels: Ints, others: list[Ints]) -> Code:
