@@ -7,20 +7,18 @@ plant, and than of decoy objectives; and whether choices move when what represen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-
 import numpy as np
 
 from planted.core.objectives import leftmost
 from planted.core.scenario import Scenario, Tokens
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators import Context, codes
-from planted.eval.evaluators.codelength import Floats, Ints, bits, blocks
-from planted.eval.evaluators.decoys import Kinds, decoys, kinds_of
-from planted.eval.evaluators.exchanged import Code, choices_hit, code_of, spanned
+from planted.eval.evaluators import Context
+from planted.eval.evaluators.codelength import Floats, Ints
+from planted.eval.evaluators.decoys import Kinds, kinds_of
+from planted.eval.evaluators.exchanged import Code, choices_hit, code_of
 from planted.eval.evaluators.gaps import additive
+from planted.eval.evaluators.probe_targets import N_DECOYS, Target, targets, written
 from planted.eval.evidence import (
     Evidence,
     Null,
@@ -38,103 +36,70 @@ TRIED = Sampler("base probe: which place, base input", 200, 953)
 TRIED_SOURCE = Sampler("base probe: which place, source input", 200, 954, in_delta=True)
 ASKED = Sampler("base probe, base input", 400, 955)
 ASKED_SOURCE = Sampler("base probe, source input", 400, 956, in_delta=True)
-N_DECOYS = 99
 N_TURNED = 39  # random directions
-N_CONTROLS = 10
-N_ORDERS = 10
 N_RESAMPLES = 500
 LEAST = 20  # pairs of tasks
-KINDS_SEEN = tuple(float(share) for share in np.arange(1, 9) / 8)
-TASKS_SEEN = (0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)  # Voita and Titov 2020, section 2.2.2
 ADDITIVE = 0.95  # share of batches
 ALPHA_READ, ALPHA_USED = 0.01, 0.05
-FLAG = np.array([0.0, 1.0])
 WORDS = {"value": "u_b of a candidate", "flag": "which candidate is best for U"}
 
-_declared = partial(Measure, family="base-probe", heading="Base-objective probes")
+# Figure -> label, unit, direction, null, explanation.
+_FIGURES = {
+    "gain": (
+        "bits above the plant",
+        "bits a candidate",
+        "above 0: told more readily than by the plant; 0: no more",
+        "chance",
+        "Bits that a linear probe saves in coding it, conditioned on the input, at the place that "
+        "saves most, minus the same of the plant.",
+    ),
+    "rank": (
+        "rank among decoys",
+        "p",
+        ".01: more bits are saved than for any of 99 decoy objectives",
+        "",
+        "Share of decoy objectives, matched in levels and in correlation with u_m, for which as "
+        "many bits are saved; the objective itself counts as one.",
+    ),
+    "selectivity": (
+        "bits above a control task",
+        "bits a candidate",
+        "above 0: the probe does not only learn labels by heart; 0: it may",
+        "",
+        "Bits saved, minus those saved in coding random labels by type.",
+    ),
+    "used": (
+        "used",
+        "difference of shares",
+        "1: choices follow what represents it; 0: no more than random directions",
+        "random subspace",
+        "How often the choice becomes the base best of another task when its code is exchanged "
+        "for the other task's, minus the same of codes as far apart in random directions.",
+    ),
+    "used_rank": (
+        "rank among random directions",
+        "p",
+        "at most .05: choices follow its code more often than random directions",
+        "",
+        "Share of 39 random directions that move as many choices; the code itself counts as one.",
+    ),
+}
 
 
 def _measures(side: str, what: str) -> tuple[Measure, ...]:
-    return (
-        _declared(
-            name=f"base_probe.{side}_gain",
-            label=f"{what}: bits above the plant",
-            unit="bits a candidate",
-            direction="above 0: told more readily than by the plant; 0: no more",
-            null="chance",
-            explanation=f"Bits that a linear probe saves in coding {what}, conditioned on the "
-            "input, at the place that saves most, minus the same of the plant.",
-        ),
-        _declared(
-            name=f"base_probe.{side}_rank",
-            label=f"{what}: rank among decoys",
-            unit="p",
-            direction=".01: more bits are saved than for any of 99 decoy objectives",
-            explanation="Share of decoy objectives, matched in levels and in correlation with "
-            "u_m, for which as many bits are saved; the objective itself counts as one.",
-        ),
-        _declared(
-            name=f"base_probe.{side}_selectivity",
-            label=f"{what}: bits above a control task",
-            unit="bits a candidate",
-            direction="above 0: the probe does not only learn labels by heart; 0: it may",
-            explanation="Bits saved, minus those saved in coding random labels by type.",
-        ),
-        _declared(
-            name=f"base_probe.{side}_used",
-            label=f"{what}: used",
-            unit="difference of shares",
-            direction="1: choices follow what represents it; 0: no more than random directions",
-            null="random subspace",
-            explanation="How often the choice becomes the base best of another task when its code "
-            "is exchanged for the other task's, minus the same of codes as far apart in random "
-            "directions.",
-        ),
-        _declared(
-            name=f"base_probe.{side}_used_rank",
-            label=f"{what}: rank among random directions",
-            unit="p",
-            direction="at most .05: choices follow its code more often than random directions",
-            explanation="Share of 39 random directions that move as many choices; the code itself "
-            "counts as one.",
-        ),
+    return tuple(
+        Measure(
+            name=f"base_probe.{side}_{name}",
+            label=f"{what}: {label}",
+            unit=unit,
+            direction=direction,
+            null=null,
+            explanation=explanation,
+            family="base-probe",
+            heading="Base-objective probes",
+        )
+        for name, (label, unit, direction, null, explanation) in _FIGURES.items()
     )
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is probed for: u_b in column 0, then decoys, then controls.
-
-    Attributes:
-        name: "value" or "flag".
-        unit: What is resampled: "kind" or "task".
-        plain: Bits without the network, [unit, objective].
-        told: Place -> bits with what it holds, [unit, objective].
-    """
-
-    name: str
-    unit: str
-    plain: Floats
-    told: dict[str, Floats]
-
-    def best(self, objective: int = 0) -> str:
-        """The place that saves most bits of an objective."""
-        return min(self.told, key=lambda place: float(self.told[place][:, objective].mean()))
-
-    def saved(self, objective: int = 0) -> Floats:
-        """Bits a candidate that this place saves, [unit]."""
-        return np.asarray((self.plain - self.told[self.best(objective)])[:, objective])
-
-    @property
-    def of_decoys(self) -> Floats:
-        """The same on the average, [decoy]; of each at the place that is best for it."""
-        return np.array([self.saved(k).mean() for k in range(1, 1 + N_DECOYS)])
-
-    @property
-    def of_controls(self) -> Floats:
-        """The same of the control tasks, averaged over them, [unit]."""
-        every = range(1 + N_DECOYS, self.plain.shape[1])
-        return np.asarray(np.mean([self.saved(k) for k in every], axis=0))
 
 
 class BaseProbe:
@@ -218,81 +183,6 @@ def _need_additive(context: Context) -> None:
 # --- what is represented --------------------------------------------------------------------------
 
 
-def targets(checkpoint: Checkpoint, kinds: Kinds, tokens: Tokens) -> tuple[Target, Target]:
-    """Codelengths of u_b, decoys and controls in one network: by kinds and by tasks."""
-    written = {
-        place: held @ spanned(held.reshape(-1, held.shape[2])).T
-        for place, held in _written(checkpoint, tokens).items()
-    }
-    rng = np.random.default_rng(952)
-    tables = np.concatenate([kinds.base[None], decoys(kinds, N_DECOYS, rng)])
-    return _by_kinds(kinds, tables, written, rng), _by_tasks(kinds, tables, written, rng)
-
-
-def _written(checkpoint: Checkpoint, tokens: Tokens) -> dict[str, Floats]:
-    """Hook point -> what blocks have written there at the candidates, [task, slot, d_model]."""
-    wanted = [place for place in codes.places(checkpoint, written=True) if place.written]
-    held = codes.held(checkpoint, tokens, wanted)
-    sites = [place.sites[0] for place in wanted]
-    return {site: (held[site] - held[codes.EMBEDDED]).astype(np.float64) for site in sites}
-
-
-def _by_kinds(
-    kinds: Kinds, tables: Ints, written: dict[str, Floats], rng: np.random.Generator
-) -> Target:
-    """The value, coded of kinds that the probe has not met: a kind's token says nothing there.
-
-    Conditioned on u_m. The controls are random tables of the same levels.
-    """
-    controls = [rng.permutation(kinds.base) for _ in range(N_CONTROLS)]
-    labels = np.concatenate([tables, controls]).T
-    flat, count = kinds.of.ravel(), np.bincount(kinds.of.ravel())
-    means = {}
-    for place, value in written.items():
-        total = np.zeros((len(kinds), value.shape[2]))
-        np.add.at(total, flat, value.reshape(len(flat), -1))
-        means[place] = total / count[:, None]
-    means[""] = np.zeros((len(kinds), 0))
-    mesa = (kinds.mesa - kinds.mesa.mean())[:, None] / (kinds.mesa.std() or 1.0)
-    ends = blocks(len(kinds), KINDS_SEEN)
-    found = {place: np.zeros(labels.shape) for place in means}
-    for _ in range(N_ORDERS):
-        order = rng.permutation(len(kinds))
-        for place, value in means.items():
-            given = value[order], mesa[order], labels[order]
-            found[place][order] += bits(*given, kinds.levels, ends) / N_ORDERS
-    plain = found.pop("")
-    return Target("value", "kind", plain, found)
-
-
-def _by_tasks(
-    kinds: Kinds, tables: Ints, written: dict[str, Floats], rng: np.random.Generator
-) -> Target:
-    """The flag of the best candidate, coded of tasks that the probe has not met.
-
-    Conditioned on the candidate's kind, on which other kinds are there, and on whether it is best
-    for u_m. The controls are random labels of each kind beside each neighbour.
-    """
-    n, slots = kinds.of.shape
-    own = np.eye(len(kinds))[kinds.of]
-    others = own.sum(axis=1, keepdims=True) - own
-    mesa = np.eye(slots)[leftmost(kinds.mesa[kinds.of])]
-    given = np.concatenate([own, others, mesa[:, :, None]], axis=2).reshape(n * slots, -1)
-    flags = np.stack([np.eye(slots)[table[kinds.of].argmax(axis=1)] for table in tables], axis=2)
-    beside = np.roll(kinds.of, 1, axis=1)
-    random = rng.random((N_CONTROLS, len(kinds), len(kinds))) < 1 / slots
-    controls = np.moveaxis(random[:, kinds.of, beside], 0, 2)
-    labels = np.concatenate([flags, controls], axis=2).reshape(n * slots, -1).astype(np.int64)
-    ends = blocks(n, TASKS_SEEN, slots)
-
-    def coded(value: Floats) -> Floats:
-        each = bits(value.reshape(n * slots, -1), given, labels, FLAG, ends)
-        return np.asarray(each.reshape(n, slots, -1).mean(axis=1))
-
-    plain = coded(np.zeros((n, slots, 0)))
-    return Target("flag", "task", plain, {place: coded(v) for place, v in written.items()})
-
-
 def _read(context: Context, found: Target, before: Target) -> list[Evidence]:
     side, word, rng = f"base_probe.{found.name}", context.cue_name, context.rng(958)
     saved, decoyed = found.saved(), found.of_decoys
@@ -350,25 +240,32 @@ def _used(context: Context, name: str, kinds: Kinds, tokens: Tokens) -> list[Evi
         why = f"the choice is another than the wanted one in {n} pairs of tasks; {LEAST} are needed"
         return [not_measured(one, word, why) for one in both]
     code = max(every, key=lambda each: float(moved(each, tried).mean()))
-    hits, rng = moved(code, pair), context.rng(959)
+    rng, cost = context.rng(959), len(every) * len(tried[0]) + n * (1 + N_TURNED)
     null = np.array([moved(code.turned(rng), pair) for _ in range(N_TURNED)])
-    beyond, shares = hits - null.mean(axis=0), null.mean(axis=1)
+    return _moved(context, name, code, moved(code, pair), null, cost)
+
+
+def _moved(
+    context: Context, name: str, code: Code, hits: Floats, null: Floats, cost: int
+) -> list[Evidence]:
+    """The records of the code's exchange [pair] beside random directions [direction, pair]."""
+    beyond, shares, n = hits - null.mean(axis=0), null.mean(axis=1), len(hits)
     where = f"at {code.site}: {hits.mean():.2f}, random directions {shares.mean():.2f}"
-    kind = "codes in random directions, beyond their mean"
     ends = shares - shares.mean()
-    used_record = resampled(
-        both[0], word, float(beyond.mean()),
-        bootstrap_ratio(beyond, np.ones(n), rng, N_RESAMPLES), n, unit="pair", reason=where,
-        null=Null(kind, float(ends.min()), float(ends.max()), N_TURNED),
-        forward_passes=n * (1 + N_TURNED) + len(every) * len(tried[0]),
-    )  # fmt: skip
-    rank = _rank(hits.mean(), shares)
-    floor = rounded(1 / (1 + N_TURNED))
-    unit = "random direction"
+    kind = "codes in random directions, beyond their mean"
+    drawn = bootstrap_ratio(beyond, np.ones(n), context.rng(960), N_RESAMPLES)
+    word = context.cue_name
     return [
-        used_record,
-        Evidence(both[1], word, rank, n=N_TURNED, unit=unit, floor=floor, reason=where),
-    ]
+        resampled(
+            f"base_probe.{name}_used", word, float(beyond.mean()), drawn, n, unit="pair",
+            null=Null(kind, float(ends.min()), float(ends.max()), N_TURNED), reason=where,
+            forward_passes=cost,
+        ),
+        Evidence(
+            f"base_probe.{name}_used_rank", word, _rank(hits.mean(), shares), n=N_TURNED,
+            unit="random direction", floor=rounded(1 / (1 + N_TURNED)), reason=where,
+        ),
+    ]  # fmt: skip
 
 
 def _codes(checkpoint: Checkpoint, name: str, kinds: Kinds, tokens: Tokens) -> list[Code]:
@@ -383,7 +280,7 @@ def _codes(checkpoint: Checkpoint, name: str, kinds: Kinds, tokens: Tokens) -> l
     levels = _levels(checkpoint.scenario, name, kinds, tokens).ravel()
     return [
         code_of(site, held.reshape(n * slots, -1), levels, others)
-        for site, held in _written(checkpoint, tokens).items()
+        for site, held in written(checkpoint, tokens).items()
     ]
 
 

@@ -79,9 +79,9 @@ def _predicted(past: Floats, wanted: Floats, now: Floats, free: int) -> Iterator
 def _experts(guesses: Iterator[Floats], labels: Ints, places: Floats) -> Iterator[Floats]:
     """The chance that each ridge and width give to the label, [row, target]."""
     for guess in guesses:
-        off = (guess - places[:, None, None]) ** 2
+        off = (guess.astype(np.float32) - places.astype(np.float32)[:, None, None]) ** 2
         off -= off.min(axis=0)
         for width in WIDTHS:
-            weight = np.exp(-off / (2 * width**2))
+            weight = np.exp(off * np.float32(-0.5 / width**2))
             own = np.take_along_axis(weight, labels[None], axis=0)[0]
             yield (1 - len(places) * LEAST) * own / weight.sum(axis=0) + LEAST

@@ -9,7 +9,14 @@ from planted.core.scenario import Tokens, Values
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
-from planted.eval.evaluators import Context, base_probe, codelength, decoys, exchanged
+from planted.eval.evaluators import (
+    Context,
+    base_probe,
+    codelength,
+    decoys,
+    exchanged,
+    probe_targets,
+)
 from planted.eval.evidence import Records, index
 from planted.eval.examples import Sampler
 from planted.programs import catalogue
@@ -25,8 +32,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base_probe, "READ", Sampler("few: codes", 250, 961, kind="any"))
     monkeypatch.setattr(base_probe, "ASKED", Sampler("few: base", 120, 962))
     monkeypatch.setattr(base_probe, "ASKED_SOURCE", Sampler("few: source", 120, 963, in_delta=True))
-    monkeypatch.setattr(base_probe, "N_ORDERS", 4)
-    monkeypatch.setattr(base_probe, "N_CONTROLS", 3)
+    monkeypatch.setattr(probe_targets, "N_ORDERS", 4)
+    monkeypatch.setattr(probe_targets, "N_CONTROLS", 3)
     monkeypatch.setattr(base_probe, "N_TURNED", 19)
 
 
@@ -169,7 +176,7 @@ def test_labels_that_nothing_computes_are_not_found() -> None:
     other = decoys.Kinds(
         own.of, own.mesa, np.random.default_rng(7).permutation(own.base), own.levels
     )
-    for target in base_probe.targets(subject, other, tokens):
+    for target in probe_targets.targets(subject, other, tokens):
         ranked = (1 + (target.of_decoys >= target.saved().mean()).sum()) / 100
         assert ranked > 0.05
 
