@@ -91,7 +91,7 @@ def decoys(kinds: Kinds, n: int, rng: np.random.Generator) -> Ints:
     tables = tables[(tables != kinds.base).any(axis=1)]
     found = _correlations(tables, kinds)
     own = _correlations(kinds.base[None], kinds)[0]
-    return tables[np.argsort(np.abs(found - own), kind="stable")[:n]]
+    return np.asarray(tables[np.argsort(np.abs(found - own), kind="stable")[:n]])
 
 
 def _correlations(tables: Ints, kinds: Kinds) -> Floats:
