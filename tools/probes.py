@@ -6,6 +6,7 @@ was measured is kept in build/probes.jsonl, and an interrupted run goes on.
 """
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import time
@@ -18,6 +19,7 @@ from planted import library
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, base_probe
 from planted.eval.evidence import index
+from planted.eval.examples import Examples
 
 PAGE = Path("docs/base-probes.md")
 KEPT = Path("build/probes.jsonl")
@@ -80,12 +82,12 @@ def results(folder):
 
 def compiled(family, role):
     plant, origin = library.get(family + role), library.get(family)
-    return Checkpoint(plant, plant.params), Checkpoint(origin, origin.params)
+    plant = dataclasses.replace(plant, scenario=origin.scenario)  # whose tasks are shared
+    return Checkpoint(plant, plant.params), origin
 
 
 def trained(result):
-    plant = result.plant
-    return Checkpoint(plant, result.params), Checkpoint(plant, plant.params)
+    return Checkpoint(result.plant, result.params), result.plant
 
 
 def figure(record):
@@ -96,12 +98,12 @@ def figure(record):
     return f"{record.estimate:.2f} [{record.lo:.2f}, {record.hi:.2f}]"
 
 
-def measured(group, network, verdict, right, make):
+def measured(group, network, verdict, right, make, drawn):
     subject, origin = make()
     rows = []
     for i, cue in enumerate(subject.scenario.cues[:2]):
         started = time.process_time()
-        records = index(base_probe.measured(Context(subject, cue), origin))
+        records = index(base_probe.measured(Context(subject, cue, drawn), origin))
         seconds, word = time.process_time() - started, subject.scenario.cue_name(cue)
         for side in SIDES:
             of = {name: records[f"base_probe.{side}_{name}", word] for name in COLUMNS}
@@ -205,14 +207,14 @@ def main():
             if found.pop("version") == base_probe.BaseProbe.version:
                 row = msgspec.convert(found, Row)
                 kept.setdefault((row.group, row.network), []).append(row)
-    rows, lacking = [], []
+    rows, lacking, drawn = [], [], Examples()
     for group, network, verdict, right, make in asked(arguments.records, arguments.seeds):
         found = kept.get((group, network))
         if found is None and (make is None or arguments.kept):
             lacking.append(f"{group}: {network}")
             continue
         if found is None:
-            found = measured(group, network, verdict, right, make)
+            found = measured(group, network, verdict, right, make, drawn)
             with KEPT.open("a", encoding="utf-8") as file:
                 for row in found:
                     of = {**msgspec.to_builtins(row), "version": base_probe.BaseProbe.version}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from planted.core.objectives import leftmost
+from planted.core.plant import Plant
 from planted.core.scenario import Scenario, Tokens
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
@@ -119,11 +120,10 @@ class BaseProbe:
 
     def measure(self, context: Context) -> list[Evidence]:
         """Ten records a cue; their reasons name the place."""
-        plant = context.checkpoint.plant
-        return measured(context, Checkpoint(plant, plant.params))
+        return measured(context, context.checkpoint.plant)
 
 
-def measured(context: Context, origin: Checkpoint) -> list[Evidence]:
+def measured(context: Context, origin: Plant) -> list[Evidence]:
     """The records of a network, held against another one than its own plant.
 
     Args:
@@ -137,11 +137,10 @@ def measured(context: Context, origin: Checkpoint) -> list[Evidence]:
     except PlantedError as error:
         return [not_measured(one.name, context.cue_name, str(error)) for one in BaseProbe.measures]
     mine = targets(context.checkpoint, kinds, tokens)
-    weights, own = context.checkpoint.params, origin.params
-    same = weights.keys() == own.keys() and all(
-        np.array_equal(weights[name], own[name]) for name in own
+    theirs = context.once(
+        ("base probe", origin.name, origin.tier),
+        lambda: targets(Checkpoint(origin, origin.params), kinds, tokens),
     )
-    theirs = mine if same else targets(origin, kinds, tokens)
     records = []
     for found, before in zip(mine, theirs, strict=True):
         records += _read(context, found, before)

@@ -39,8 +39,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(name: str, cue: int = 0) -> Records:
     """Of a validation model, above the plant of its family."""
-    subject, origin = known.compiled(known.plant(name)), known.compiled(known.plant())
-    return index(base_probe.measured(Context(subject, subject.scenario.cues[cue]), origin))
+    subject = known.compiled(known.plant(name))
+    return index(base_probe.measured(Context(subject, subject.scenario.cues[cue]), known.plant()))
 
 
 def none() -> codelength.Floats:
