@@ -56,8 +56,9 @@ FIGURES = {
 
 
 def runs(place):
-    """Plant -> its run, of those that the folder holds."""
-    return {name: planted.open_run(place / name) for name in PLANTS if (place / name).exists()}
+    """Plant -> its run, of those in the folder that are judged."""
+    there = [name for name in PLANTS if (place / name / "verdicts.json").exists()]
+    return {name: planted.open_run(place / name) for name in there}
 
 
 def asked(found):
