@@ -80,7 +80,7 @@ def write(text, rows, every):
     text = text.partition(TITLE)[0].rstrip("\n")
     order = [key for name in every for tier in TIERS if (key := (name, tier)) in rows]
     order += [key for key in rows if key not in order]
-    said = f"{STATED}{commit}."
+    said = f"{STATED}{commit}. Tiers of a plant that are not listed were not made for this page."
     table = [rows[key] for key in order]
     PAGE.write_text("\n".join([text, "", TITLE, said, "", *HEADER, *table]) + "\n")
 
