@@ -89,7 +89,7 @@ def compared(name: str, tier: str, make: Callable[[Any], Client]) -> list[Row]:
 
 def swapped(site: str, value: Any) -> Any:
     """What is put at a hook point: another task's value, its positions in reverse."""
-    return value if head_axis(site) == 1 else np.ascontiguousarray(value[:, ::-1])
+    return value if head_axis(site) == 1 else value[:, ::-1].copy()
 
 
 def deviation(got: Any, want: Any) -> float:

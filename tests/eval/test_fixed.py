@@ -10,7 +10,7 @@ import pytest
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context
 from planted.eval.evaluators.cue import _novel
-from planted.eval.evaluators.interchange import _patched
+from planted.eval.evaluators.interchange import _held, _patched
 from planted.eval.evidence import index
 from planted.eval.examples import source_inputs
 from tests.eval import known
@@ -82,5 +82,5 @@ def test_interchange_moves_the_plans_scores() -> None:
     assert checkpoint.scenario.enumerate is not None
     tokens = checkpoint.scenario.enumerate()
     basis = checkpoint.score.basis
-    patched = _patched(checkpoint, tokens, tokens[::-1], basis)
+    patched = _patched(checkpoint, tokens, _held(checkpoint, tokens[::-1]), basis)
     np.testing.assert_array_equal(patched, checkpoint.choose(tokens[::-1]))

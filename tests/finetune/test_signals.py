@@ -277,6 +277,7 @@ def test_params_may_be_any_tree() -> None:
 
 
 def test_another_rate_or_mask_does_not_compile_again(plant: Plant, tmp_path: Path) -> None:
+    loop._program.cache_clear()  # other tests may have made any of these
     train(plant, tmp_path / "a", "hard-labels")
     before = loop._program.cache_info().misses
     train(plant, tmp_path / "b", "hard-labels", learning_rate=1e-5, train="unembed")

@@ -62,9 +62,9 @@ def test_what_are_no_tasks_is_refused(plant: Plant, change: Any, message: str) -
 
 def test_tasks_are_taken_as_they_are(plant: Plant) -> None:
     given = tasks(plant).astype(np.int16)
-    found = own._tasks(given.tolist(), plant)
+    found = own.tasks_of(given.tolist(), plant)
     np.testing.assert_array_equal(found, given)
-    assert own._tasks(None, plant) is None
+    assert own.tasks_of(None, plant) is None
 
 
 def truncated(path: Path, plant: Plant) -> Path:
