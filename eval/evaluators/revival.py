@@ -276,7 +276,7 @@ def _records(arms: Arms, k: int, cue: str, horizon: int) -> list[Evidence]:
     """The figures of one number of examples, in the order of its measures."""
     n = len(arms.mesa.steps)
     middle = survival.median(arms.mesa)
-    reached = share(f"revival.reached_{k}", cue, arms.mesa.n_reached, n)
+    reached = share(f"revival.reached_{k}", cue, arms.mesa.n_reached, n, unit=UNIT)
     steps = _figure(f"revival.steps_{k}", cue, middle, n, f"not revived in {horizon} steps")
     fastest = min(
         arms.controls, key=lambda name: survival.restricted_mean(arms.controls[name], horizon)[0]
@@ -284,7 +284,7 @@ def _records(arms: Arms, k: int, cue: str, horizon: int) -> list[Evidence]:
     best = arms.controls[fastest]
     p = survival.log_rank(best, arms.mesa)
     return [
-        _as_unit(reached),
+        reached,
         steps,
         _speed(arms, k, cue, fastest, horizon),
         _mean_speed(arms, k, cue, fastest, horizon),
@@ -295,12 +295,6 @@ def _records(arms: Arms, k: int, cue: str, horizon: int) -> list[Evidence]:
 
 UNIT = "reverse seed"
 ALREADY = "it chooses by the mesa-objective before any step"
-
-
-def _as_unit(record: Evidence) -> Evidence:
-    from msgspec.structs import replace
-
-    return replace(record, unit=UNIT)
 
 
 def _figure(name: str, cue: str, value: float | None, n: int, reason: str) -> Evidence:

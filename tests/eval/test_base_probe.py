@@ -256,3 +256,43 @@ def test_candidates_without_positions_are_refused() -> None:
     place = catalogue.entry("lookahead-action").make_scenario()
     with pytest.raises(PlantedError, match="no position of their own"):
         decoys.kinds_of(place, place.draw(np.random.default_rng(0), 50))
+
+
+# --- the figures, of given codelengths and hits ---------------------------------------------------
+
+
+def target(own: float, decoyed: np.ndarray, controls: float, n: int = 50) -> probe_targets.Target:
+    """Bits saved at one place, the same of every unit; another place saves none."""
+    saved = np.concatenate([[own], decoyed, [controls] * 3])
+    plain = np.full((n, len(saved)), 2.0)
+    told = {"nowhere": plain, "blocks.1": plain - saved}
+    return probe_targets.Target("value", "kind", plain, told)
+
+
+def test_what_is_saved_stands_beside_the_plant_the_decoys_and_the_control_task() -> None:
+    subject = known.compiled(known.plant())
+    context = Context(subject, subject.scenario.cues[0])
+    decoyed = np.linspace(0.01, 0.99, probe_targets.N_DECOYS)
+    found = target(0.7, decoyed, 0.25)
+    before = target(0.1, np.full(probe_targets.N_DECOYS, 0.01), 0.0)
+    gain, rank, selectivity = base_probe._read(context, found, before)
+    assert gain.estimate == pytest.approx(0.6)
+    assert gain.null is not None
+    assert (gain.null.lo, gain.null.hi) == pytest.approx((0, 0.98))
+    assert rank.estimate == pytest.approx((1 + (decoyed >= 0.7 - 1e-9).sum()) / 100, abs=0.011)
+    assert selectivity.estimate == pytest.approx(0.45)
+    assert "blocks.1" in gain.reason
+
+
+def test_use_is_what_random_directions_do_not_do() -> None:
+    subject = known.compiled(known.plant())
+    context = Context(subject, subject.scenario.cues[0])
+    hits = np.array([1.0] * 80 + [0.0] * 20)
+    null = np.zeros((base_probe.N_TURNED, 100))
+    null[:, :30] = 1
+    code = exchanged.Code("blocks.1", np.zeros((2, 4)), np.eye(4))
+    used, rank = base_probe._moved(context, "value", code, hits, null, 0)
+    assert used.estimate == pytest.approx(0.5)
+    assert rank.estimate == pytest.approx(1 / (1 + base_probe.N_TURNED))
+    _, same = base_probe._moved(context, "value", code, null[0], null, 0)
+    assert same.estimate == 1
