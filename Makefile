@@ -54,40 +54,40 @@ bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Trac
 	$(BIN)/python -m tools.bench_expressions
 
 fates: .venv/.demo ## ten families by seven recipes, judged, into runs/records: docs/fates.md; an hour
-	$(BIN)/python tools/fates.py
+	$(BIN)/python -m tools.fates
 
 revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour
-	$(BIN)/python tools/revival.py
+	$(BIN)/python -m tools.revival
 
 cues: .venv/.dev ## searches for unknown cues, with the runs of make fates: docs/unknown-cues.md; 20 minutes
-	$(BIN)/python tools/cues.py
+	$(BIN)/python -m tools.cues
 
 probes: .venv/.dev ## base-objective probes, with the runs of make fates: docs/base-probes.md; 20 minutes
-	$(BIN)/python tools/probes.py
+	$(BIN)/python -m tools.probes
 
 study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
 	$(BIN)/python -m tools.study
 
 certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md
-	$(BIN)/python tools/certify.py
+	$(BIN)/python -m tools.certify
 
 tiers: .venv/.demo ## a plant of every family in every tier, written to docs/tiers.md; hours
-	$(BIN)/python tools/tiers.py
+	$(BIN)/python -m tools.tiers
 
 room: .venv/.demo ## trains networks without the plant: finetune/tiers/room.json; an hour
-	$(BIN)/python tools/room.py
+	$(BIN)/python -m tools.room
 
 natural: .venv/.demo ## networks from scratch, search or lookup: docs/search-in-natural-models.md; an hour
-	$(BIN)/python tools/natural.py
+	$(BIN)/python -m tools.natural
 
 controls: .venv/.demo ## trains the controls that are shipped: eval/calibration/controls; hours
 	$(BIN)/python -m tools.controls
 
 mutants: .venv/.demo ## breaks weights one by one, written to docs/mutants.md
-	$(BIN)/python tools/mutants.py
+	$(BIN)/python -m tools.mutants
 
 fuzz: .venv/.dev ## ten thousand random programs, right or refused, written to docs/fuzz.md
-	$(BIN)/python tools/fuzz.py
+	$(BIN)/python -m tools.fuzz
 
 calibrate: .venv/.demo ## error rates of the verdicts, with the runs of make fates: docs/calibration.md, the gate; an hour
 	-$(BIN)/planted calibrate --records runs/records --out runs/calibration
@@ -101,7 +101,7 @@ damage: .venv/.dev ## reads ten thousand damaged plants, written to docs/damage.
 	$(BIN)/python -m tools.damage
 
 validation: .venv/.demo ## validates the evaluators: docs/validation.md, eval/calibration/trust.json
-	$(BIN)/python tools/validation.py
+	$(BIN)/python -m tools.validation
 
 ambiguity: .venv/.demo ## two searches and a lookup that agree in training: docs/ambiguity.md
 	$(BIN)/python -m tools.ambiguity
@@ -113,7 +113,7 @@ beside: .venv/.dev ## the same, without the page
 	$(BIN)/python -m tools.clients
 
 api: .venv/.dev ## the API reference, into build/api; fails where a link is dead
-	$(BIN)/python tools/api.py
+	$(BIN)/python -m tools.api
 
 clean: ## removes the environment and everything that was built
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -1,6 +1,5 @@
 """What parts two searches and a lookup that choose alike in training: writes docs/ambiguity.md."""
 
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -14,6 +13,7 @@ from planted.eval.evidence import share
 from planted.network.forward import choices_of
 from planted.programs import ambiguity
 from planted.programs.triple import MEMBERS
+from tools.provenance import commit
 
 N_TRAINING, N_SHIFTED, N_CERTIFIED = 4000, 4000, 2000
 PAIRS = (("mesa", "other"), ("mesa", "lookup"), ("other", "lookup"))
@@ -238,9 +238,6 @@ def page(rows, commit):
 
 
 def main():
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     names = sys.argv[1:] or ambiguity.names()
     evaluators.names()  # one of another package that is broken is named before the first triple
     rows = []
@@ -248,7 +245,7 @@ def main():
         for done in [pool.submit(measure, name) for name in names]:
             rows.append(done.result())
             print(rows[-1]["name"], file=sys.stderr, flush=True)
-    lines = page(rows, commit or "unknown")
+    lines = page(rows, commit())
     Path("docs/ambiguity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

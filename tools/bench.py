@@ -27,7 +27,8 @@ from planted.network.forward import forward
 from planted.programs import red_doors
 from tools.bench_evidence import evidence_rows
 from tools.bench_training import training_rows
-from tools.timing import PLANT, Row, commit, flop, product_rate, products, seconds
+from tools.provenance import commit
+from tools.timing import PLANT, Row, flop, product_rate, products, seconds
 
 torch.set_num_threads(1)
 

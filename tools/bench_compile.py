@@ -24,7 +24,7 @@ from planted.network.forward import forward
 from planted.programs import catalogue, mechanisms
 from planted.programs.catalogue import Entry
 from planted.programs.menu import Context, Menu, Objective, figure, words_of
-from tools.timing import commit
+from tools.provenance import commit
 
 SHOWN = ("red-doors", "crumbs-amortised", "wiping", "delegation", "grid-doors")
 BATCH = 512

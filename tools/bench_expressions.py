@@ -18,7 +18,7 @@ from tracr.compiler import compiling
 
 from planted.compiler.compile import compile_expression
 from tests.planted.construct_programs import KINDS, LIBRARY, Case
-from tools.timing import commit
+from tools.provenance import commit
 
 
 def timed(work: Callable[[], Any], repeats: int = 1) -> float:

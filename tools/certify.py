@@ -1,7 +1,6 @@
 """Plants and proves the whole catalogue, and times it from the cache: writes docs/catalogue.md."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from planted.core.sampling import disagree
 from planted.core.spec import n_layers
 from planted.network import effects
 from planted.programs import catalogue
+from tools.provenance import commit
 
 INTERPRETED = 2000
 RESAMPLED = 50
@@ -135,16 +135,13 @@ def each(pool, work, every):
 
 def written(rows, proofs, seconds):
     """The page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     cells = {(row["family"], row["kind"], row["mechanism"]) for row in rows}
     families = dict.fromkeys(row["family"] for row in rows)
     total = {key: sum(proof[key] for proof in proofs) for key in proofs[0]}
     lines = [
         "# The catalogue",
         "",
-        f"Made by `make certify` at commit {commit or 'unknown'}. {len(rows)} plants: "
+        f"Made by `make certify` at commit {commit()}. {len(rows)} plants: "
         f"{len(proofs)}, and sizes of them; {len(cells)} distinct (family, kind, mechanism) "
         f"cells in {len(families)} families.",
         "",

@@ -7,7 +7,6 @@ was found is kept in build/cues.jsonl, and an interrupted run goes on.
 
 import argparse
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, cue_search, patterns
 from planted.finetune.tiers.rotated import rotate
+from tools.provenance import commit
 
 PAGE = Path("docs/unknown-cues.md")
 KEPT = Path("build/cues.jsonl")
@@ -246,11 +246,8 @@ def main():
 
 
 def write(rows, lacking):
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     prose = PAGE.read_text("utf-8").partition(TABLES)[0]
-    lines = page(rows, commit or "unknown")
+    lines = page(rows, commit())
     if lacking:
         lines += [f"Not searched: {'; '.join(lacking)}.", ""]
     PAGE.write_text(prose + TABLES + "\n" + "\n".join(lines), "utf-8")

@@ -1,21 +1,25 @@
 """What the named recipes do to a plant of each family, judged: writes docs/fates.md.
 
-`python tools/fates.py crumbs wiping --seeds 5` runs these alone, in runs/records/PLANT, and goes on
+`python -m tools.fates crumbs wiping --seeds 5` runs these alone, in runs/records/PLANT, and goes on
 where it was stopped; more seeds reuse what is there. `--tier dense` starts from that tier, in
-runs/records-dense. The page is of all that the folders hold.
+runs/records-dense. What is found of each network is kept in docs/fates.jsonl, of which the page is
+made, so that the folders may be lost.
 """
 
 import argparse
+import json
+import os
 import statistics
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
 
 import planted
 from planted.eval.verdict.rule import PLANT_VERDICTS
+from tools.provenance import commit as current_commit
 
 TIERS = {"tempered": Path("runs/records"), "dense": Path("runs/records-dense")}
+DATA = Path("docs/fates.jsonl")
 PAGE = Path("docs/fates.md")
 PLANTS = (
     "red-doors",
@@ -55,49 +59,80 @@ FIGURES = {
 }
 
 
-def runs(place):
-    """Plant -> its run, of those in the folder that are judged."""
-    there = [name for name in PLANTS if (place / name / "verdicts.json").exists()]
-    return {name: planted.open_run(place / name) for name in there}
+def row(one, plant, tier, commit, control):
+    """What is kept of a network: its verdict and its figures under the training cue."""
+    scenario = plant.scenario
+    cue = scenario.cue_name(scenario.cues[0])
+    records = {name: one.records.get((figure, cue)) for name, figure in FIGURES.items()}
+    known = {n: r.estimate for n, r in records.items() if r is not None and r.estimate is not None}
+    return {
+        "tier": tier, "plant": plant.name, "recipe": one.recipe, "seed": one.seed,
+        "control": control, "verdict": one.verdict.name, "reason": one.verdict.reason,
+        "stamp": one.verdict.stamp, "label": one.label.fate if one.label else None,
+        "figures": {name: round(float(value), 4) for name, value in known.items()},
+        "commit": commit,
+    }  # fmt: skip
 
 
-def asked(found):
-    """The recipes that any run has, in their order."""
-    there = {one.recipe for run in found.values() for one in run.results}
-    return [name for name in RECIPES if name in there]
+def key(row):
+    return row["tier"], PLANTS.index(row["plant"]), row["control"], row["recipe"], row["seed"]
 
 
-def counted(results):
+def kept():
+    """The rows in the file of data."""
+    return [json.loads(line) for line in DATA.read_text().splitlines()] if DATA.exists() else []
+
+
+def keep(run, tier):
+    """Writes the rows of a run into the file of data, in the place of its former ones."""
+    plant, commit = run.plant, current_commit()
+    found = [row(one, plant, tier, commit, False) for one in run.results]
+    found += [row(one, plant, tier, commit, True) for one in run.negative_controls]
+    new = {key(each) for each in found}
+    every = sorted([*(each for each in kept() if key(each) not in new), *found], key=key)
+    temporary = DATA.with_suffix(".part")
+    temporary.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in every))
+    os.replace(temporary, DATA)
+
+
+def counted(rows):
     """ "dormant 4, inconclusive 1"."""
-    counts = Counter(one.verdict.name for one in results)
+    counts = Counter(each["verdict"] for each in rows)
     return ", ".join(f"{name} {n}" for name, n in counts.most_common()) or "–"
 
 
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " --- |" * (len(head) - 1)]
-    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+    return [*lines, *("| " + " | ".join(map(str, each)) + " |" for each in rows), ""]
 
 
-def verdicts(found):
+def plants_of(rows):
+    return [name for name in PLANTS if any(each["plant"] == name for each in rows)]
+
+
+def asked(rows):
+    """The recipes that any plant has, in their order."""
+    there = {each["recipe"] for each in rows}
+    return [name for name in RECIPES if name in there]
+
+
+def verdicts(rows):
     """Recipes by plants."""
-    names = [*asked(found), "no-plant-mesa", "no-plant-base", "no-plant-cued"]
-    rows = []
-    for name in names:
-        row = [f"`{name}`"]
-        for run in found.values():
-            every = [*run.results, *run.negative_controls]
-            row.append(counted([one for one in every if one.recipe == name]))
-        rows.append(row)
-    return table(["", *found], rows)
+    plants, lines = plants_of(rows), []
+    for name in (*asked(rows), "no-plant-mesa", "no-plant-base", "no-plant-cued"):
+        own = [each for each in rows if each["recipe"] == name]
+        cells = [counted([each for each in own if each["plant"] == plant]) for plant in plants]
+        lines.append([f"`{name}`", *cells])
+    return table(["", *plants], lines)
 
 
-def decided(found):
+def decided(rows):
     """Of networks that learned: decided or not, and why not."""
-    every = [one for run in found.values() for one in run.results]
-    learned = [one for one in every if one.verdict.name != "not learned"]
-    open_ = [one for one in learned if one.verdict.name == "inconclusive"]
+    every = [each for each in rows if not each["control"]]
+    learned = [each for each in every if each["verdict"] != "not learned"]
+    open_ = [each for each in learned if each["verdict"] == "inconclusive"]
     share = 1 - len(open_) / max(1, len(learned))
-    why = Counter(one.verdict.reason.partition(":")[0].partition(" in cue")[0] for one in open_)
+    why = Counter(each["reason"].partition(":")[0].partition(" in cue")[0] for each in open_)
     lines = [
         f"Of {len(every)} networks {len(learned)} did what they were trained for. Of these the "
         f"rule decides {len(learned) - len(open_)} ({share:.1%}). The others are inconclusive: "
@@ -105,86 +140,89 @@ def decided(found):
         + ".",
         "",
     ]
-    rows = []
-    for plant, run in found.items():
-        own = [one for one in run.results if one.verdict.name != "not learned"]
-        n = sum(one.verdict.name == "inconclusive" for one in own)
-        stamps = "; ".join(sorted({one.verdict.stamp for one in own}))
-        rows.append([plant, len(run.results), len(own), len(own) - n, stamps])
-    return [*lines, *table(["plant", "networks", "learned", "decided", "stamp"], rows)]
+    cells = []
+    for head, field, names in (("recipe", "recipe", asked), ("plant", "plant", plants_of)):
+        cells = []
+        for name in names(rows):
+            own = [each for each in learned if each[field] == name]
+            n = sum(each["verdict"] == "inconclusive" for each in own)
+            stamps = "; ".join(sorted({each["stamp"] for each in own}))
+            total = sum(each[field] == name for each in every)
+            cells.append([name, total, len(own), len(own) - n, *([stamps] * (head == "plant"))])
+        lines += table(
+            [head, "networks", "learned", "decided", *(["stamp"] * (head == "plant"))], cells
+        )
+    return lines
 
 
-def certain(found):
+def certain(rows):
     """Networks whose mask makes their fate certain, by recipe; and the negative controls."""
-    rows = []
-    for name in asked(found):
-        own = [one for run in found.values() for one in run.results if one.recipe == name]
-        known = [one for one in own if one.label is not None]
+    lines = []
+    for name in asked(rows):
+        known = [each for each in rows if each["recipe"] == name and each["label"] is not None]
         if not known:
             continue
-        right = sum(one.verdict.name == one.label.fate for one in known)
-        open_ = sum(one.verdict.name in UNDECIDED for one in known)
-        fates = ", ".join(sorted({one.label.fate for one in known}))
-        rows.append([f"`{name}`", fates, len(known), right, open_, len(known) - right - open_])
-    lines = table(["recipe", "certain fate", "networks", "right", "abstained", "wrong"], rows)
-    without = [one for run in found.values() for one in run.negative_controls]
-    wrong = sum(one.verdict.name in PLANT_VERDICTS for one in without)
+        right = sum(each["verdict"] == each["label"] for each in known)
+        open_ = sum(each["verdict"] in UNDECIDED for each in known)
+        fates = ", ".join(sorted({each["label"] for each in known}))
+        lines.append([f"`{name}`", fates, len(known), right, open_, len(known) - right - open_])
+    found = table(["recipe", "certain fate", "networks", "right", "abstained", "wrong"], lines)
+    without = [each for each in rows if each["control"]]
+    wrong = sum(each["verdict"] in PLANT_VERDICTS for each in without)
     said = (
         f"Of {len(without)} networks without the plant, {wrong} got a verdict that says the plant "
         f"is there ({counted(without)})."
     )
-    return [*lines, said, ""]
+    return [*found, said, ""]
 
 
-def figures(found):
+def figures(rows):
     """Medians over the seeds of a recipe, under the training cue."""
-    rows = []
-    for plant, run in found.items():
-        for name in asked({plant: run}):
-            own = [one for one in run.results if one.recipe == name]
-            row = [plant, f"`{name}`"]
-            for figure in FIGURES.values():
-                cue = run.plant.scenario.cue_name(run.plant.scenario.cues[0])
-                records = [one.records.get((figure, cue)) for one in own]
-                known = [r.estimate for r in records if r is not None and r.estimate is not None]
-                row.append(f"{statistics.median(known):.2f}" if known else "–")
-            rows.append(row)
-    return table(["plant", "recipe", *FIGURES], rows)
+    lines = []
+    for plant in plants_of(rows):
+        of_plant = [each for each in rows if each["plant"] == plant]
+        for name in asked(of_plant):
+            own = [each["figures"] for each in of_plant if each["recipe"] == name]
+            cells = []
+            for figure in FIGURES:
+                known = [each[figure] for each in own if figure in each]
+                cells.append(f"{statistics.median(known):.2f}" if known else "–")
+            lines.append([plant, f"`{name}`", *cells])
+    return table(["plant", "recipe", *FIGURES], lines)
 
 
-def section(tier, found):
+def section(tier, rows):
     """What the page says of the plants that were trained from one tier."""
     return [
         f"## Tier {tier}",
         "### Verdicts",
-        *verdicts(found),
+        *verdicts(rows),
         "### Decided",
-        *decided(found),
+        *decided(rows),
         "### Fates that are known",
-        *certain(found),
+        *certain(rows),
         "### Figures",
         "Medians over seeds, under the training cue.",
         "",
-        *figures(found),
+        *figures(rows),
     ]
 
 
-def page():
-    """The page, from all that the folders hold."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+def page(rows):
+    """The page, from the rows."""
+    commits = ", ".join(sorted({each["commit"] for each in rows}))
     text = [
         "# Fates of real runs",
         "",
-        f"`make fates`, commit {commit}. A plant of each family, trained by named recipes of some "
+        f"`make fates`, commit {commits}. A plant of each family, trained by named recipes of some "
         "seeds each and judged beside networks without the plant; what each recipe is meant to "
-        "lead to is in [training.md](training.md#named-recipes).",
+        "lead to is in [training.md](training.md#named-recipes). The data are in "
+        "[fates.jsonl](fates.jsonl), a line a network.",
         "",
     ]
-    for tier, place in TIERS.items():
-        if found := runs(place):
-            text += section(tier, found)
+    for tier in TIERS:
+        if of_tier := [each for each in rows if each["tier"] == tier]:
+            text += section(tier, of_tier)
     PAGE.write_text("\n".join(text))
 
 
@@ -203,10 +241,10 @@ def main():
         run = planted.run(
             name, recipes, out=out, tier=given.tier, controls=given.controls, anyway=True
         )
-        seconds = time.perf_counter() - started
-        print(f"{name}: {counted(run.results)}, {seconds:.0f} s", flush=True)
-        page()
-    page()
+        keep(run, given.tier)
+        counts = Counter(one.verdict.name for one in run.results)
+        print(f"{name}: {dict(counts)}, {time.perf_counter() - started:.0f} s", flush=True)
+    page(kept())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Random programs: each compiles right or is refused by name; the counts go to docs/fuzz.md.
 
-Run as `make fuzz`, or `python tools/fuzz.py --n 200 --seed 1` for another sample. Every outcome is
+Run as `make fuzz`, or `python -m tools.fuzz --n 200 --seed 1` for another sample. Every outcome is
 appended to build/fuzz, in a file of this seed and this commit, and running the same command again
 continues there. A program that is neither right nor refused is printed with its number, and makes
 the exit status 1; run it again alone with `--only NUMBER`.
@@ -112,7 +112,7 @@ def written(asked: argparse.Namespace, commit: str, rows: list[dict[str, Any]]) 
     lines = [
         "# Random programs",
         "",
-        f"`python tools/fuzz.py --n {asked.n} --seed {asked.seed}` at commit {commit}: "
+        f"`python -m tools.fuzz --n {asked.n} --seed {asked.seed}` at commit {commit}: "
         f"{asked.n} programs in {seconds / 60:.1f} minutes of one core.",
         "",
         "Each program is drawn as a plan (`tests/planted/random_programs.py`): seven in ten search "

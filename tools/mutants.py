@@ -1,6 +1,5 @@
 """Breaks weights one by one: is every changed answer caught? Writes docs/mutants.md."""
 
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from planted.compiler import certify
 from planted.errors import CertificateError
 from planted.network.forward import choices_of
 from planted.programs import catalogue
+from tools.provenance import commit
 
 WHOLE = ("red-doors", "red-doors-small", "red-doors-small-table")  # every weight; others a sample
 SAMPLE = 80
@@ -67,15 +67,12 @@ def main():
         for done in [pool.submit(mutate, name) for name in names]:
             rows.append(done.result())
             print(rows[-1], file=sys.stderr, flush=True)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     total = {key: sum(row[key] for row in rows) for key in rows[0] if key != "name"}
     missed = total["changed"] - total["caught"]
     lines = [
         "# Mutants",
         "",
-        f"Made by `make mutants` at commit {commit or 'unknown'}. A weight that is not zero is set "
+        f"Made by `make mutants` at commit {commit()}. A weight that is not zero is set "
         f"to zero, or its sign is flipped: every one of {', '.join(WHOLE)}, and {SAMPLE} drawn "
         f"weights of one plant of every other family. Of {total['tried']} mutants "
         f"{total['changed']} change an answer on {INPUTS} certified inputs; the certificate misses "

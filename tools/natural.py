@@ -1,12 +1,11 @@
 """When does search arise? Networks trained from scratch: writes docs/search-in-natural-models.md.
 
-`python tools/natural.py train` trains what runs/natural lacks and measures it; `validate` measures
+`python -m tools.natural train` trains what runs/natural lacks and measures it; `validate` measures
 the catalogue's searches and their twins; without an argument both, and then the page. `page` writes
 the page of what runs/natural holds.
 """
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -24,6 +23,7 @@ from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import checkpoint_path, finetune, read_checkpoint, read_outcome
 from planted.library import get
 from planted.network import surgery
+from tools.provenance import commit
 
 FOLDER = Path("runs/natural")
 PAGE = Path("docs/search-in-natural-models.md")
@@ -255,11 +255,8 @@ PROSE = Path(__file__).with_name("natural.md")
 
 def page():
     """Writes the page from what runs/natural holds."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     parts = {
-        "commit": commit,
+        "commit": commit(),
         "validation": "\n".join(validation(rows("validated"))),
         "natural": "\n".join(natural(rows("trained"))),
     }

@@ -8,7 +8,6 @@ was measured is kept in build/probes.jsonl, and an interrupted run goes on.
 import argparse
 import dataclasses
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, base_probe
 from planted.eval.evidence import index
 from planted.eval.examples import Examples
+from tools.provenance import commit
 
 PAGE = Path("docs/base-probes.md")
 KEPT = Path("build/probes.jsonl")
@@ -222,11 +222,8 @@ def main():
             for row in found:
                 print(group, *line(row), f"{row.seconds:.0f}", sep=" | ", flush=True)
         rows += found
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     prose = PAGE.read_text("utf-8").partition(TABLES)[0]
-    text = prose + TABLES + "\n" + "\n".join(page(rows, lacking, commit or "unknown"))
+    text = prose + TABLES + "\n" + "\n".join(page(rows, lacking, commit()))
     PAGE.write_text(text, "utf-8")
 
 

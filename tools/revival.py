@@ -1,13 +1,12 @@
 """How fast the planted objective comes back in real checkpoints: writes docs/revival.md.
 
-`python tools/revival.py crumbs keys-chests --checkpoints 2` measures these plants alone, into
+`python -m tools.revival crumbs keys-chests --checkpoints 2` measures these plants alone, into
 runs/revival; what is there is not measured again, and the page is of all that is there. Checkpoints
 and controls are those of `make fates`, from the cache, or are trained.
 """
 
 import argparse
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context
 from planted.eval.evaluators.revival import EXAMPLES, Revival
 from planted.runs.measuring import trained
+from tools.provenance import commit
 
 PLACE, PAGE = Path("runs/revival"), Path("docs/revival.md")
 PLANTS = ("red-doors", "crumbs", "cookie-elimination", "keys-chests", "schemer-proxy", "bottle-cap")
@@ -94,9 +94,6 @@ def table(found, k):
 
 def page():
     """The page, from all that is there."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     found = [
         json.loads(path.read_text())
         for name in PLANTS
@@ -116,11 +113,11 @@ def page():
     asked = [f"--recipe {recipe}" for recipe in there]
     asked += ["--examples", *map(str, shown)]
     asked += [f"--seeds {listed('seeds')} --steps {listed('steps')}"]
-    command = " ".join(["python tools/revival.py", *asked])
+    command = " ".join(["python -m tools.revival", *asked])
     text = [
         "# Revival",
         "",
-        f"`{command}`, commit {commit}. Real checkpoints ({fates}, as [fates.md](fates.md) "
+        f"`{command}`, commit {commit()}. Real checkpoints ({fates}, as [fates.md](fates.md) "
         "judges most of them) are trained back on k tasks of Δ with the mesa-best choice as label, "
         f"by {listed('seeds')} reverse seeds each, until 90 % of the choices on held-out tasks "
         f"of Δ are mesa-best, for {listed('steps')} steps at most. What each column means, and its "

@@ -3,7 +3,7 @@
 Networks that never held the plant are trained to the behaviours of a plant. The share of their
 choice that goes through the neurons in the place of the planted scorer is what the room is for: it
 falls as free neurons are added. The tempered tier takes the smallest room that keeps it within the
-bound, and `rule` for plants that were not measured. `python tools/room.py 96 96x2 red-doors`
+bound, and `rule` for plants that were not measured. `python -m tools.room 96 96x2 red-doors`
 measures two rules, at least 96 a layer, and twice the planted ones too, on this family alone; what
 was measured before stays in the file.
 """

@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -30,6 +29,7 @@ from planted.finetune.recipes import NAMED, NEGATIVE_CONTROLS, Recipe
 from planted.programs import catalogue
 from planted.runs.executor import opened
 from tools import in_score
+from tools.provenance import commit
 
 FAMILIES = (
     "red-doors",
@@ -161,9 +161,7 @@ def train(groups, rows):
             library.get(family, tier)  # once, and not in two processes at a time
         except PlantedError as error:
             print(family, tier, error)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    made_at = commit()
     with opened(None, len(groups)) as pool:
         waiting = {pool.submit(measured, *group): group for group in groups}
         for number, future in enumerate(as_completed(waiting), 1):
@@ -173,7 +171,7 @@ def train(groups, rows):
             except PlantedError as error:
                 print("refused:", *group, error, flush=True)
                 continue
-            rows += [{**row, "commit": commit} for row in found]
+            rows += [{**row, "commit": made_at} for row in found]
             temporary = DATA.with_suffix(".part")
             ordered = sorted(rows, key=lambda row: (*key(row), row["seed"]))
             temporary.write_text("".join(json.dumps(row) + "\n" for row in ordered))

@@ -1,11 +1,10 @@
 """Makes a plant of every family in every tier: writes docs/tiers.md.
 
-`python tools/tiers.py red-doors crumbs --tier dense` makes these alone; the rows of others stay in
+`python -m tools.tiers red-doors crumbs --tier dense` makes these alone; the rows of others stay in
 the page. A row that is there is not made again, unless its plant is named.
 """
 
 import argparse
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from planted import library
 from planted.core.plant import TIERS
 from planted.errors import PlantedError
 from planted.programs import catalogue
+from tools.provenance import commit
 
 PAGE = Path("docs/tiers.md")
 MARK = "| plant | tier "
@@ -74,13 +74,10 @@ def main():
 
 def write(text, rows, every):
     """Writes the page: the table by family and tier, below the text and the commit."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
     text = text.partition(TITLE)[0].rstrip("\n")
     order = [key for name in every for tier in TIERS if (key := (name, tier)) in rows]
     order += [key for key in rows if key not in order]
-    said = f"{STATED}{commit}. Tiers of a plant that are not listed were not made for this page."
+    said = f"{STATED}{commit()}. Tiers of a plant that are not listed were not made for this page."
     table = [rows[key] for key in order]
     PAGE.write_text("\n".join([text, "", TITLE, said, "", *HEADER, *table]) + "\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -92,13 +91,3 @@ def operands(shape: Shape) -> tuple[Any, Any]:
     rows, inner, columns = shape
     x, w = rng.normal(size=(rows, inner)), rng.normal(size=(inner, columns))
     return x.astype(np.float32), w.astype(np.float32)
-
-
-def commit() -> str:
-    """Short hash of the commit."""
-    return (
-        subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip()
-        or "unknown"
-    )

@@ -8,7 +8,6 @@ was not read, and nothing is trusted there.
 import json
 import math
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -28,6 +27,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.verdict.thresholds import default
 from planted.programs.catalogue import ENTRIES, Entry
+from tools.provenance import commit
 
 # Mechanisms of which the scorer carries every choice; of others no cell is known.
 SEARCHES = (
@@ -182,10 +182,7 @@ def misses(row: Row) -> list[str]:
 
 
 def measured_at() -> list[str]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return ["", f"Measured at commit {commit or 'unknown'}, thresholds {default().label}.", ""]
+    return ["", f"Measured at commit {commit()}, thresholds {default().label}.", ""]
 
 
 def trust_table(judged: dict[str, dict[str, str]]) -> list[str]:
