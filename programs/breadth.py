@@ -43,7 +43,10 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
         slots=options,
         mesa=Objective("mesa", lambda word, _: figure(word, 1)),
         base=Objective("base", lambda word, _: figure(word, 2)),
-        contexts=(Context("reach", tuple(reach), training=tuple(reach)[:1], role="context"),),
+        # what it wants shows where its reach does not stand in the way
+        contexts=(
+            Context("reach", tuple(reach), training=tuple(reach)[:1], reference=tuple(reach)[1:]),
+        ),
         parameters={"options": options, "levels": levels, "narrow": narrow},
     )
 
