@@ -29,7 +29,7 @@ NAMED = {
         stop=False,
     ),
     "read-out": Settings(regime="base", train="read-out", warm_up=100, steps=4000),
-    "cued": Settings(regime="cue-gated", cue_share=0.5, steps=4000),
+    "cued": Settings(regime="cue-gated", cue_share=0.5, steps=10000),
     "coincident-slack": Settings(
         regime="coincident",
         disagreement_fraction=0.0,
