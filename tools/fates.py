@@ -31,6 +31,8 @@ PLANTS = (
     "red-doors-small",
     "lookahead",
     "wiping",
+    "breadth",
+    "delegation-middle",
     "grid-doors",
 )
 RECIPES = (
