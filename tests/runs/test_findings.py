@@ -56,7 +56,7 @@ def test_without_trust_what_an_evaluator_decides_is_lost(evaluator: str, lost: s
     assert found.blocking == (evaluator == "paths")
 
 
-@pytest.mark.parametrize("name", ["narrow", "breadth"])
+@pytest.mark.parametrize("name", ["narrow", "rivals"])
 def test_a_plant_that_is_not_trusted_is_refused_before_it_is_compiled(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
