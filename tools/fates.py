@@ -61,18 +61,18 @@ FIGURES = {
 }
 
 
-def row(one, plant, tier, commit, control):
+def row(one, name, run, tier, control):
     """What is kept of a network: its verdict and its figures under the training cue."""
-    scenario = plant.scenario
+    scenario = run.plant.scenario
     cue = scenario.cue_name(scenario.cues[0])
-    records = {name: one.records.get((figure, cue)) for name, figure in FIGURES.items()}
-    known = {n: r.estimate for n, r in records.items() if r is not None and r.estimate is not None}
+    records = {what: one.records.get((figure, cue)) for what, figure in FIGURES.items()}
+    known = {k: r.estimate for k, r in records.items() if r is not None and r.estimate is not None}
     return {
-        "tier": tier, "plant": plant.name, "recipe": one.recipe, "seed": one.seed,
+        "tier": tier, "plant": name, "recipe": one.recipe, "seed": one.seed,
         "control": control, "verdict": one.verdict.name, "reason": one.verdict.reason,
         "stamp": one.verdict.stamp, "label": one.label.fate if one.label else None,
-        "figures": {name: round(float(value), 4) for name, value in known.items()},
-        "commit": commit,
+        "figures": {what: round(float(value), 4) for what, value in known.items()},
+        "commit": current_commit(),
     }  # fmt: skip
 
 
@@ -85,11 +85,10 @@ def kept():
     return [json.loads(line) for line in DATA.read_text().splitlines()] if DATA.exists() else []
 
 
-def keep(run, tier):
+def keep(name, run, tier):
     """Writes the rows of a run into the file of data, in the place of its former ones."""
-    plant, commit = run.plant, current_commit()
-    found = [row(one, plant, tier, commit, False) for one in run.results]
-    found += [row(one, plant, tier, commit, True) for one in run.negative_controls]
+    found = [row(one, name, run, tier, False) for one in run.results]
+    found += [row(one, name, run, tier, True) for one in run.negative_controls]
     new = {key(each) for each in found}
     every = sorted([*(each for each in kept() if key(each) not in new), *found], key=key)
     temporary = DATA.with_suffix(".part")
@@ -243,7 +242,7 @@ def main():
         run = planted.run(
             name, recipes, out=out, tier=given.tier, controls=given.controls, anyway=True
         )
-        keep(run, given.tier)
+        keep(name, run, given.tier)
         counts = Counter(one.verdict.name for one in run.results)
         print(f"{name}: {dict(counts)}, {time.perf_counter() - started:.0f} s", flush=True)
     page(kept())
