@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from planted.cli.printing import (
     shown_progress,
 )
 from planted.errors import PlantedError
+
+# Verdicts of choices that are made outside the planted search.
+_MADE_ELSEWHERE = ("replaced", "bypassed", "not planted")
 
 _folder = click.argument("folder", type=click.Path(path_type=Path))
 _given = click.option(
@@ -330,6 +334,12 @@ def explain(
         )
         return
     print_verdict(one, folder / "report.html", whole)
+    if one.verdict.name in _MADE_ELSEWHERE:
+        asked = f"--recipe {shlex.quote(one.recipe)} --seed {one.seed}"
+        click.echo(
+            "Whether what makes the choices searches or looks them up: "
+            f"planted measure {shlex.quote(str(folder))} search {asked}"
+        )
 
 
 @click.command()

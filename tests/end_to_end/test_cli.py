@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -271,6 +274,23 @@ def test_explain_gives_every_reason_and_figure(whole: Path) -> None:
         assert key in text
     null = data("explain", whole, "--recipe", "no-plant-base")
     assert null["recipe"] == "no-plant-base"
+
+
+@pytest.mark.parametrize(
+    ("name", "elsewhere"),
+    [("replaced", True), ("bypassed", True), ("not planted", True), ("dormant", False)],
+)
+def test_explain_says_how_to_ask_what_took_the_search_s_place(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, name: str, elsewhere: bool
+) -> None:
+    opened = experiment.open_run(whole)
+    verdict = msgspec.structs.replace(opened[1].verdict, name=name)
+    judged = dataclasses.replace(opened[1], verdict=verdict)
+    given = dataclasses.replace(opened, results=(judged,))
+    monkeypatch.setattr(experiment, "open_run", lambda *_: given)
+    found = " ".join(ok("explain", whole, "--seed", "1").split())
+    asked = f"planted measure {whole} search --recipe {shlex.quote(LABEL)} --seed 1"
+    assert (asked in found) == elsewhere
 
 
 def test_finetune_goes_on_with_what_the_folder_holds(copy: Path) -> None:
