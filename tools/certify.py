@@ -71,7 +71,7 @@ def described(name):
         "width": made.params["embed.W_E"].shape[1],
         "parameters": sum(int(value.size) for value in made.params.values()),
         "circuit": len(made.truth.circuit_components),
-        "attention": any(".attn." in unit for unit in made.truth.circuit_components_components),
+        "attention": any(".attn." in unit for unit in made.truth.circuit_components),
         "inputs": f"all {certificate['n']}" if certificate["exhaustive"] else certificate["n"],
         "checked": certificate["n"],
         "mismatches": certificate["mismatches"],
