@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench fates revival cues probes study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench bench-runs fates revival cues probes study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python -m tools.bench
 	$(BIN)/python -m tools.bench_compile
 	$(BIN)/python -m tools.bench_expressions
+
+bench-runs: .venv/.demo ## how long default runs take, on a quiet machine: docs/benchmark-runs.md; half an hour
+	$(BIN)/python -m tools.bench_runs
 
 bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Tracr
 	$(BIN)/python -m tools.bench_expressions
