@@ -192,6 +192,24 @@ def figures(rows):
     return table(["plant", "recipe", *FIGURES], lines)
 
 
+def in_all(rows):
+    """One sentence over every tier."""
+    learned = [row for row in rows if not row["control"] and row["verdict"] != "not learned"]
+    decided_ = sum(row["verdict"] != "inconclusive" for row in learned)
+    known = [row for row in rows if row["label"] is not None]
+    right = sum(row["verdict"] == row["label"] for row in known)
+    open_ = sum(row["verdict"] in UNDECIDED for row in known)
+    without = [row for row in rows if row["control"]]
+    wrong = sum(row["verdict"] in PLANT_VERDICTS for row in without)
+    return (
+        f"In all: of {len(learned)} networks that did what they were trained for the rule decides "
+        f"{decided_} ({decided_ / max(1, len(learned)):.1%}); of {len(known)} whose fate is "
+        f"certain, {right} are judged right, {open_} abstained on and "
+        f"{len(known) - right - open_} wrong; {wrong} of {len(without)} networks without the plant "
+        "get a verdict that says it is there."
+    )
+
+
 def section(tier, rows):
     """What the page says of the plants that were trained from one tier."""
     return [
@@ -219,6 +237,8 @@ def page(rows):
         "seeds each and judged beside networks without the plant; what each recipe is meant to "
         "lead to is in [training.md](training.md#named-recipes). The data are in "
         "[fates.jsonl](fates.jsonl), a line a network.",
+        "",
+        in_all(rows),
         "",
     ]
     for tier in TIERS:
