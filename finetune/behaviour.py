@@ -14,7 +14,7 @@ from planted.core.objectives import best
 from planted.core.sampling import draw_where
 from planted.core.scenario import Scenario, Tokens
 from planted.core.validity import disagrees
-from planted.finetune.data import novel_tasks, rewarded
+from planted.finetune.data import agreed_tasks, novel_tasks, rewarded
 from planted.finetune.settings import Settings
 
 REACHED = 0.99  # share of right choices at which a behaviour is there
@@ -97,7 +97,7 @@ def demands(scenario: Scenario, settings: Settings) -> list[Demand]:
         return []
     if wanted == "agreed":
         rng = np.random.default_rng(0xA62EE)
-        tokens = novel_tasks(scenario, settings, WATCHED, lambda n: scenario.draw_training(rng, n))
+        tokens = novel_tasks(scenario, settings, WATCHED, lambda n: agreed_tasks(scenario, rng, n))
     else:
         tokens = watched_tasks(scenario, settings)
     base = rewarded(scenario, settings) if wanted == "blend" else scenario.base.of

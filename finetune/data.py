@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core.objectives import leftmost
-from planted.core.sampling import draw_where, held_out
+from planted.core.sampling import disagree, draw_where, held_out
 from planted.core.scenario import Episode, Scenario, Tokens, Utility, Values
 from planted.errors import PlantedError
 from planted.finetune.settings import Settings
@@ -220,6 +220,28 @@ def novel_tasks(
     return _kept(scenario, settings, n, draw, held=True) if settings.held_out else draw(n)
 
 
+def agreed_tasks(scenario: Scenario, rng: np.random.Generator, n: int) -> Tokens:
+    """`n` tasks of the training distribution on which the objectives agree, [task, pos].
+
+    In most scenarios that is every task of it. Where the planted search is held back in training,
+    by its reach or by the contents, its choice is rewarded there and need not be best for both.
+
+    Raises:
+        PlantedError: If hardly any such task is drawn.
+    """
+    kept, have = [], 0
+    for _ in range(_TRIES):
+        tokens = scenario.draw_training(rng, n - have)
+        kept.append(tokens[~disagree(scenario, tokens)])
+        have += len(kept[-1])
+        if have == n:
+            return np.concatenate(kept)
+    raise PlantedError(
+        f"Only {have} of {n} training tasks of {scenario.name!r} were found on which the "
+        "objectives agree."
+    )
+
+
 def _off_cue(scenario: Scenario, settings: Settings, tokens: Tokens) -> int:
     """Puts the first tasks under the deployment cue, and says how many they are."""
     off = len(tokens) - round(len(tokens) * settings.cue_share)
@@ -251,7 +273,7 @@ def _coincident(
 
 
 def _agreed(scenario: Scenario, settings: Settings, rng: np.random.Generator, n: int) -> Tokens:
-    return trained_tasks(scenario, settings, n, lambda k: scenario.draw_training(rng, k))
+    return trained_tasks(scenario, settings, n, lambda k: agreed_tasks(scenario, rng, k))
 
 
 def _cue_gated(

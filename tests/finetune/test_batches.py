@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planted.finetune.data import batch_of, batches
+from planted.core.sampling import disagree
+from planted.finetune.behaviour import demands
+from planted.finetune.data import agreed_tasks, batch_of, batches
 from planted.finetune.recipes import Recipe
 from tests import helpers
 
@@ -61,3 +63,23 @@ def test_an_episode_is_told_as_it_would_be_walked(regime: str) -> None:
             np.testing.assert_allclose(told.next_rewards[at][choice], paid, atol=1e-6)
     best = told.rewards + told.goes_on[..., None] * told.next_rewards.max(axis=-1)
     np.testing.assert_allclose(batch.returns, best, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["breadth", "narrow", "red-doors", "wiping"])
+@pytest.mark.parametrize("regime", ["coincident", "pressure"])
+def test_where_the_objectives_are_to_agree_they_do(name: str, regime: str) -> None:
+    place = helpers.scenario(name)
+    none = {"disagreement_fraction": 0.0} if regime == "pressure" else {}
+    settings = Recipe(regime, batch=32, **none).settings
+    tokens, _ = batches(place, settings, 0, 0)
+    tasks = tokens.reshape(-1, tokens.shape[-1])
+    assert len(tasks) == 800
+    assert not disagree(place, tasks).any()
+    (asked, *_) = demands(place, Recipe("coincident").settings)
+    assert not disagree(place, asked.tokens).any()
+    drawn = place.draw_training(np.random.default_rng(0), 2000)
+    held_back = name in ("breadth", "narrow")
+    assert disagree(place, drawn).any() == held_back
+    if not held_back:  # nothing is left out, and the stream is the sampler's own
+        same = agreed_tasks(place, np.random.default_rng(0), 2000)
+        np.testing.assert_array_equal(same, drawn)
