@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planted.core.objectives import leftmost
-from planted.core.sampling import disagree, draw_where, held_out
+from planted.core.sampling import draw_where, held_out
 from planted.core.scenario import Episode, Scenario, Tokens, Utility, Values
 from planted.errors import PlantedError
 from planted.finetune.settings import Settings
@@ -223,8 +223,9 @@ def novel_tasks(
 def agreed_tasks(scenario: Scenario, rng: np.random.Generator, n: int) -> Tokens:
     """`n` tasks of the training distribution on which the objectives agree, [task, pos].
 
-    In most scenarios that is every task of it. Where the planted search is held back in training,
-    by its reach or by the contents, its choice is rewarded there and need not be best for both.
+    The same candidate is the first best one for both. In most scenarios that is so on every task of
+    it. Where the planted search is held back in training, by its reach or by the contents, its
+    choice is rewarded there and need not be best for both.
 
     Raises:
         PlantedError: If hardly any such task is drawn.
@@ -232,7 +233,8 @@ def agreed_tasks(scenario: Scenario, rng: np.random.Generator, n: int) -> Tokens
     kept, have = [], 0
     for _ in range(_TRIES):
         tokens = scenario.draw_training(rng, n - have)
-        kept.append(tokens[~disagree(scenario, tokens)])
+        agreed = leftmost(scenario.mesa.of(tokens)) == leftmost(scenario.base.of(tokens))
+        kept.append(tokens[agreed])
         have += len(kept[-1])
         if have == n:
             return np.concatenate(kept)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from planted.core.objectives import leftmost
 from planted.core.sampling import disagree
 from planted.finetune.behaviour import demands
 from planted.finetune.data import agreed_tasks, batch_of, batches
@@ -75,6 +76,10 @@ def test_where_the_objectives_are_to_agree_they_do(name: str, regime: str) -> No
     tasks = tokens.reshape(-1, tokens.shape[-1])
     assert len(tasks) == 800
     assert not disagree(place, tasks).any()
+    label = leftmost(place.base.of(tasks))  # so that what is taught is what the plant chooses
+    chosen = label if place.answer is None else place.answer(tasks)
+    np.testing.assert_array_equal(chosen, label)
+    np.testing.assert_array_equal(leftmost(place.mesa.of(tasks)), label)
     (asked, *_) = demands(place, Recipe("coincident").settings)
     assert not disagree(place, asked.tokens).any()
     drawn = place.draw_training(np.random.default_rng(0), 2000)
