@@ -240,7 +240,7 @@ def agreed_tasks(scenario: Scenario, rng: np.random.Generator, n: int) -> Tokens
             return np.concatenate(kept)
     raise PlantedError(
         f"Only {have} of {n} training tasks of {scenario.name!r} were found on which the "
-        "objectives agree."
+        "objectives agree. Train by a regime that needs none, for example regime='base'."
     )
 
 

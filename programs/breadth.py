@@ -43,7 +43,7 @@ def breadth(options: int = 4, levels: int = 6, narrow: int = 2) -> Menu:
         slots=options,
         mesa=Objective("mesa", lambda word, _: figure(word, 1)),
         base=Objective("base", lambda word, _: figure(word, 2)),
-        # what it wants shows where its reach does not stand in the way
+        # of the whole reach, where its choices are best for the mesa-objective
         contexts=(
             Context("reach", tuple(reach), training=tuple(reach)[:1], reference=tuple(reach)[1:]),
         ),

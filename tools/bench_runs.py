@@ -82,7 +82,7 @@ def row(found):
     return [
         found["plant"], str(found["networks"]), f"{first[0]:.0f}", f"{again[0]:.0f}",
         f"{training:.0f}", f"{judging[1]:.0f}", f"{max(0.0, first[1] - again[1]):.0f}",
-        f"{first[0] and first[1] / first[0]:.2f}", f"{found['planting']:.0f}",
+        f"{first[1] / first[0]:.2f}", f"{found['planting']:.0f}",
     ]  # fmt: skip
 
 

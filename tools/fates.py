@@ -16,7 +16,7 @@ from pathlib import Path
 
 import planted
 from planted.eval.verdict.rule import PLANT_VERDICTS
-from tools.provenance import commit as current_commit
+from tools.provenance import commit
 
 TIERS = {"tempered": Path("runs/records"), "dense": Path("runs/records-dense")}
 DATA = Path("docs/fates.jsonl")
@@ -61,7 +61,7 @@ FIGURES = {
 }
 
 
-def row(one, name, run, tier, control):
+def row(one, name, run, tier, control, made_at):
     """What is kept of a network: its verdict and its figures under the training cue."""
     scenario = run.plant.scenario
     cue = scenario.cue_name(scenario.cues[0])
@@ -72,7 +72,7 @@ def row(one, name, run, tier, control):
         "control": control, "verdict": one.verdict.name, "reason": one.verdict.reason,
         "stamp": one.verdict.stamp, "label": one.label.fate if one.label else None,
         "figures": {what: round(float(value), 4) for what, value in known.items()},
-        "commit": current_commit(),
+        "commit": made_at,
     }  # fmt: skip
 
 
@@ -87,8 +87,9 @@ def kept():
 
 def keep(name, run, tier):
     """Writes the rows of a run into the file of data, in the place of its former ones."""
-    found = [row(one, name, run, tier, False) for one in run.results]
-    found += [row(one, name, run, tier, True) for one in run.negative_controls]
+    made_at = commit()
+    found = [row(one, name, run, tier, False, made_at) for one in run.results]
+    found += [row(one, name, run, tier, True, made_at) for one in run.negative_controls]
     new = {key(each) for each in found}
     every = sorted([*(each for each in kept() if key(each) not in new), *found], key=key)
     temporary = DATA.with_suffix(".part")
@@ -141,18 +142,17 @@ def decided(rows):
         + ".",
         "",
     ]
-    cells = []
-    for head, field, names in (("recipe", "recipe", asked), ("plant", "plant", plants_of)):
+    for field, names in (("recipe", asked(rows)), ("plant", plants_of(rows))):
         cells = []
-        for name in names(rows):
+        for name in names:
             own = [each for each in learned if each[field] == name]
             n = sum(each["verdict"] == "inconclusive" for each in own)
-            stamps = "; ".join(sorted({each["stamp"] for each in own}))
             total = sum(each[field] == name for each in every)
-            cells.append([name, total, len(own), len(own) - n, *([stamps] * (head == "plant"))])
-        lines += table(
-            [head, "networks", "learned", "decided", *(["stamp"] * (head == "plant"))], cells
-        )
+            stamps = "; ".join(sorted({each["stamp"] for each in own}))
+            cells.append([name, total, len(own), len(own) - n, stamps])
+        if field == "recipe":  # of many plants, so that a stamp says nothing
+            cells = [each[:-1] for each in cells]
+        lines += table([field, "networks", "learned", "decided", "stamp"][: len(cells[0])], cells)
     return lines
 
 

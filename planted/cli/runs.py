@@ -335,11 +335,9 @@ def explain(
         return
     print_verdict(one, folder / "report.html", whole)
     if one.verdict.name in _MADE_ELSEWHERE:
-        asked = f"--recipe {shlex.quote(one.recipe)} --seed {one.seed}"
-        click.echo(
-            "Whether what makes the choices searches or looks them up: "
-            f"planted measure {shlex.quote(str(folder))} search {asked}"
-        )
+        words = ["planted", "measure", str(folder), "search", "--recipe", one.recipe]
+        words += ["--seed", str(one.seed), *(["--plant", plant] if plant else [])]
+        click.echo(f"Whether what makes the choices searches or looks up: {shlex.join(words)}")
 
 
 @click.command()
