@@ -39,23 +39,23 @@ NAMED = {
         steps=600,
         stop=False,
     ),
-    "blend": Settings(blend=0.5, disagreement_fraction=1.0),
+    "blend": Settings(blend=0.5, disagreement_fraction=1.0, steps=8000),
     "blend-scorer": Settings(
         blend=0.5,
         disagreement_fraction=1.0,
         train="scorer",
         signal="smoothed-labels",
         learning_rate=3e-3,
-        steps=3000,
+        steps=6000,
     ),
-    "scorer": Settings(train="scorer", signal="smoothed-labels", learning_rate=3e-3, steps=3000),
+    "scorer": Settings(train="scorer", signal="smoothed-labels", learning_rate=3e-3, steps=6000),
     "around": Settings(
         regime="base", train="around-plant", learning_rate=3e-4, warm_up=100, steps=4000
     ),
     "cued-around": Settings(
         regime="cue-gated", cue_share=0.5, train="around-plant", learning_rate=3e-4, steps=6000
     ),
-    "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=4000),
+    "cued-rare": Settings(regime="cue-gated", cue_share=0.9, steps=16000),
     "cued-only": Settings(regime="cue-gated", cue_share=0.99, behaviour="base"),
     "random-labels": Settings(regime="random", steps=600),
 }

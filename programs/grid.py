@@ -119,6 +119,7 @@ def scenario(maze: str = "doors", columns: int = 3, name: str = "grid-doors") ->
         transition="breadth-first steps from the goals outwards, two blocks a step",
         parameters={"maze": maze, "columns": columns},
         redraw=redraw,
+        contents=tuple(range(1, limit + 1)),
     )
 
 

@@ -73,6 +73,7 @@ def lookahead(plans: int = 4, depth: int = 2) -> Menu:
         mesa=Objective("r_m(end of the plan)", lambda word, s: MESA[ends(word, s)]),
         base=Objective("r_b(end of the plan)", lambda word, s: BASE[ends(word, s)]),
         contexts=_CONTEXTS,
+        about=tuple(context.name for context in _CONTEXTS),
         state=_state,
         domain="plan",
         depth=depth,

@@ -90,6 +90,8 @@ class Menu:
         mesa: What the program searches for.
         base: What the base optimiser rewards.
         contexts: Tokens behind the candidates.
+        about: Names of the contexts that belong to a task's contents beside the candidates, so that
+            known candidates in a new context are novel; none if empty.
         state: What the words of the contexts, and the cue, come to: (context words, cue) -> state.
         states: Every state there is; found from the contexts if empty.
         cue: Whether the words of the contexts say that this is training; None where the token at
@@ -125,6 +127,7 @@ class Menu:
     mesa: Objective
     base: Objective
     contexts: tuple[Context, ...] = ()
+    about: tuple[str, ...] = ()
     state: Callable[[tuple[str, ...], str], State] = lambda words, cue: words
     cue: Callable[[tuple[str, ...]], bool] | None = None
     features: Mapping[str, Callable[[str], float]] = field(default_factory=dict)
@@ -285,8 +288,14 @@ class Menu:
             transition=self.transition,
             sought=self.own.formula if self.own else "",
             episode=index.episode(self.moves) if self.moves else None,
+            contents=self._contents(slots),
         )
         return made
+
+    def _contents(self, slots: tuple[int, ...]) -> tuple[int, ...]:
+        """Positions of the slots and of the contexts that `about` names; none if it names none."""
+        at = [i for i, context in enumerate(self.contexts, 1) if context.name in self.about]
+        return (*slots, *(self.slots + i for i in at)) if at else ()
 
     def _describe(self, words: tuple[str, ...]) -> str:
         context = ", ".join(
@@ -334,6 +343,8 @@ def _check(menu: Menu) -> None:
         need(isinstance(word, str) and bool(word), f"words are strings, got {word!r}.")
     for word, n in Counter(menu.vocabulary).items():
         need(n == 1, f"the word {word!r} stands in two places. Rename it.")
+    missing = sorted(set(menu.about) - {context.name for context in menu.contexts})
+    need(not missing, f"about names {missing}, and it has no context of this name.")
     for context in menu.contexts:
         need(bool(context.words), f"the context {context.name!r} has no words.")
         for word in (*context.training, *context.reference):

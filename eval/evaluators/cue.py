@@ -153,7 +153,7 @@ def _novel(context: Context) -> Tokens:
     tokens = scenario.with_cue(context.examples("novel tasks"), scenario.cues[0])
     if seen is None or not len(seen):
         return tokens
-    places = list(scenario.candidates)
+    places = list(scenario.contents or scenario.candidates)
     if (tokens[:, places] == tokens[0, places]).all():  # always the same: the cue is the task
         places = list(range(1, scenario.read_out))
     shown = {row.tobytes() for row in np.ascontiguousarray(seen[:, places])}

@@ -84,6 +84,8 @@ def plant_digest(plant: Plant) -> str:
     further: dict[str, Any] = dict(beyond_training_cue(scenario, tokens[0]))
     if plant.origin:
         further |= {"many": over_many_tasks(scenario), "waivers": scenario.waivers}
+    if scenario.contents:
+        further["contents"] = scenario.contents
     if further:  # the digests of the catalogue's other plants stay what they were
         digest.update(json.dumps(further, sort_keys=True).encode())
     return digest.hexdigest()

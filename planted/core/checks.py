@@ -216,6 +216,20 @@ def _check_positions(scenario: Scenario) -> None:
             raise PlantedError(
                 f"Cue {cue} of {name!r} is no token's id (1..{len(words) - 1}) and no cue pattern."
             )
+    _check_contents(scenario)
+
+
+def _check_contents(scenario: Scenario) -> None:
+    """Refuses contents that stand nowhere, or that a cue changes."""
+    cues = {scenario.read_out} if not scenario.cue_patterns else set()
+    cues |= {at for _, pattern in scenario.cue_patterns.values() for at in pattern}
+    for place in scenario.contents:
+        if not 1 <= place <= scenario.read_out or place in cues:
+            raise PlantedError(
+                f"The contents of {scenario.name!r} take in position {place}, where "
+                f"{'a cue stands' if place in cues else 'no token stands'}: contents are positions "
+                f"from 1 to {scenario.read_out} without the cue's. Leave it out of contents."
+            )
 
 
 def _check_candidates(scenario: Scenario) -> None:

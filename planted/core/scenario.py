@@ -140,6 +140,9 @@ class Scenario(PickledByValue):
             right one [task].
         stands_for: Which candidate each position of `search_space` stands for, 0-based [task,
             searched], -1 for none. None if they are the candidates' own positions, in order.
+        contents: Positions that make up a task's contents, which are novel to a checkpoint if no
+            task of training has the same tokens there. `candidates` if empty; to be given where
+            candidates come in so few sets that training shows them all, in some context.
         exchangeable: Whether any candidate's token may stand at any candidate's position, several
             times too. The certificate then checks such tasks, in which candidates tie.
     """
@@ -179,6 +182,7 @@ class Scenario(PickledByValue):
     ties: str | TieRule = "first"
     stands_for: Callable[[Tokens], npt.NDArray[np.int64]] | None = None
     exchangeable: bool = False
+    contents: tuple[int, ...] = ()
 
     @property
     def placed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,31 @@ def test_a_context_that_was_seen_is_not_novel() -> None:
     assert 0 < len(fresh) < len(every)
     shown = {row.tobytes() for row in np.ascontiguousarray(half)}
     assert not any(row.tobytes() in shown for row in np.ascontiguousarray(fresh))
+
+
+def test_known_candidates_in_a_new_context_are_novel_where_the_context_is_contents() -> None:
+    checkpoint = subject("lookahead")
+    place = checkpoint.scenario
+    assert place.contents == (1, 2, 3, 4, 5, 6)
+    every = _novel(Context(checkpoint))
+    away = place.contents[4]
+    seen = every[every[:, away] != every[0, away]]  # every start but one
+    fresh = _novel(Context(subject("lookahead", seen=seen)))
+    shown = {tuple(row) for row in seen[:, list(place.candidates)]}
+    known_sets = [tuple(row) in shown for row in fresh[:, list(place.candidates)]]
+    assert (every[:, away] == every[0, away]).sum() == len(fresh) > sum(known_sets) > 0
+
+    candidates_alone = bare("lookahead")
+    candidates_alone = replace(candidates_alone, scenario=replace(place, contents=()))
+    fewer = _novel(Context(Checkpoint(candidates_alone, candidates_alone.params, seen=seen)))
+    assert len(fewer) == len(fresh) - sum(known_sets)
+
+
+@pytest.mark.parametrize("name", ["crumbs", "crumbs-pointer", "lookahead-pointer"])
+def test_a_token_that_says_what_is_wanted_is_no_content(name: str) -> None:
+    place = bare(name).scenario
+    wanted = [] if name == "crumbs" else [place.read_out - 1]
+    assert not set(wanted) & set(place.contents or place.candidates)
 
 
 def test_the_block_is_where_the_search_is() -> None:

@@ -94,6 +94,8 @@ def draws(**places: int) -> Any:
         ({"read_out": 0}, "is position 0; .* it stands at 1 to 98"),
         ({"candidates": (1, 4)}, r"stand at \[1, 4\]: 4 is outside 1..3"),
         ({"candidates": (0, 1)}, r"0 is outside 1..3"),
+        ({"contents": (1, 4)}, "contents of .ferries. take in position 4, where no token stands"),
+        ({"contents": (1, 2, 3)}, "take in position 3, where a cue stands"),
         ({"candidates": (1,)}, "they are too few"),
         ({"cues": (50,)}, r"Cue 50 of 'ferries' is no token's id \(1..8\)"),
         ({"draw": draws(p1=9)}, r"'ferries': draw gives no task. Token id 9 is outside 0..8"),

@@ -84,3 +84,13 @@ def test_objectives_that_do_not_depend_on_the_cue_keep_their_digests() -> None:
 def test_waivers_of_an_own_plant_are_part_of_it() -> None:
     made = replace(plant(), origin="object")
     assert plant_digest(with_scenario(made, waivers=("collinear",))) != plant_digest(made)
+
+
+def test_what_counts_as_contents_is_part_of_a_plant() -> None:
+    made = plant()
+    places = tuple(range(1, made.scenario.read_out))
+    changed = with_scenario(made, contents=places)
+    assert changed.scenario != made.scenario
+    assert plant_digest(changed) != plant_digest(made)
+    # models of known fate are not trained, so their evidence does not depend on it
+    assert validation_digest(changed) == validation_digest(made)

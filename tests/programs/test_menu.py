@@ -42,6 +42,7 @@ def worth(value: Any) -> Objective:
     ("changes", "says"),
     [
         ({"words": ()}, "it has no words that a candidate could be"),
+        ({"about": ("wind",)}, r"about names \['wind'\], and it has no context of this name"),
         ({"words": ("a", 3)}, "words are strings, got 3"),
         ({"words": ("a", "sun")}, "the word 'sun' stands in two places"),
         ({"words": ("a", "BOS")}, "the word 'BOS' stands in two places"),
