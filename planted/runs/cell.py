@@ -21,11 +21,12 @@ from typing import Any
 
 import msgspec
 
-from planted.core import artefact, files
+from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.core.spec import Params
 from planted.errors import ArtefactError, CheckpointError
 from planted.eval.evidence import Evidence
+from planted.finetune import signals
 from planted.finetune.behaviour import Outcome
 from planted.finetune.certain import Label
 from planted.finetune.recipes import Recipe, Settings
@@ -120,6 +121,7 @@ def seal(network: Network, plant: Plant) -> None:
         "weights": artefact.params_digest(params),
         "outcome": msgspec.to_builtins(outcome),
         "label": msgspec.to_builtins(label),
+        "code": _code(network),
     }
     files.write_signed(network.folder / NOTE, note)
 
@@ -151,6 +153,21 @@ def ended(network: Network) -> tuple[Outcome, Label | None]:
 def is_trained(network: Network) -> bool:
     """Whether the network is finished, to go by the names of its files."""
     return (network.folder / NOTE).exists() and network.checkpoint.exists()
+
+
+def is_of_this_code(network: Network) -> bool:
+    """Whether the code that is installed here trained a finished cell: it may since have changed.
+
+    Raises:
+        ArtefactError: If `cell.json` is missing, damaged, or another cell's.
+    """
+    return bool(_note(network).get("code") == _code(network))
+
+
+def _code(network: Network) -> str:
+    """Digest of the code that trains: that of the signal too, where another package has it."""
+    signal = network.recipe.settings.signal
+    return files.digest_of([environment.source_digest(), signals.source_digest(signal)])
 
 
 def damaged(network: Network, plant: Plant) -> Damage | None:

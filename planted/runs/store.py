@@ -104,13 +104,14 @@ def borrow_findings(network: Network) -> None:
 def lend(network: Network) -> None:
     """Copies a cell's files into the cache, where they are not there yet.
 
-    A damaged file is not copied, and replaces none that is whole.
+    A damaged file is not copied, and replaces none that is whole. Nor is a cell copied that other
+    code trained: it would be found there as this code's.
 
     Raises:
         RunFolderError: If the cache cannot be written.
     """
     target = cached(network.cell)
-    if target == network.folder:
+    if target == network.folder or not _is_of_this_code(network):
         return
     findings = [*(network.folder / "evidence").glob("*.json"), network.folder / cells.DIAGNOSTICS]
     snapshots = sorted(network.folder.glob(cells.SNAPSHOTS))
@@ -119,6 +120,12 @@ def lend(network: Network) -> None:
         kept = target / path.relative_to(network.folder)
         if path.exists() and not _same(path, kept) and _whole(path):
             files.write_bytes(kept, path.read_bytes())
+
+
+def _is_of_this_code(network: Network) -> bool:
+    with suppress(ArtefactError):
+        return cells.is_of_this_code(network)
+    return False
 
 
 def _whole(path: Path) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planted import library
-from planted.core import artefact, files
+from planted.core import artefact, environment, files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, RunFolderError, VerdictError
 from planted.eval.evidence import index, share
@@ -190,6 +190,19 @@ def test_a_network_whose_weights_on_the_way_are_damaged_everywhere_is_trained_ag
     with pytest.warns(UserWarning, match="The network is trained again"):
         assert not work._trained(network, plant, True)
     assert snapshot.with_name(f"{snapshot.name}.damaged").exists()
+
+
+def test_a_network_that_other_code_trained_is_not_kept_as_this_codes(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
+    own_source = environment.source_digest()
+    monkeypatch.setattr(environment, "source_digest", lambda: "0" * 64)
+    store.lend(network)  # trained before the code changed
+    assert not store.cached(network.cell).exists()
+    monkeypatch.setattr(environment, "source_digest", lambda: own_source)
+    store.lend(network)
+    assert (store.cached(network.cell) / cells.NOTE).exists()
 
 
 def test_a_note_that_is_missing_or_altered_names_what_restores_it(
