@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -85,14 +86,31 @@ def _tell(done: int, total: int, left: float | None, what: str) -> None:
 
 
 def _made_by() -> dict[str, str]:
-    """The command that was given, and the commit that it ran at."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "command": "planted " + " ".join(sys.argv[1:]),
-        "commit": commit or "unknown",
-    }
+    """The command that was given, and the commit or the version of planted that it ran at."""
+    import planted
+
+    made_by = {"command": "planted " + " ".join(sys.argv[1:])}
+    if commit := _commit(Path(planted.__file__).parent):
+        return made_by | {"commit": commit}
+    return made_by | {"version": planted.__version__}
+
+
+def _commit(folder: Path) -> str:
+    """Short hash of the commit of the repository that tracks a package; "" if none does.
+
+    A package that is installed may lie in a folder of somebody else's repository.
+    """
+
+    def git(*words: str) -> str:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+            )
+        except OSError:  # there is no git here
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    return git("rev-parse", "--short", "HEAD") if git("ls-files", "__init__.py") else ""
 
 
 COMMANDS = (calibrate,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from planted import library
 from planted.cli.app import main
+from planted.cli.calibrate import _commit
 from planted.core import files
 from planted.eval import measures
 from planted.eval.calibration import gate, shipped
@@ -233,3 +235,23 @@ def test_a_family_whose_evaluators_are_not_trusted_is_not_judged(
     found = calibrate(tmp_path, models(), executor=Inline())
     assert not found.rows
     assert found.gate.families[FAMILY].why == "paths is not trusted here: failed validation"
+
+
+def test_the_commit_is_that_of_the_repository_that_tracks_the_package(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q")
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    git("commit", "-q", "--allow-empty", "-m", "somebody's own work")
+    assert _commit(package) == "", "installed in a folder of somebody else's repository"
+    git("add", "package")
+    git("commit", "-q", "-m", "the package")
+    assert _commit(package) == git("rev-parse", "--short", "HEAD")
+    assert _commit(tmp_path / "nowhere") == ""
