@@ -81,14 +81,20 @@ def plant_digest(plant: Plant) -> str:
         digest.update(np.ascontiguousarray(drawn, dtype=np.int64).tobytes())
         for utility in (scenario.mesa, scenario.base):
             digest.update(np.ascontiguousarray(utility.of(drawn), dtype=np.float64).tobytes())
-    further: dict[str, Any] = dict(beyond_training_cue(scenario, tokens[0]))
-    if plant.origin:
-        further |= {"many": over_many_tasks(scenario), "waivers": scenario.waivers}
-    if scenario.contents:
-        further["contents"] = scenario.contents
-    if further:  # the digests of the catalogue's other plants stay what they were
+    if further := _further(plant, tokens[0]):  # most digests stay what they were without it
         digest.update(json.dumps(further, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _further(plant: Plant, tokens: Tokens) -> dict[str, Any]:
+    """What a plant's digest takes in only where there is something of it."""
+    scenario = plant.scenario
+    found: dict[str, Any] = dict(beyond_training_cue(scenario, tokens))
+    if plant.origin:
+        found |= {"many": over_many_tasks(scenario), "waivers": scenario.waivers}
+    if scenario.contents:
+        found["contents"] = [int(at) for at in scenario.contents]
+    return found
 
 
 def _program(truth: Truth) -> list[dict[str, Any]]:
