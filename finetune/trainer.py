@@ -25,8 +25,8 @@ from planted.finetune.data import CHUNK, batch_of, batches
 from planted.finetune.recipes import Recipe
 from planted.finetune.settings import Settings
 from planted.finetune.signals import Tree
+from planted.finetune.start import random_start
 from planted.finetune.watch import Row
-from planted.network import surgery
 
 SAVE_EVERY = 8  # chunks between states on disk
 
@@ -304,7 +304,7 @@ def _load_state(source: _Source, job: loop.Job, seed: int) -> _State:
     plant, settings = source.plant, source.recipe.settings
     start: Params = dict(plant.params)
     if settings.start == "random":
-        start = surgery.start_anew(plant.params, seed)
+        start = dict(random_start(plant, seed))
     first = job.first(start, seed)
     memory = loop.first_state(job, first, seed)
     path = source.unfinished(seed)

@@ -1,0 +1,58 @@
+"""Networks without the plant start with small logits, in every tier."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planted.core.plant import Plant
+from planted.finetune import start
+from planted.network import surgery
+from planted.network.forward import logits_of
+from tests.helpers import bare
+
+NAMES = ["red-doors-small", "bottle-cap", "crumbs", "lookahead"]
+
+
+def spread(plant: Plant, seed: int) -> float:
+    """Standard deviation of the first logits, on other tasks than the start looks at."""
+    tokens = plant.scenario.draw(np.random.default_rng(7), 512)
+    return float(np.std(logits_of(start.random_start(plant, seed), plant.spec, tokens)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_the_first_logits_are_small_the_start_is_as_drawn(name: str) -> None:
+    plant = bare(name)
+    drawn = surgery.start_anew(plant.params, 3)
+    found = start.random_start(plant, 3)
+    assert all(np.array_equal(found[key], drawn[key]) for key in drawn)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stream_that_grows_is_damped_by_one_factor(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant, draw = bare(name), surgery.start_anew
+    writers = [key for key in plant.params if key.endswith(start.WRITERS)]
+    assert len(writers) >= 4
+
+    def grown(params: surgery.Params, seed: int) -> dict[str, surgery.Matrix]:
+        drawn = draw(params, seed)
+        return {key: 4 * drawn[key] if key in writers else drawn[key] for key in drawn}
+
+    monkeypatch.setattr(surgery, "start_anew", grown)
+    monkeypatch.setattr(start, "LARGEST", np.inf)
+    before = spread(plant, 3)
+    monkeypatch.undo()
+    monkeypatch.setattr(surgery, "start_anew", grown)
+    assert before > 2 * start.LARGEST
+    assert spread(plant, 3) < 1.2 * start.LARGEST
+    drawn, found = grown(plant.params, 3), start.random_start(plant, 3)
+    for key in drawn:
+        if key not in writers:
+            np.testing.assert_array_equal(found[key], drawn[key])
+    factors = np.concatenate(
+        [(found[key] / drawn[key])[drawn[key] != 0].ravel() for key in writers]
+    )
+    assert factors.max() < 1
+    assert np.ptp(factors) < 1e-6
