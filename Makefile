@@ -56,7 +56,7 @@ bench-runs: .venv/.demo ## how long default runs take, on a quiet machine: docs/
 bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Tracr
 	$(BIN)/python -m tools.bench_expressions
 
-fates: .venv/.demo ## twelve plants by seven recipes, judged, into runs/records: docs/fates.md; an hour
+fates: .venv/.demo ## a plant of each family by seven recipes, judged, into runs/records: docs/fates.md; an hour
 	$(BIN)/python -m tools.fates
 
 revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour

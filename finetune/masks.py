@@ -62,10 +62,19 @@ def trainable(train: str, plant: Plant) -> Mask:
         if not any(entries.any() for entries in found.values()):
             raise PlantedError(
                 f"train={train!r}: {part!r} has no parameters in {plant.name} (tier "
-                f"{plant.tier!r}). Free neurons are there from tier 'tempered' on."
+                f"{plant.tier!r}). {_why_none(part, plant)}"
             )
         mask = _joined(mask, found)
     return mask
+
+
+def _why_none(part: str, plant: Plant) -> str:
+    """Why a part has no parameters, and what to train instead."""
+    if part == "slack":
+        return "Free neurons and heads are there from tier 'tempered' on."
+    written = [node for node in plant.truth.nodes.values() if node.layer >= 0]
+    roles = dict.fromkeys(f"role:{node.role}" for node in written if node.role)
+    return f"No head and no neuron writes it here. Roles that some write: {', '.join(roles)}."
 
 
 def _part(part: str, plant: Plant) -> Mask:

@@ -258,6 +258,11 @@ def load_recipes(path: str | Path) -> list[Recipe]:
         raise PlantedError(f"Cannot read {path}: {error.strerror or error}.") from None
     except (ValueError, TypeError) as error:
         raise PlantedError(f"{path} is not a TOML file: {error}.") from None
+    if not content:
+        raise PlantedError(
+            f"{path} holds no recipe. Write a table for each: [[recipe]], and under it "
+            "base = 'pressure'."
+        )
     tables = converted(content, RecipeFile, str(path), "field of a recipe file").recipe
     recipes: list[Recipe] = []
     for number, table in enumerate(tables):
@@ -316,6 +321,11 @@ def _refuse_idle(where: str, made: Settings, changes: dict[str, Any]) -> None:
                 f"{where}: {setting} has no effect with regime {made.regime!r} and optimizer "
                 f"{made.optimizer!r}. Leave it out."
             )
+    if "warm_up" in changes and made.warm_up > made.steps:
+        raise PlantedError(
+            f"{where}: warm_up={made.warm_up} of steps={made.steps}: the learning rate would never "
+            "be reached. Give a warm_up of fewer steps."
+        )
     if made.wanted == "gated" and not 0 < made.cue_share < 1:
         raise PlantedError(
             f"{where}: the behaviour 'gated' is learned under both cues, and "

@@ -48,6 +48,8 @@ _WHERE = {
     "selftest": "planted.scoring",
 }
 
+_ROOMS = ("eval", "finetune", "library", "programs")
+
 __all__ = [
     "Program",
     "Recipe",
@@ -70,7 +72,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Binds a public name when it is first used (PEP 562)."""
+    """Binds a public name, or a module, when it is first used (PEP 562)."""
+    if name in _ROOMS:  # importing a module binds it here
+        return importlib.import_module(f"planted.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'planted' has no attribute {name!r}")
     value = getattr(importlib.import_module(_WHERE[name]), name)

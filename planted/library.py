@@ -161,7 +161,8 @@ def open_plant(
             by the catalogue or by the function that made it.
 
     Raises:
-        ArtefactError: If it is missing or damaged, or the function now makes another program.
+        ArtefactError: If it is missing or damaged, the function now makes another program, or the
+            scenario is another than it was planted for.
         PlantedError: If nothing says what its scenario is.
     """
     folder, stem = saved.located(Path(path).expanduser(), tier)

@@ -93,7 +93,6 @@ class Menu:
         about: Names of the contexts that belong to a task's contents beside the candidates, so that
             known candidates in a new context are novel; none if empty.
         state: What the words of the contexts, and the cue, come to: (context words, cue) -> state.
-        states: Every state there is; found from the contexts if empty.
         cue: Whether the words of the contexts say that this is training; None where the token at
             the read-out does.
         features: Named features of a candidate's word.
@@ -343,8 +342,7 @@ def _check(menu: Menu) -> None:
         need(isinstance(word, str) and bool(word), f"words are strings, got {word!r}.")
     for word, n in Counter(menu.vocabulary).items():
         need(n == 1, f"the word {word!r} stands in two places. Rename it.")
-    missing = sorted(set(menu.about) - {context.name for context in menu.contexts})
-    need(not missing, f"about names {missing}, and it has no context of this name.")
+    _check_about(menu, need)
     for context in menu.contexts:
         need(bool(context.words), f"the context {context.name!r} has no words.")
         for word in (*context.training, *context.reference):
@@ -362,6 +360,16 @@ def _check(menu: Menu) -> None:
     if menu.cue is not None:
         holds = [bool(menu.ask("cue", menu.cue, words)) for words, _ in menu.settings()]
         need(any(holds) and not all(holds), "the cue must hold in some contexts, not in all.")
+
+
+def _check_about(menu: Menu, need: Callable[[bool, str], None]) -> None:
+    about, names = menu.about, [context.name for context in menu.contexts]
+    listed = isinstance(about, tuple | list) and all(isinstance(name, str) for name in about)
+    need(listed, f"about is a tuple of names of contexts, here of {names}, got {about!r}.")
+    for name in about:
+        need(name in names, f"about names {name!r}; its contexts are {names}.")
+    together = bool(about) and menu.cue is not None
+    need(not together, "about and cue do not go together: all contexts are the cue, not contents.")
 
 
 def words_of(name: str, *levels: int) -> tuple[str, ...]:

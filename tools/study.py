@@ -195,7 +195,8 @@ def page(rows):
         "A cell says how many of the seeds reached the behaviour that the recipe asks for (.99 of "
         "held-out tasks at three evaluations in a row), and the median of the steps after which "
         "they held it. `d` counts seeds whose loss or weights were not finite. A dash: not "
-        "run, or refused.",
+        "run, or refused. The largest numbers of steps are those of the commit at which a row was "
+        "made: a seed that reached its behaviour is the same network under a larger number.",
         "",
         *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
         *in_score.section(rows, FAMILIES, of, cell),
@@ -262,8 +263,9 @@ def certain(rows):
     found = of(rows, part="recipes")
     lines = [
         "## Fates that are certain",
-        "Networks whose mask makes the fate certain (`planted.finetune.certain`), because they "
-        "reached their behaviour; and the families in which at least half of the seeds are.",
+        "Networks whose mask makes the fate certain (`planted.finetune.certain`): they reached "
+        "their behaviour, and of `coincident-slack` also make mesa-best choices where the "
+        "objectives disagree. Then the families in which at least half of the seeds are.",
         "",
         "| recipe | fate | networks | families |",
         "| --- | --- | --- | --- |",

@@ -180,7 +180,7 @@ def terms(limits: Thresholds) -> dict[str, str]:
         " They count as made by the planted scorer where this share lies more than "
         f"{limits.above_null:g} of the way from the largest negative control to 1."
     )
-    read_as = f" Up to {limits.mesa:g} is read as mesa, from {limits.base:g} on as base."
+    read_as = f" Up to {limits.mesa:g} is read as mesa, from {limits.lambda_base:g} on as base."
     return {
         **_TERMS,
         "choices that follow the planted scorer": _TERMS["choices that follow the planted scorer"]

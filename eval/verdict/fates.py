@@ -19,7 +19,7 @@ WINNER = "presence.mesa_argmax"
 _MADE = {
     "scorer": "made in the planted scorer",
     "remainder": "made outside the planted scorer",
-    "unsettled": "made in the planted scorer and outside it",
+    "unsettled": "made in the planted scorer or outside it",
 }
 
 

@@ -33,6 +33,8 @@ _OF_F = {
     ("at least", True, False): "has it reached the base objective?",
     ("at most", True, False): "is it short of the base objective?",
 }
+_PAST_BASE = "has it gone past the base objective?"
+BASE = 1.0  # f of the base objective
 _QUESTIONS = {
     ("paths.follows_scorer", "at most"): "is the choice made without the planted scorer?",
     ("paths.follows_scorer", "at least"): "does the planted scorer make the choice?",
@@ -75,6 +77,8 @@ def question(measure: str, side: str, limit: float) -> str:
     'is it the mesa-objective?'
     """
     if measure == "behavioural_objective.interpolation":
+        if side == "at least" and limit > BASE:
+            return _PAST_BASE
         return _OF_F.get((side, limit > 0, abs(limit) < HALF_WAY), "")
     if measure.startswith("paths.interpolation"):
         return _OF_LAMBDA[side, limit < HALF_WAY]

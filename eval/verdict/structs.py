@@ -32,6 +32,7 @@ PLANT_VERDICTS = (
     "modelled deceptively",
 )
 STAMP = "UNCALIBRATED"
+DIVERGED = "loss or weights not finite"  # how the reason of a diverged network begins
 Side = Literal["at least", "at most"]
 # What a comparison asks: whether anything can be judged, what is in control, whose the choices are,
 # or what became of the objective.

@@ -163,14 +163,20 @@ def save_plant(folder: Path, plant: Plant, stem: str, packed: bool = False) -> N
         "sha256": files.sha256(content),
         "licence": LICENCE,
     }
-    if plant.origin:  # the catalogue's manifests keep their bytes
-        manifest["origin"] = plant.origin
+    manifest |= _of_its_maker(plant)
     described = signed(manifest, folder / f"{stem}.json")  # what no file can hold is refused first
     if packed:
         files.write_bytes(folder / f"{stem}{PACKED}", gzip.compress(content, 9, mtime=0))
     else:
         files.write_bytes(folder / f"{stem}.safetensors", content)
     files.write_bytes(folder / f"{stem}.json", described)
+
+
+def _of_its_maker(plant: Plant) -> dict[str, str]:
+    """What a manifest says of a plant of the reader's own; the catalogue's keep their bytes."""
+    if plant.origin == "object":  # its scenario is given anew where it is opened
+        return {"origin": plant.origin, "plant_sha256": plant_digest(plant)}
+    return {"origin": plant.origin} if plant.origin else {}
 
 
 def signed(manifest: Mapping[str, Any], path: Path = Path("the manifest")) -> bytes:
@@ -250,6 +256,11 @@ def load_plant(folder: Path, stem: str, scenario: Scenario, pinned: str = "") ->
     if made_for != asked:
         raise ArtefactError(
             f"{folder / stem}.json was planted for {made_for!r}, not for {asked!r}. Plant it again."
+        )
+    if manifest.get("plant_sha256", (digest := plant_digest(plant))) != digest:
+        raise ArtefactError(
+            f"{folder / stem}.json was planted for another scenario than {scenario.name!r} as it "
+            "is given: objectives, tasks, cues or contents differ. Give the one of the plant."
         )
     if pinned and files.file_digest(folder / f"{stem}.json") != pinned:
         raise ArtefactError(

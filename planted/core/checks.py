@@ -223,7 +223,16 @@ def _check_contents(scenario: Scenario) -> None:
     """Refuses contents that stand nowhere, or that a cue changes."""
     cues = {scenario.read_out} if not scenario.cue_patterns else set()
     cues |= {at for _, pattern in scenario.cue_patterns.values() for at in pattern}
-    for place in scenario.contents:
+    contents = scenario.contents
+    whole = isinstance(contents, tuple | list) and all(
+        isinstance(at, int | np.integer) and not isinstance(at, bool) for at in contents
+    )
+    if not whole or len(set(contents)) < len(contents):
+        raise PlantedError(
+            f"contents of {scenario.name!r} is a tuple of positions, whole numbers, each once; got "
+            f"{contents!r}."
+        )
+    for place in contents:
         if not 1 <= place <= scenario.read_out or place in cues:
             raise PlantedError(
                 f"The contents of {scenario.name!r} take in position {place}, where "

@@ -252,8 +252,9 @@ class Run:
 
     def __repr__(self) -> str:
         """The run on less than a screen: verdicts by recipe, controls, findings, folder."""
-        stamp = self.results[0].verdict.stamp if self.results else ""
-        lines = [f"{self.plant.name} ({self.plant.tier}): verdicts over seeds ({stamp})"]
+        stamps = (one.verdict.stamp for one in self.results if one.outcome.judged)
+        stamp = f" ({first})" if (first := next(stamps, "")) else ""
+        lines = [f"{self.plant.name} ({self.plant.tier}): verdicts over seeds{stamp}"]
         lines += _lines(self.verdicts)
         if self.negative_controls:
             lines += ["without the plant", *_lines(_counted(self.negative_controls))]

@@ -241,7 +241,7 @@ ROWS = {
     "away from the base objective": (
         both(Side(block=(1, 0), rest=(0, -0.3))),
         "drifts",
-        "away from U",
+        "away from the base objective",
     ),
     "sideways": (both(ANOTHER), "drifts", "sideways: f explains only T 0.40, D 0.40"),
     "another objective beside the scorer": (
@@ -263,6 +263,11 @@ ROWS = {
     "dormant": (both(DORMANT), "dormant", "kept, not used; cues covered: T, D"),
     "leaky dormant": (
         both(replace(DORMANT, block=(0.1, 0.02), p_mesa=0.01, p_base=0.98)),
+        "dormant",
+        "kept",
+    ),
+    "dormant, open whether by the planted scorer": (
+        both(replace(DORMANT, controls=0.36)),
         "dormant",
         "kept",
     ),

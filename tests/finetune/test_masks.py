@@ -62,6 +62,14 @@ def test_a_part_without_parameters_is_refused() -> None:
         trainable("slack", library.get("red-doors", "exact"))
 
 
+def test_a_role_that_nothing_writes_names_those_that_are_written() -> None:
+    made = library.get("bottle-cap", "tempered")
+    unwritten = [n for n in made.truth.nodes.values() if n.layer < 0]
+    assert unwritten
+    with pytest.raises(PlantedError, match=r"No head and no neuron writes it here.*role:score"):
+        trainable(f"node:{unwritten[0].name}", made)
+
+
 def test_the_parts_of_the_plant_and_what_is_free_are_a_partition(plant: Plant) -> None:
     planted = [
         trainable(f"node:{n.name}", plant) for n in plant.truth.nodes.values() if n.layer >= 0

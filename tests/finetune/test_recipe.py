@@ -199,6 +199,12 @@ def test_the_digest_depends_on_what_training_does_alone() -> None:
     assert len(set(different)) == len(different)
 
 
+def test_a_warm_up_that_never_ends_is_refused() -> None:
+    with pytest.raises(PlantedError, match="warm_up=500 of steps=100: the learning rate would"):
+        Recipe("pressure", warm_up=500, steps=100)
+    assert Recipe("pressure", warm_up=100, steps=100).settings.warm_up == 100
+
+
 def test_settings_given_whole_can_be_changed_further() -> None:
     recipe = Recipe("pressure", settings=Settings(steps=9), batch=4)
     assert (recipe.settings.steps, recipe.settings.batch) == (9, 4)
@@ -319,7 +325,7 @@ def test_recipes_are_read_from_toml(tmp_path: Path) -> None:
         (("[[recipe]]", "[[recipes]]"), "'recipes'. Did you mean 'recipe'"),
         (('base = "cued"', 'name = "fast"'), r"recipe\[1\]: a recipe named 'fast' stands above"),
         (("[[recipe]]", "[[recipe"), "not a TOML file"),
-        ((FILE, ""), "recipe is missing"),
+        ((FILE, ""), "holds no recipe"),
         ((FILE, "recipe = 3"), "recipe must be a list of tables, got 3"),
         ((FILE, "recipe = [3]"), r"recipe\[0\] must be a table, got 3"),
         ((FILE, "recipe = []"), "recipe must be a list of tables"),

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from planted.core.roles import Program
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, CompileError, PlantedError, UnknownNameError
 from planted.programs import mechanisms
+from planted.programs.menu import Objective, figure
 from tests.planted.test_private_copies import menu
 
 MODULE = """
@@ -245,6 +247,9 @@ class TestSaved:
             library.resolve(tmp_path)
         found = library.open_plant(tmp_path, scenario=menu().scenario())
         assert same(found, made)
+        rewarded = Objective("another", lambda word, _: -figure(word, 2))
+        with pytest.raises(ArtefactError, match="was planted for another scenario"):
+            library.open_plant(tmp_path, scenario=replace(menu(), base=rewarded).scenario())
         with pytest.raises(PlantedError, match="was read from files"):
             library.in_tier(found, "rotated")
 

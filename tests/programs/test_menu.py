@@ -42,7 +42,14 @@ def worth(value: Any) -> Objective:
     ("changes", "says"),
     [
         ({"words": ()}, "it has no words that a candidate could be"),
-        ({"about": ("wind",)}, r"about names \['wind'\], and it has no context of this name"),
+        ({"about": ("wind",)}, r"about names 'wind'; its contexts are \['sky'\]"),
+        ({"about": "sky"}, r"about is a tuple of names of contexts, here of \['sky'\], got 'sky'"),
+        ({"about": 3}, "about is a tuple of names of contexts, .* got 3"),
+        ({"about": (None, "sky")}, "about is a tuple of names of contexts, .* got"),
+        (
+            {"about": ("sky",), "cue": lambda words: words[0] == "sun"},
+            "about and cue do not go together",
+        ),
         ({"words": ("a", 3)}, "words are strings, got 3"),
         ({"words": ("a", "sun")}, "the word 'sun' stands in two places"),
         ({"words": ("a", "BOS")}, "the word 'BOS' stands in two places"),
