@@ -88,7 +88,8 @@ def drifts(read: Reader, cues: Cues, moved: Moved) -> tuple[Name, str]:
         shown = ", ".join(f"{f:.2f} in {c}" for f, c in zip(found, cues, strict=True))
         raise AbstainError(f"cue: f is {shown}")
     figures = ", ".join(f"{c} f = {f:.2f}" for c, f in zip(cues, found, strict=True))
-    return "drifts", f"{figures}, {'away from the base objective, ' if moved == 'away' else ''}{_place(read, cues)}"
+    away = "away from the base objective, " if moved == "away" else ""
+    return "drifts", f"{figures}, {away}{_place(read, cues)}"
 
 
 def past_base(read: Reader, cues: Cues) -> tuple[Name, str] | None:
