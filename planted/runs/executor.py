@@ -1,7 +1,8 @@
 """Where jobs run: anything with `submit(function, *args) -> concurrent.futures.Future`.
 
 Without one of the user's, a process a core of this machine, each pinned to its core, because a
-training step of these sizes does not use a second one. They are loky's: it passes functions and
+training step of these sizes does not use a second one. Fewer processes than cores are not pinned, so
+that those of two runs do not share one core while another is idle. They are loky's: it passes functions and
 plants by value (a plant of the user's own may hold lambdas), does not run the user's script again,
 and says when a process was killed. A cluster needs no code here: `dask.distributed.Client(...)
 .get_executor()` is such an object, where its workers see the run folder under the same path.
@@ -83,11 +84,17 @@ def worker_count() -> int:
     Raises:
         PlantedError: If PLANTED_WORKERS is no whole number from 1.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    wanted = os.environ.get("PLANTED_WORKERS", str(cores or 1))
+    wanted = os.environ.get("PLANTED_WORKERS", str(_cores()))
     if not wanted.isdecimal() or int(wanted) < 1:
         raise PlantedError(f"PLANTED_WORKERS must be a whole number from 1, got {wanted!r}.")
-    return min(int(wanted), cores or 1)
+    return min(int(wanted), _cores())
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def worker_environment() -> dict[str, str]:
@@ -110,16 +117,16 @@ def _local(count: int, cores: Path) -> Any:
     return loky.ProcessPoolExecutor(
         max_workers=count,
         initializer=_begin,
-        initargs=(str(cores), os.getpid()),
+        initargs=(str(cores) if count == _cores() else "", os.getpid()),
         env=worker_environment(),
     )
 
 
 def _begin(cores: str, parent: int) -> None:
-    """First thing in a worker: leave ctrl-C to the parent, end with it, take a core."""
+    """First thing in a worker: leave ctrl-C to the parent, end with it, take a core if told to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    if hasattr(os, "sched_setaffinity"):
+    if cores and hasattr(os, "sched_setaffinity"):
         _pin(Path(cores))
 
 

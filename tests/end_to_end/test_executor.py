@@ -18,16 +18,23 @@ import planted
 from planted import library
 from planted.core import artefact, files
 from planted.errors import PlantedError
-from planted.runs import jobs, work
+from planted.runs import executor, jobs, work
 from planted.runs.executor import opened, worker_count
 from planted.runs.progress import sentence
 from tests.end_to_end.conftest import PATHS, PLANT, cell_of
 from tests.end_to_end.short import Inline
 
 
+def test_fewer_processes_than_cores_may_use_any_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_cores", lambda: 64)
+    with opened(None, 1) as pool:  # of two such runs, both would take the first core
+        found = pool.submit(lambda: os.sched_getaffinity(0)).result()
+    assert found == os.sched_getaffinity(0)
+
+
 def test_a_process_takes_what_only_its_value_can_carry_and_has_one_core_and_one_thread() -> None:
     factor = 3
-    with opened(None, 1) as pool:
+    with opened(None, worker_count()) as pool:
         assert pool.submit(lambda x: factor * x, 4).result() == 12
         assert pool.submit(lambda: len(os.sched_getaffinity(0))).result() == 1
         said = pool.submit(lambda: dict(os.environ)).result()
