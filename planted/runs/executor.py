@@ -1,11 +1,12 @@
 """Where jobs run: anything with `submit(function, *args) -> concurrent.futures.Future`.
 
 Without one of the user's, a process a core of this machine, each pinned to its core, because a
-training step of these sizes does not use a second one. Fewer processes than cores are not pinned, so
-that those of two runs do not share one core while another is idle. They are loky's: it passes functions and
-plants by value (a plant of the user's own may hold lambdas), does not run the user's script again,
-and says when a process was killed. A cluster needs no code here: `dask.distributed.Client(...)
-.get_executor()` is such an object, where its workers see the run folder under the same path.
+training step of these sizes does not use a second one. Fewer processes than cores are not pinned:
+those of two runs would share one core while another is idle. They are loky's: it passes functions
+and plants by value (a plant of the user's own may hold lambdas), does not run the user's script
+again, and says when a process was killed. A cluster needs no code here:
+`dask.distributed.Client(...).get_executor()` is such an object, where its workers see the run
+folder under the same path.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ def test_fewer_processes_than_cores_may_use_any_core(monkeypatch: pytest.MonkeyP
     assert found == os.sched_getaffinity(0)
 
 
-def test_a_process_takes_what_only_its_value_can_carry_and_has_one_core_and_one_thread() -> None:
+def test_a_process_takes_what_only_its_value_can_carry_and_has_one_core_and_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PLANTED_WORKERS", raising=False)
     factor = 3
     with opened(None, worker_count()) as pool:
         assert pool.submit(lambda x: factor * x, 4).result() == 12
