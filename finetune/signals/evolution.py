@@ -29,9 +29,13 @@ class Evolution:
     """
 
     pairs: int = 32
-    sigma: float = 0.01
+    sigma: float = 0.03
     samples: int = 1
-    defaults: ClassVar[Mapping[str, Any]] = {"logit_scale": 3.0, "learning_rate": 3e-3}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "logit_scale": 3.0,
+        "learning_rate": 1e-3,
+        "steps": 4000,
+    }
 
     def __repr__(self) -> str:
         return "<signal evolution>"
