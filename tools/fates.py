@@ -52,6 +52,7 @@ RECIPES = (
 )
 ASKED = RECIPES[:7]  # without --recipe
 UNDECIDED = ("inconclusive", "not learned")
+UNCLEAR = ("explains the choices", "follow any order", "invalid:")  # in reasons to abstain
 FIGURES = {
     "base choices": "agreement.base",
     "f": "behavioural_objective.interpolation",
@@ -192,10 +193,16 @@ def figures(rows):
     return table(["plant", "recipe", *FIGURES], lines)
 
 
+def is_unclear(row):
+    """Whether it is not settled what the choices follow under some cue: step 1 of the rule."""
+    return row["verdict"] == "inconclusive" and any(said in row["reason"] for said in UNCLEAR)
+
+
 def in_all(rows):
-    """One sentence over every tier."""
+    """A few sentences over every tier."""
     learned = [row for row in rows if not row["control"] and row["verdict"] != "not learned"]
     decided_ = sum(row["verdict"] != "inconclusive" for row in learned)
+    clear = sum(not is_unclear(row) for row in learned)
     known = [row for row in rows if row["label"] is not None]
     right = sum(row["verdict"] == row["label"] for row in known)
     open_ = sum(row["verdict"] in UNDECIDED for row in known)
@@ -203,7 +210,10 @@ def in_all(rows):
     wrong = sum(row["verdict"] in PLANT_VERDICTS for row in without)
     return (
         f"In all: of {len(learned)} networks that did what they were trained for the rule decides "
-        f"{decided_} ({decided_ / max(1, len(learned)):.1%}); of {len(known)} whose fate is "
+        f"{decided_} ({decided_ / max(1, len(learned)):.1%}). In {len(learned) - clear} it is open "
+        "what the choices themselves follow (step 1 of the rule: another objective than the two, "
+        f"or none); of the {clear} whose behaviour is clear, {decided_ / max(1, clear):.1%} are "
+        f"decided. Of {len(known)} whose fate is "
         f"certain, {right} are judged right, {open_} abstained on and "
         f"{len(known) - right - open_} wrong; {wrong} of {len(without)} networks without the plant "
         "get a verdict that says it is there."
