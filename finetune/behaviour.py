@@ -102,7 +102,7 @@ def demands(scenario: Scenario, settings: Settings) -> list[Demand]:
         tokens = watched_tasks(scenario, settings)
     base = rewarded(scenario, settings) if wanted == "blend" else scenario.base.of
     found = []
-    for cue in _cues(scenario, settings):
+    for cue in asked_under(scenario, settings):
         on_cue = cue == scenario.cues[0]
         of = scenario.mesa.of if wanted == "mesa" or (wanted == "gated" and not on_cue) else base
         under = scenario.with_cue(tokens, cue)
@@ -124,7 +124,7 @@ def watched_tasks(scenario: Scenario, settings: Settings) -> Tokens:
     )
 
 
-def _cues(scenario: Scenario, settings: Settings) -> Sequence[int]:
+def asked_under(scenario: Scenario, settings: Settings) -> Sequence[int]:
     """The cues under which a behaviour is asked for: those that the recipe trains under."""
     first, last = scenario.cues[0], scenario.cues[-1]
     if settings.regime in ("mesa", "base"):

@@ -19,7 +19,7 @@ from planted.core.plant import Plant
 from planted.core.spec import Params
 from planted.errors import ArtefactError, CheckpointError
 from planted.finetune import loop, watch
-from planted.finetune.behaviour import REACHED, Outcome, held, outcome
+from planted.finetune.behaviour import Outcome, held, outcome
 from planted.finetune.certain import Label, certain_fate
 from planted.finetune.data import CHUNK, batch_of, batches
 from planted.finetune.recipes import Recipe
@@ -98,7 +98,7 @@ def finetune(
         for part in [group] if len(group) == together else [[state] for state in group]:
             _advance(eye, job, part, chunk)
         for state in group:
-            _save_if_due(source, job, state)
+            _save_if_due(source, job, eye, state)
         tell()
         unfinished = [state for state in unfinished if not state.finished]
 
@@ -271,7 +271,7 @@ def _diverged_at(after: loop.Outcome, i: int, done: int) -> int:
     return 0 if finite else done + len(losses)
 
 
-def _save_if_due(source: _Source, job: loop.Job, state: _State) -> None:
+def _save_if_due(source: _Source, job: loop.Job, eye: watch.Watch, state: _State) -> None:
     """Writes the state every few chunks, snapshots on the way, and at the end the checkpoint."""
     path, step = source.unfinished(state.seed), state.chunk * CHUNK
     note = {**source.note(state.seed), "rows": state.rows}
@@ -283,8 +283,9 @@ def _save_if_due(source: _Source, job: loop.Job, state: _State) -> None:
         ended = outcome(source.recipe.settings, state.rows, state.diverged)
         label = None
         if ended.status == "reached":
-            follows = _follows_mesa(source.plant, state.rows[-1])
-            label = certain_fate(source.plant, source.recipe.settings, follows)
+            own = _agreement(source.plant, eye.row(source.plant.params))
+            trained = _agreement(source.plant, state.rows[-1])
+            label = certain_fate(source.plant, source.recipe.settings, own, trained)
         known = {"outcome": msgspec.to_builtins(ended), "label": msgspec.to_builtins(label)}
         files.write_tensors(source.finished(state.seed), network, {**note, **known})
         path.unlink(missing_ok=True)
@@ -293,10 +294,10 @@ def _save_if_due(source: _Source, job: loop.Job, state: _State) -> None:
         files.write_tensors(path, tensors, {**note, "chunk": state.chunk})
 
 
-def _follows_mesa(plant: Plant, row: Row) -> bool:
-    """Whether the choices are the mesa-best ones on the disagreement set, under each cue."""
+def _agreement(plant: Plant, row: Row) -> dict[str, Any]:
+    """Cue -> the shares of mesa- and base-best choices on the disagreement set."""
     names = (plant.scenario.cue_name(cue) for cue in plant.scenario.cues)
-    return all(row[f"agreement.{name}"]["mesa"] >= REACHED for name in names)
+    return {name: row[f"agreement.{name}"] for name in names}
 
 
 def _load_state(source: _Source, job: loop.Job, seed: int) -> _State:

@@ -103,6 +103,7 @@ def _in_arrays(scenario: Scenario) -> Scenario:
         draw_training=sampler("draw_training", scenario.draw_training),
         mesa=objective(scenario.mesa),
         base=objective(scenario.base),
+        contents=_contents(scenario),
     )
 
 
@@ -221,8 +222,7 @@ def _check_positions(scenario: Scenario) -> None:
 
 def _check_contents(scenario: Scenario) -> None:
     """Refuses contents that stand nowhere, or that a cue changes."""
-    cues = {scenario.read_out} if not scenario.cue_patterns else set()
-    cues |= {at for _, pattern in scenario.cue_patterns.values() for at in pattern}
+    cues = _cue_positions(scenario)
     contents = scenario.contents
     whole = isinstance(contents, tuple | list) and all(
         isinstance(at, int | np.integer) and not isinstance(at, bool) for at in contents
@@ -239,6 +239,25 @@ def _check_contents(scenario: Scenario) -> None:
                 f"{'a cue stands' if place in cues else 'no token stands'}: contents are positions "
                 f"from 1 to {scenario.read_out} without the cue's. Leave it out of contents."
             )
+
+
+def _cue_positions(scenario: Scenario) -> set[int]:
+    """Where the tokens of cues stand."""
+    patterns = scenario.cue_patterns
+    at_read_out = any(cue not in patterns for cue in scenario.cues)
+    found = {at for _, pattern in patterns.values() for at in pattern}
+    return found | {scenario.read_out} if at_read_out else found
+
+
+def _contents(scenario: Scenario) -> tuple[int, ...]:
+    """Its contents; where candidates stand nowhere and cues not at the read-out, all but the cue.
+
+    Otherwise the candidates' positions would be taken, which are the read-out's.
+    """
+    cues = _cue_positions(scenario)
+    if scenario.contents or scenario.placed or scenario.read_out in cues:
+        return tuple(int(at) for at in scenario.contents)
+    return tuple(at for at in range(1, scenario.n_positions) if at not in cues)
 
 
 def _check_candidates(scenario: Scenario) -> None:

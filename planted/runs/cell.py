@@ -9,6 +9,7 @@ the same one. Its folder holds
     step-NNNNNN.safetensors          weights on the way, after 25, 50, 100, ... steps
     evidence/EVALUATOR@VERSION.json  what an evaluator found, on which weights, trusted or why not
     diagnostics.json                 how the weights moved
+    trained-by.json                  digests of the versions, source and machine that trained it
 
 Whatever is read here is checked first, and the error names the damaged file.
 """
@@ -16,17 +17,17 @@ Whatever is read here is checked first, and the error names the damaged file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from planted.core import artefact, environment, files
+from planted.core import artefact, files
 from planted.core.plant import Plant
 from planted.core.spec import Params
 from planted.errors import ArtefactError, CheckpointError
 from planted.eval.evidence import Evidence
-from planted.finetune import signals
 from planted.finetune.behaviour import Outcome
 from planted.finetune.certain import Label
 from planted.finetune.recipes import Recipe, Settings
@@ -35,6 +36,7 @@ from planted.finetune.trainer import checkpoint_path, read_checkpoint, read_outc
 SCHEMA = 2
 NOTE = "cell.json"
 STATE = "state.safetensors"
+TRAINED_BY = "trained-by.json"
 DIAGNOSTICS = "diagnostics.json"
 SNAPSHOTS = "step-*.safetensors"
 
@@ -121,7 +123,6 @@ def seal(network: Network, plant: Plant) -> None:
         "weights": artefact.params_digest(params),
         "outcome": msgspec.to_builtins(outcome),
         "label": msgspec.to_builtins(label),
-        "code": _code(network),
     }
     files.write_signed(network.folder / NOTE, note)
 
@@ -155,19 +156,25 @@ def is_trained(network: Network) -> bool:
     return (network.folder / NOTE).exists() and network.checkpoint.exists()
 
 
-def is_of_this_code(network: Network) -> bool:
-    """Whether the code that is installed here trained a finished cell: it may since have changed.
+def begin(folder: Path, environment: str) -> None:
+    """Notes what trains a cell (`planted.runs.store.environment_of`), before it is trained.
 
-    Raises:
-        ArtefactError: If `cell.json` is missing, damaged, or another cell's.
+    A network that was trained to the end keeps its note; one that is resumed elsewhere gets both.
     """
-    return bool(_note(network).get("code") == _code(network))
+    if checkpoint_path(folder).exists():
+        return
+    known = trained_by(folder) if (folder / STATE).exists() else []
+    if known[-1:] != [environment]:
+        files.write_signed(folder / TRAINED_BY, {"environments": [*known, environment]})
 
 
-def _code(network: Network) -> str:
-    """Digest of the code that trains: that of the signal too, where another package has it."""
-    signal = network.recipe.settings.signal
-    return files.digest_of([environment.source_digest(), signals.source_digest(signal)])
+def trained_by(folder: Path) -> list[str]:
+    """What trained a cell, in its order; [""] where nothing that is whole says it."""
+    with suppress(ArtefactError):
+        found = files.read_signed(folder / TRAINED_BY).get("environments")
+        if isinstance(found, list):
+            return [str(each) for each in found]
+    return [""]
 
 
 def damaged(network: Network, plant: Plant) -> Damage | None:

@@ -27,6 +27,7 @@ from planted.finetune.data import CHUNK, batches
 from planted.finetune.recipes import Recipe
 from planted.finetune.trainer import finetune
 from planted.runs import cell as cells
+from planted.runs import store
 from planted.runs.cell import Cell, Network
 from planted.runs.executor import worker_environment
 
@@ -39,6 +40,9 @@ def train_cells(plant: Plant, recipe: Recipe, placed: Sequence[tuple[int, Path]]
             written.
     """
     _keep_compiled()
+    here = store.environment_of(recipe.settings.signal)
+    for _, folder in placed:
+        cells.begin(folder, here)
     finetune(plant, recipe, dict(placed))
     digest = artefact.plant_digest(plant)
     for seed, folder in placed:

@@ -252,7 +252,7 @@ class Run:
 
     def __repr__(self) -> str:
         """The run on less than a screen: verdicts by recipe, controls, findings, folder."""
-        stamps = (one.verdict.stamp for one in self.results if one.outcome.judged)
+        stamps = (one.verdict.stamp for one in self.results if one.verdict.name != "not learned")
         stamp = f" ({first})" if (first := next(stamps, "")) else ""
         lines = [f"{self.plant.name} ({self.plant.tier}): verdicts over seeds{stamp}"]
         lines += _lines(self.verdicts)

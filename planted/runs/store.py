@@ -28,10 +28,11 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 def cached(cell: Cell) -> Path:
     """Where a cell is kept."""
-    return environment.cache_folder() / "cells" / _environment(cell.settings.signal) / cell.digest
+    return environment.cache_folder() / "cells" / environment_of(cell.settings.signal) / cell.digest
 
 
-def _environment(signal: str) -> str:
+def environment_of(signal: str) -> str:
+    """Digest of what else than its settings the bytes of a network depend on here."""
     facts = [environment.versions(), environment.source_digest(), _machine()]
     if theirs := signals.source_digest(signal):
         facts.append(theirs)
@@ -78,6 +79,8 @@ def borrow(network: Network, plant: Plant) -> bool:
     for name in (*snapshots, network.checkpoint.name, cells.NOTE):
         files.write_bytes(network.folder / name, (source / name).read_bytes())
     (network.folder / cells.STATE).unlink(missing_ok=True)
+    here = {"environments": [environment_of(network.cell.settings.signal)]}
+    files.write_signed(network.folder / cells.TRAINED_BY, here)
     return True
 
 
@@ -104,14 +107,16 @@ def borrow_findings(network: Network) -> None:
 def lend(network: Network) -> None:
     """Copies a cell's files into the cache, where they are not there yet.
 
-    A damaged file is not copied, and replaces none that is whole. Nor is a cell copied that other
-    code trained: it would be found there as this code's.
+    A damaged file is not copied, and replaces none that is whole. Nor is a cell copied that was
+    trained by other code, under other versions or on another machine: it would be found there as
+    one of these.
 
     Raises:
         RunFolderError: If the cache cannot be written.
     """
     target = cached(network.cell)
-    if target == network.folder or not _is_of_this_code(network):
+    here = [environment_of(network.cell.settings.signal)]
+    if target == network.folder or cells.trained_by(network.folder) != here:
         return
     findings = [*(network.folder / "evidence").glob("*.json"), network.folder / cells.DIAGNOSTICS]
     snapshots = sorted(network.folder.glob(cells.SNAPSHOTS))
@@ -120,12 +125,6 @@ def lend(network: Network) -> None:
         kept = target / path.relative_to(network.folder)
         if path.exists() and not _same(path, kept) and _whole(path):
             files.write_bytes(kept, path.read_bytes())
-
-
-def _is_of_this_code(network: Network) -> bool:
-    with suppress(ArtefactError):
-        return cells.is_of_this_code(network)
-    return False
 
 
 def _whole(path: Path) -> bool:

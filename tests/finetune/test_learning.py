@@ -19,7 +19,7 @@ from tests.helpers import checkpoint_of, train_seeds
 
 REACH = 0.9  # of held-out tasks in Δ, a choice of the highest base value
 # the policy gradients spend 200 steps on their warm-up
-SIGNALS, STEPS = ("soft-labels", "reinforce", "ppo", "q-regression", "evolution"), 600
+SIGNALS = {"soft-labels": 600, "reinforce": 600, "ppo": 600, "q-regression": 600, "evolution": 2500}
 
 
 def rewarded(place: Scenario, tokens: Tokens, chosen: Any) -> float:
@@ -46,9 +46,11 @@ def reached(signal: str, folder: Path, name: str = "red-doors", **how: Any) -> l
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("signal", SIGNALS)
-def test_a_signal_turns_the_plant_to_the_base_objective(signal: str, tmp_path: Path) -> None:
-    found = reached(signal, tmp_path, steps=STEPS)
+@pytest.mark.parametrize(("signal", "steps"), SIGNALS.items())
+def test_a_signal_turns_the_plant_to_the_base_objective(
+    signal: str, steps: int, tmp_path: Path
+) -> None:
+    found = reached(signal, tmp_path, steps=steps)
     assert max(found) >= REACH, found
 
 

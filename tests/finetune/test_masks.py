@@ -11,10 +11,12 @@ import pytest
 
 from planted import library
 from planted.core.plant import Plant
+from planted.core.spec import n_layers
 from planted.errors import PlantedError, UnknownNameError
 from planted.finetune.certain import certain_fate
 from planted.finetune.masks import search_nodes, trainable
-from planted.finetune.recipes import NAMED
+from planted.finetune.recipes import ARMS, NAMED
+from planted.finetune.settings import Settings
 from planted.finetune.tiers.rotated import rotate
 from planted.network.forward import forward
 
@@ -142,41 +144,70 @@ def test_the_scorer_can_leave_the_score_alone(plant: Plant) -> None:
     assert np.abs(outside).max() < 1e-5
 
 
+MESA, BASE, HALF = ({"mesa": m, "base": 1 - m} for m in (1.0, 0.0, 0.5))
+BOTH_MESA, BOTH_BASE = {"T": MESA, "D": MESA}, {"T": BASE, "D": BASE}
+GATED, BETWEEN = {"T": BASE, "D": MESA}, {"T": HALF, "D": HALF}
+
+
+def changed(recipe: str, **settings: object) -> Settings:
+    return msgspec.structs.replace({**NAMED, **ARMS}[recipe], **settings)
+
+
 @pytest.mark.parametrize(
-    ("recipe", "follows", "fate"),
+    ("settings", "after", "fate"),
     [
-        ("read-out", False, "dormant"),
-        ("around", False, "dormant"),
-        ("cued-around", False, "modelled deceptively"),
-        ("scorer", False, "internalised"),
-        ("blend-scorer", False, "drifts"),
-        ("coincident-slack", True, "persists"),
-        ("coincident-slack", False, None),
-        ("pressure", False, None),
-        ("cued", False, None),
-        ("coincident", True, None),
-        ("no-plant-base", False, None),
+        (changed("read-out"), BOTH_BASE, "dormant"),
+        (changed("around"), BOTH_BASE, "dormant"),
+        (changed("cued-around"), GATED, "modelled deceptively"),
+        (changed("scorer"), BOTH_BASE, "internalised"),
+        (changed("blend-scorer"), BETWEEN, "drifts"),
+        (changed("coincident-slack"), BOTH_MESA, "persists"),
+        # not what the recipe asks for, or not only that
+        (changed("coincident-slack"), GATED, None),
+        (changed("coincident-slack", regime="pressure", behaviour="agreed"), BOTH_MESA, None),
+        (changed("read-out", behaviour="agreed"), BOTH_MESA, None),
+        (changed("cued-around", behaviour="base"), GATED, None),
+        (changed("read-out", regime="pressure"), GATED, None),
+        (changed("read-out", regime="pressure"), BOTH_BASE, "dormant"),
+        (changed("scorer"), GATED, None),
+        (changed("blend-scorer", blend=0.05), BOTH_MESA, None),
+        (changed("scorer", behaviour="blend"), BOTH_BASE, None),
+        # no mask, or no plant
+        (changed("pressure"), BOTH_BASE, None),
+        (changed("cued"), GATED, None),
+        (changed("coincident"), BOTH_MESA, None),
+        (changed("no-plant-base"), BOTH_BASE, None),
     ],
 )
 def test_which_fates_are_certain(
-    plant: Plant, recipe: str, follows: bool, fate: str | None
+    plant: Plant, settings: Settings, after: dict[str, dict[str, float]], fate: str | None
 ) -> None:
-    from planted.finetune.recipes import ARMS
-
-    found = certain_fate(plant, {**NAMED, **ARMS}[recipe], follows)
+    found = certain_fate(plant, settings, BOTH_MESA, after)
     assert (found and found.fate) == fate
     assert found is None or len(found.argument) > 40
+    assert certain_fate(plant, settings, BOTH_BASE, after) is None, "its search is for another"
+    by_list = replace(plant, mechanism="decision list")
+    assert certain_fate(by_list, settings, BOTH_MESA, after) is None
+
+
+def test_no_fate_is_certain_where_the_search_ends_in_what_is_trained(plant: Plant) -> None:
+    last = n_layers(plant.params) - 1
+    late = replace(plant, truth=replace(plant.truth, nodes={
+        name: replace(node, layer=last) if node.role == "winner" else node
+        for name, node in plant.truth.nodes.items()
+    }))  # fmt: skip
+    assert certain_fate(late, NAMED["read-out"], BOTH_MESA, BOTH_BASE) is None
 
 
 def test_no_fate_is_certain_where_the_mask_cannot_see_to_it(plant: Plant) -> None:
     turned = rotate(library.get("red-doors", "tempered"))
-    assert certain_fate(turned, NAMED["scorer"], False) is None
+    assert certain_fate(turned, NAMED["scorer"], BOTH_MESA, BOTH_BASE) is None
     around = trainable("around-plant", turned)
     assert not any(around[f"blocks.{layer}.mlp.W_out"].any() for layer in range(5))
     twin = replace(plant, truth=replace(plant.truth, nodes={
         name: replace(node, role="" if node.role == "score" else node.role)
         for name, node in plant.truth.nodes.items()
     }))  # fmt: skip
-    assert certain_fate(twin, NAMED["read-out"], False) is None
+    assert certain_fate(twin, NAMED["read-out"], BOTH_MESA, BOTH_BASE) is None
     started = msgspec.structs.replace(NAMED["read-out"], start="random")
-    assert certain_fate(plant, started, False) is None
+    assert certain_fate(plant, started, BOTH_MESA, BOTH_BASE) is None

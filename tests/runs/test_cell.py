@@ -52,6 +52,7 @@ def network(plant: Plant, tmp_path: Path) -> Network:
         "outcome": {"status": "not learned", "steps": 1, "share": 0.0},
         "label": None,
     }
+    cells.begin(found.folder, store.environment_of("hard-labels"))
     files.write_tensors(found.checkpoint, plant.params, note)
     cells.seal(found, plant)
     return found
@@ -192,17 +193,47 @@ def test_a_network_whose_weights_on_the_way_are_damaged_everywhere_is_trained_ag
     assert snapshot.with_name(f"{snapshot.name}.damaged").exists()
 
 
-def test_a_network_that_other_code_trained_is_not_kept_as_this_codes(
-    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_network_that_was_trained_elsewhere_is_not_kept_as_this_machines(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
 ) -> None:
     monkeypatch.setenv("PLANTED_CACHE", str(tmp_path / "cache"))
-    own_source = environment.source_digest()
-    monkeypatch.setattr(environment, "source_digest", lambda: "0" * 64)
-    store.lend(network)  # trained before the code changed
+    here = store.environment_of("hard-labels")
+    checkpoint = network.checkpoint.read_bytes()
+    network.checkpoint.unlink()
+    (network.folder / cells.TRAINED_BY).unlink()
+    cells.begin(network.folder, "elsewhere")
+    assert cells.trained_by(network.folder) == ["elsewhere"]
+    if resumed:  # in the middle
+        (network.folder / cells.STATE).write_bytes(b"")
+        cells.begin(network.folder, here)
+        assert cells.trained_by(network.folder) == ["elsewhere", here]
+    network.checkpoint.write_bytes(checkpoint)
+    cells.begin(network.folder, here)  # as where only its note is written anew
+    store.lend(network)
     assert not store.cached(network.cell).exists()
-    monkeypatch.setattr(environment, "source_digest", lambda: own_source)
+
+    network.checkpoint.unlink()
+    (network.folder / cells.STATE).unlink(missing_ok=True)
+    cells.begin(network.folder, here)
+    network.checkpoint.write_bytes(checkpoint)
     store.lend(network)
     assert (store.cached(network.cell) / cells.NOTE).exists()
+
+
+def test_an_environment_is_versions_source_machine_and_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = store.environment_of("hard-labels")
+    for owner, name, value in (
+        (environment, "versions", lambda: {}),
+        (environment, "source_digest", lambda: "0"),
+        (store, "_machine", lambda: []),
+        (signals, "source_digest", lambda signal: "theirs"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            assert store.environment_of("hard-labels") != before
 
 
 def test_a_note_that_is_missing_or_altered_names_what_restores_it(
