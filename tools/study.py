@@ -194,9 +194,11 @@ def page(rows):
         "",
         "A cell says how many of the seeds reached the behaviour that the recipe asks for (.99 of "
         "held-out tasks at three evaluations in a row), and the median of the steps after which "
-        "they held it. `d` counts seeds whose loss or weights were not finite. A dash: not "
-        "run, or refused. The largest numbers of steps are those of the commit at which a row was "
-        "made: a seed that reached its behaviour is the same network under a larger number.",
+        "they held it; `coincident` and `coincident-slack` train for all of their steps, and the "
+        "last evaluation decides. `d` counts seeds whose loss or weights were not finite. A dash: "
+        "not run, or refused. The largest numbers of steps are those of the commit at which a row "
+        "was made; under the same code a larger number changes nothing for a seed that reached its "
+        "behaviour before.",
         "",
         *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
         *in_score.section(rows, FAMILIES, of, cell),

@@ -163,4 +163,7 @@ def test_what_is_left_out_is_an_evaluator_and_all_others_are_asked() -> None:
 
     assert set(parting.LEFT_OUT) <= set(evaluators.names())
     assert set(parting.BEHAVIOURAL) <= set(parting.names())
+    # what measures the scenario, the trained tasks, or tasks outside training; nothing else
+    assert set(parting.LEFT_OUT) == {"objectives", "reach", "training", "cue"}
+    assert {"paths", "presence", "interchange"} <= set(parting.names())
     assert set(evaluators.names()) <= set(parting.names()) | set(parting.LEFT_OUT)

@@ -131,7 +131,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_weights(
 
 
 def test_only_the_shipped_tiers_are_made_by_default() -> None:
-    assert list(library.build("bottle-cap", only="exact")) == ["exact"]
+    assert list(library.build("bottle-cap.small", only="exact")) == ["exact"]
+    assert tuple(library.build("bottle-cap.small")) == SHIPPED_TIERS
     assert SHIPPED_TIERS == ("exact", "tempered", "rotated")
 
 
