@@ -25,8 +25,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
         direction: What a high and what a low value mean, in one short sentence.
         family: The evaluator that gives it.
         null: What it must stand beside: "negative controls" (networks that never held the plant),
-            "sham" (the plant trained on its own choices), "random subspace", "coin",
-            "chance"; "" if nothing.
+            "sham" (the plant trained on its own choices), "random subspace", "random weights",
+            "coin", "chance"; "" if nothing.
         per_cue: Whether there is one under each cue; else one for the checkpoint, cue "all".
         explanation: One plain sentence on how it is measured.
         heading: The heading that tables list it under; the family if empty.

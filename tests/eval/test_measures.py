@@ -12,7 +12,9 @@ from planted.eval.report import tables
 from planted.eval.verdict.rule import BESIDE_NULL, Thresholds
 from tests.eval import known
 
-NULLS = {"", "negative controls", "sham", "random subspace", "chance", "coin"}
+NULLS = {
+    *("", "negative controls", "sham", "random subspace", "random weights", "chance", "coin"),
+}
 
 
 def test_every_figure_that_is_measured_is_declared_and_no_other() -> None:
