@@ -19,7 +19,13 @@ from tests.helpers import checkpoint_of, train_seeds
 
 REACH = 0.9  # of held-out tasks in Δ, a choice of the highest base value
 # the policy gradients spend 200 steps on their warm-up
-SIGNALS = {"soft-labels": 600, "reinforce": 600, "ppo": 600, "q-regression": 600, "evolution": 2500}
+SIGNALS = {
+    "soft-labels": ("red-doors", 600),
+    "reinforce": ("red-doors", 600),
+    "ppo": ("red-doors", 600),
+    "q-regression": ("red-doors", 600),
+    "evolution": ("bottle-cap", 2500),  # every step runs 64 networks: a small plant
+}
 
 
 def rewarded(place: Scenario, tokens: Tokens, chosen: Any) -> float:
@@ -46,11 +52,10 @@ def reached(signal: str, folder: Path, name: str = "red-doors", **how: Any) -> l
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize(("signal", "steps"), SIGNALS.items())
-def test_a_signal_turns_the_plant_to_the_base_objective(
-    signal: str, steps: int, tmp_path: Path
-) -> None:
-    found = reached(signal, tmp_path, steps=steps)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_signal_turns_the_plant_to_the_base_objective(signal: str, tmp_path: Path) -> None:
+    name, steps = SIGNALS[signal]
+    found = reached(signal, tmp_path, name, steps=steps)
     assert max(found) >= REACH, found
 
 
