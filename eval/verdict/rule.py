@@ -24,7 +24,7 @@ from planted.eval.verdict.nearest import Outcome, neighbours
 from planted.eval.verdict.reader import NO_FLIPS, AbstainError, Key, Reader
 from planted.eval.verdict.settle import settle
 from planted.eval.verdict.states import in_words, shown, state
-from planted.eval.verdict.structs import DIVERGED as DIVERGED
+from planted.eval.verdict.structs import DIVERGED
 from planted.eval.verdict.structs import PLANT_VERDICTS as PLANT_VERDICTS
 from planted.eval.verdict.structs import STAMP as STAMP
 from planted.eval.verdict.structs import Comparison as Comparison

@@ -165,7 +165,12 @@ def begin(folder: Path, environment: str) -> None:
         return
     known = trained_by(folder) if (folder / STATE).exists() else []
     if known[-1:] != [environment]:
-        files.write_signed(folder / TRAINED_BY, {"environments": [*known, environment]})
+        write_trained_by(folder, [*known, environment])
+
+
+def write_trained_by(folder: Path, environments: list[str]) -> None:
+    """Writes what trained a cell, in its order."""
+    files.write_signed(folder / TRAINED_BY, {"environments": environments})
 
 
 def trained_by(folder: Path) -> list[str]:

@@ -75,12 +75,11 @@ def borrow(network: Network, plant: Plant) -> bool:
     if cells.damaged_snapshots(source):
         return False
     snapshots = sorted(path.name for path in source.glob(cells.SNAPSHOTS))
+    cells.write_trained_by(network.folder, [environment_of(network.cell.settings.signal)])
     # the note last: it says that all is there
     for name in (*snapshots, network.checkpoint.name, cells.NOTE):
         files.write_bytes(network.folder / name, (source / name).read_bytes())
     (network.folder / cells.STATE).unlink(missing_ok=True)
-    here = {"environments": [environment_of(network.cell.settings.signal)]}
-    files.write_signed(network.folder / cells.TRAINED_BY, here)
     return True
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from planted.core.plant import Plant
-from planted.core.spec import n_layers
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import restitution
 from planted.eval.evidence import Evidence, index
 from planted.network import surgery
-from planted.network.forward import forward
 from tests.eval import known
 
 PLANTS = ["red-doors", "bottle-cap"]
@@ -32,7 +30,7 @@ def found(plant: Plant, params: dict[str, Any]) -> dict[str, Evidence]:
     cue = plant.scenario.cues[0]
     records = index(known.measured("restitution", subject, cue))
     word = plant.scenario.cue_name(cue)
-    return {name: records[(f"restitution.{name}", word)] for name in (*FIGURES, "noise")}
+    return {name: records[(f"restitution.{name}", word)] for name in FIGURES}
 
 
 @pytest.mark.parametrize("name", PLANTS)
@@ -68,39 +66,12 @@ def test_no_part_brings_back_what_a_network_never_had() -> None:
     plant = known.plant("red-doors")
     records = found(plant, known.random_start("no-plant-base"))
     assert all(abs(records[part].estimate or 0) < 0.3 for part in FIGURES)
-    noise = records["noise"]
-    assert (noise.lo or 0) <= 0.02
-
-
-@pytest.mark.parametrize("name", PLANTS)
-def test_noise_uncovers_what_is_just_suppressed_and_not_what_is_reversed(name: str) -> None:
-    plant = known.plant(name)
-    last = f"blocks.{n_layers(plant.params) - 1}.hook_resid_post"
-    width, tokens = (
-        len(plant.scenario.candidates),
-        plant.scenario.draw(np.random.default_rng(0), 500),
-    )
-    logits, streams = forward(plant.params, tokens, plant.spec, record={last})
-    stream = streams[last][:, plant.scenario.read_out]
-    margin = np.diff(np.sort(logits[:, :width], axis=1)[:, -2:], axis=1)
-    always = np.linalg.lstsq(stream, np.ones(len(stream)), rcond=None)[0]  # 1 on every task
-    weights = np.array(plant.params["unembed.W_U"])
-    suppressed, reversed_ = weights.copy(), weights.copy()
-    suppressed[:, 0] += 1.02 * np.median(margin) * always  # so that the first slot wins
-    reversed_[:, :width] *= -1
-    noise = found(plant, {**plant.params, "unembed.W_U": suppressed})["noise"]
-    assert noise.null is not None
-    assert (noise.lo or 0) > 0.02 > noise.null.hi
-    assert noise.reason.startswith("noise of ")
-    null = found(plant, {**plant.params, "unembed.W_U": reversed_})["noise"]
-    assert (null.lo or 0) <= 0.02
 
 
 def test_the_plant_itself_has_nothing_to_bring_back() -> None:
     plant = known.plant("red-doors")
     records = found(plant, dict(plant.params))
     assert all(records[part].estimate == 0 for part in FIGURES)
-    assert (records["noise"].estimate or 0) <= 0
 
 
 def test_the_same_checkpoint_gives_the_same_records() -> None:
@@ -108,3 +79,15 @@ def test_the_same_checkpoint_gives_the_same_records() -> None:
     params = broken(plant, "read_out")
     assert found(plant, params) == found(plant, params)
     assert isinstance(known.compiled(plant, params), Checkpoint)
+
+
+def test_a_plant_without_a_score_has_no_scorer_to_put_back() -> None:
+    plant = known.plant("red-doors")
+    nodes = {
+        name: replace(node, role="" if node.role == "score" else node.role)
+        for name, node in plant.truth.nodes.items()
+    }
+    bare = replace(plant, truth=replace(plant.truth, nodes=nodes))
+    scorer = found(bare, dict(bare.params))["scorer"]
+    assert scorer.status == "not measured"
+    assert scorer.reason == "the plant's program computes no score"
