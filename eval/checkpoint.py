@@ -17,9 +17,7 @@ from planted.core.truth import Node
 from planted.errors import PlantedError
 from planted.eval import examples
 from planted.network.alignment import in_order_of
-from planted.network.forward import choices_of, forward, logits_of
-
-_CHUNK = 1000
+from planted.network.forward import CHUNK, Stream, choices_of, forward, logits_of
 
 
 @dataclass(frozen=True)
@@ -109,11 +107,21 @@ class Checkpoint:
         """Logits [task, output]; the first outputs are the candidates, in order."""
         return np.asarray(logits_of(self.params, self.plant.spec, tokens))
 
-    def choose(self, tokens: Tokens) -> Choices:
+    def choose(self, tokens: Tokens | Stream) -> Choices:
         """Chosen candidates [task]; -1 is an invalid output."""
         return choices_of(self.params, self.plant.spec, tokens)
 
-    def scorer_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+    def before(self, layer: int, tokens: Tokens) -> Tokens | Stream:
+        """The residual stream before a block; before the first, the tasks themselves.
+
+        Every method that runs the network takes it in the place of the tasks. What is then asked of
+        the same tasks does not compute the earlier blocks again.
+        """
+        if not layer:
+            return tokens
+        return Stream(layer, self.read(tokens, f"blocks.{layer}.hook_resid_pre"))
+
+    def scorer_output(self, tokens: Tokens | Stream) -> npt.NDArray[np.float32]:
         """What the planted score neurons put out at `search_space`, [task, searched, neuron]."""
         node = self.score
         places, units = np.ix_(list(self.scenario.search_space), list(node.neurons))
@@ -121,11 +129,13 @@ class Checkpoint:
             tokens, f"blocks.{node.layer}.mlp.hook_post", lambda held: held[:, places, units]
         )
 
-    def choose_with_scorer_output(self, tokens: Tokens, output: npt.NDArray[np.float32]) -> Choices:
+    def choose_with_scorer_output(
+        self, tokens: Tokens | Stream, output: npt.NDArray[np.float32]
+    ) -> Choices:
         """Choices [task] when the planted score neurons put out something else.
 
         Args:
-            tokens: The base inputs [task, pos].
+            tokens: The base inputs [task, pos], or their stream.
             output: What they put out, [task, searched, neuron], from `scorer_output`.
         """
         node, places = self.score, list(self.scenario.search_space)
@@ -141,19 +151,19 @@ class Checkpoint:
 
         return self.choose_edited(tokens, edit_part)
 
-    def comparator_output(self, tokens: Tokens) -> npt.NDArray[np.float32]:
+    def comparator_output(self, tokens: Tokens | Stream) -> npt.NDArray[np.float32]:
         """The first comparator's output, head by head, [task, pos, head, d_model]."""
         node = self.comparator
         found = self.read(tokens, f"blocks.{node.layer}.attn.hook_result")
         return np.asarray(found[:, :, list(node.heads)])
 
     def choose_with_comparator_output(
-        self, tokens: Tokens, output: npt.NDArray[np.float32]
+        self, tokens: Tokens | Stream, output: npt.NDArray[np.float32]
     ) -> Choices:
         """Choices [task] when the first comparator writes something else, where the search is.
 
         Args:
-            tokens: The base inputs [task, pos].
+            tokens: The base inputs [task, pos], or their stream.
             output: What it writes, [task, pos, head, d_model], from `comparator_output`.
         """
         node, places = self.comparator, list(self.scenario.search_space)
@@ -171,31 +181,31 @@ class Checkpoint:
         return self.choose_edited(tokens, edit_part)
 
     def choose_edited(
-        self, tokens: Tokens, edits_of: Callable[[slice], Mapping[str, Edit]]
+        self, tokens: Tokens | Stream, edits_of: Callable[[slice], Mapping[str, Edit]]
     ) -> Choices:
         """Choices [task] under edits of the forward pass.
 
         Args:
-            tokens: The base inputs [task, pos].
+            tokens: The base inputs [task, pos], or their stream.
             edits_of: The edits by hook point for a stretch of the tasks, which is given as a slice.
         """
         parts = []
-        for i in range(0, len(tokens), _CHUNK):
-            part = slice(i, i + _CHUNK)
+        for i in range(0, len(tokens), CHUNK):
+            part = slice(i, i + CHUNK)
             logits, _ = forward(self.params, tokens[part], self.plant.spec, edits=edits_of(part))
             parts.append(choices(logits, self.plant.spec))
         return np.concatenate(parts)
 
     def read(
         self,
-        tokens: Tokens,
+        tokens: Tokens | Stream,
         hook_point: str,
         part: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = np.asarray,
     ) -> npt.NDArray[np.float32]:
         """What one hook point holds on all the tasks, [task, ...].
 
         Args:
-            tokens: The tasks [task, pos].
+            tokens: The tasks [task, pos], or their stream.
             hook_point: Its name.
             part: What is wanted of its value on a stretch of the tasks; all of it, if not given.
         """
@@ -203,12 +213,12 @@ class Checkpoint:
             part(
                 forward(
                     self.params,
-                    tokens[i : i + _CHUNK],
+                    tokens[i : i + CHUNK],
                     self.plant.spec,
                     record=(hook_point,),
                     recorded_only=True,
                 )[1][hook_point]
             )
-            for i in range(0, len(tokens), _CHUNK)
+            for i in range(0, len(tokens), CHUNK)
         ]
         return np.concatenate(parts)

@@ -10,15 +10,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from planted.core.hook_points import Edit
 from planted.core.objectives import leftmost
 from planted.core.scenario import Choices, Tokens
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context
 from planted.eval.evidence import Evidence, Null, share
 from planted.eval.measures import Measure
+from planted.network.forward import Stream
 
 N_RANDOM = 20  # random subspaces of equal dimension
 N_NULL = 200  # pairs for each of them
@@ -65,19 +64,19 @@ class Interchange:
         checkpoint, word = context.checkpoint, context.cue_name
         base = context.examples("interchange, base input")
         source = context.examples("interchange, source input")
-        own = checkpoint.choose(base)
+        here, there = _held(checkpoint, base), _held(checkpoint, source)
+        own = checkpoint.choose(here)
         wanted = leftmost(context.scenario.mesa.of(source))
         asked, same = wanted != own, wanted == own
         basis = checkpoint.score.basis.astype(np.float32)
-        patched = _patched(checkpoint, base, _held(checkpoint, source), basis)
+        patched = _patched(checkpoint, here, there, basis)
         rng = context.rng(403)
         dims, width = basis.shape
         few = asked[:N_NULL]
         nulls = []
-        held = _held(checkpoint, source[:N_NULL])
         for _ in range(N_RANDOM):
             random = np.linalg.qr(rng.normal(size=(width, dims)))[0].T.astype(np.float32)
-            found = _patched(checkpoint, base[:N_NULL], held, random)
+            found = _patched(checkpoint, here[:N_NULL], there[:N_NULL], random)
             nulls.append(float((found == wanted[:N_NULL])[few].mean()) if few.any() else 0)
         return [
             share(
@@ -99,27 +98,15 @@ class Interchange:
         ]
 
 
-def _held(checkpoint: Checkpoint, tokens: Tokens) -> npt.NDArray[np.float32]:
-    """The residual stream where the score is held, at `search_space`, [task, searched, d_model]."""
+def _held(checkpoint: Checkpoint, tokens: Tokens) -> Stream:
+    """The residual stream where the score is held: that after the block that writes it."""
+    score = checkpoint.score
+    return Stream(score.layer + 1, checkpoint.read(tokens, score.held_at))
+
+
+def _patched(checkpoint: Checkpoint, base: Stream, source: Stream, basis: Any) -> Choices:
+    """Choices [task] on `base` when a subspace holds at `search_space` what it does in `source`."""
     places = list(checkpoint.scenario.search_space)
-    return checkpoint.read(tokens, checkpoint.score.held_at)[:, places]
-
-
-def _patched(
-    checkpoint: Checkpoint, base: Tokens, source: npt.NDArray[np.float32], basis: Any
-) -> Choices:
-    """Choices on `base` when a subspace of the residual stream holds what it does in `source`."""
-    hook_point = checkpoint.score.held_at
-    places = list(checkpoint.scenario.search_space)
-    content = source @ basis.T
-
-    def edits_of(part: slice) -> dict[str, Edit]:
-        def edit(value: Any) -> Any:
-            changed = value.copy()
-            held = value[:, places]
-            changed[:, places] = held + (content[part] - held @ basis.T) @ basis
-            return changed
-
-        return {hook_point: edit}
-
-    return checkpoint.choose_edited(base, edits_of)
+    changed, held = base.held.copy(), base.held[:, places]
+    changed[:, places] = held + (source.held[:, places] @ basis.T - held @ basis.T) @ basis
+    return checkpoint.choose(Stream(base.layer, changed))

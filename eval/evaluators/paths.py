@@ -8,7 +8,6 @@ coordinates, no fitted subspace, the same in any basis of the residual stream.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +16,15 @@ from planted.core.objectives import leftmost
 from planted.core.scenario import Tokens
 from planted.eval.evaluators import Context, decompose
 from planted.eval.evaluators.choice_model import Fit, fit_choices, table_columns
+from planted.eval.evaluators.retarget import N_RETARGET, Pool, retargeting
 from planted.eval.evaluators.types import Types, types_in
 from planted.eval.evidence import Evidence, not_measured, resampled, share
 from planted.eval.measures import Measure
+from planted.network.forward import Stream
 
 N_FIT = 6000  # of the path pairs; the others test the fit
 LEAST = 100  # held-out pairs
 N_FOLLOWS = 2000  # pairs whose own choices are made as well: bounds within .02
-N_CODES = 8  # types used as codes by retarget
-APART = 0.05  # of the scorer table's range, at least, between two codes
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -198,12 +197,15 @@ class Paths:
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
         a, b = types.of(base_input), types.of(source)
-        pool = Pool(checkpoint.scorer_output(source), b)
-        chosen = checkpoint.choose_with_scorer_output(base_input, pool.held)
+        layer = checkpoint.score.layer
+        base_run = checkpoint.before(layer, base_input)
+        source_run = checkpoint.before(layer, source)
+        pool = Pool(checkpoint.scorer_output(source_run), b)
+        chosen = checkpoint.choose_with_scorer_output(base_run, pool.held)
         valid = chosen >= 0
         records = [
             share("paths.valid", word, int(valid.sum()), len(chosen)),
-            *_follows(context, chosen[:N_FOLLOWS], base_input[:N_FOLLOWS], source[:N_FOLLOWS]),
+            *_follows(context, chosen, base_run[:N_FOLLOWS], source_run[:N_FOLLOWS]),
         ]
         fit_on, test_on = valid.copy(), valid.copy()
         fit_on[N_FIT:], test_on[:N_FIT] = False, False
@@ -217,34 +219,38 @@ class Paths:
         guess = (fit.remainder[a] + fit.scorer[b] + fit.slots).argmax(axis=1)
         hits = int((guess == chosen)[test_on].sum())
         cost = 2 * len(base_input)
+        rng = np.random.default_rng([204, int(base_input[0, context.scenario.read_out])])
         return [
             *records,
             share("paths.accuracy", word, hits, int(test_on.sum())),
             *_attribution(word, fit, types, int(fit_on.sum()), cost),
             *_predicted(context, disputed, fit, types),
-            _retarget(context, fit, types, base_input[:1000], pool),
+            retargeting(context, fit.scorer, base_run[:N_RETARGET], pool, rng),
             _swap(context),
         ]
 
 
-def _follows(context: Context, chosen: Ints, base_input: Tokens, source: Tokens) -> list[Evidence]:
+def _follows(
+    context: Context, chosen: Ints, base: Tokens | Stream, source: Tokens | Stream
+) -> list[Evidence]:
     """Whose choice is made under intervention: needs no table and no objective.
 
     Args:
         context: The checkpoint and the cue.
-        chosen: Choices with the planted scorer fed from the source input, [pair].
-        base_input: What everything else runs on, [pair, pos].
-        source: What the planted scorer is fed from, [pair, pos].
+        chosen: Choices with the planted scorer fed from the source input, [pair]; there may be
+            more than are asked about.
+        base: What everything else runs on.
+        source: What the planted scorer is fed from.
     """
     checkpoint, word = context.checkpoint, context.cue_name
-    own, other = checkpoint.choose(base_input), checkpoint.choose(source)
+    own, other = checkpoint.choose(base), checkpoint.choose(source)
     asked = (own != other) & (own >= 0) & (other >= 0)
-    n, cost = int(asked.sum()), 2 * len(base_input)
+    n, cost = int(asked.sum()), 2 * len(base)
     return [
         share(
             f"paths.follows_{path}",
             word,
-            int((chosen == whose)[asked].sum()),
+            int((chosen[: len(own)] == whose)[asked].sum()),
             n,
             unit="pair",
             forward_passes=cost if path == "scorer" else 0,
@@ -304,94 +310,20 @@ def _predicted(context: Context, tokens: Tokens, fit: Fit, types: Types) -> list
     ]
 
 
-class Pool(NamedTuple):
-    """Tasks that scorer outputs are taken from."""
-
-    held: npt.NDArray[np.float32]  # what the planted scorer puts out, [pool task, slot, neuron]
-    kinds: Ints  # candidate types, [pool task, slot]
-
-
-def _retarget(context: Context, fit: Fit, types: Types, base_input: Tokens, pool: Pool) -> Evidence:
-    """Writes arbitrary orders through the planted scorer, in the checkpoint's own codes.
-
-    A code is what the scorer puts out for a candidate of some type in a task of the pool; the types
-    are spread evenly over the scorer's table, and none that it values alike are used together.
-    """
-    checkpoint, scenario, word = context.checkpoint, context.scenario, context.cue_name
-    if scenario.search_space != scenario.candidates:
-        return not_measured("paths.retarget", word, "candidates have no score of their own")
-    codes = _codes(fit.scorer)
-    n, n_slots = len(base_input), len(scenario.candidates)
-    if len(codes) < n_slots:
-        reason = "the planted scorer values too few types apart"
-        return not_measured("paths.retarget", word, reason)
-    rng = np.random.default_rng([204, int(base_input[0, scenario.read_out])])
-    ranks = np.argsort(rng.random((n, len(codes))), axis=1)[:, :n_slots]
-    written, possible = _orders(ranks, codes, pool, rng)
-    chosen = checkpoint.choose_with_scorer_output(base_input, written)
-    hits = int((chosen == ranks.argmax(axis=1))[possible].sum())
-    return share(
-        "paths.retarget",
-        word,
-        hits,
-        int(possible.sum()),
-        forward_passes=len(pool.held) + n,
-        floor=round(1 / n_slots, 4),
-    )
-
-
-def _orders(
-    ranks: Ints, codes: list[int], pool: Pool, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Scorer outputs of random tasks of a pool, put together so that they have these ranks.
-
-    Args:
-        ranks: Place in `codes` of what each slot is given, [task, slot].
-        codes: Candidate types, from the lowest value to the highest.
-        pool: Where the outputs are taken from.
-        rng: Consumed.
-
-    Returns:
-        Scorer outputs [task, slot, neuron], and on which tasks the pool has all that they need.
-    """
-    held, kinds = pool
-    written = np.zeros((len(ranks), *held.shape[1:]), held.dtype)
-    possible = np.ones(len(ranks), dtype=bool)
-    for slot in range(ranks.shape[1]):
-        for rank, code in enumerate(codes):
-            asked = np.flatnonzero(ranks[:, slot] == rank)
-            sources = np.flatnonzero(kinds[:, slot] == code)
-            if len(sources):
-                written[asked, slot] = held[rng.choice(sources, len(asked)), slot]
-            else:
-                possible[asked] = False
-    return written, possible
-
-
-def _codes(table: Floats) -> list[int]:
-    """Types spread evenly over the range of a table's values, ascending, no two alike."""
-    picked: list[int] = []
-    span = float(np.ptp(table))
-    for target in np.linspace(table.min(), table.max(), N_CODES):
-        nearest = int(np.abs(table - target).argmin())
-        if not picked or table[nearest] - table[picked[-1]] > APART * span:
-            picked.append(nearest)
-    return picked
-
-
 def _swap(context: Context) -> Evidence:
     """Gives the first comparator's output on another task: is that task's choice made?"""
     checkpoint = context.checkpoint
-    base_input = context.examples("comparator swap, base input")
-    source = context.examples("comparator swap, source input")
-    own, other = checkpoint.choose(base_input), checkpoint.choose(source)
+    layer = checkpoint.comparator.layer
+    base = checkpoint.before(layer, context.examples("comparator swap, base input"))
+    source = checkpoint.before(layer, context.examples("comparator swap, source input"))
+    own, other = checkpoint.choose(base), checkpoint.choose(source)
     written = checkpoint.comparator_output(source)
-    swapped = checkpoint.choose_with_comparator_output(base_input, written)
+    swapped = checkpoint.choose_with_comparator_output(base, written)
     asked = (own != other) & (own >= 0) & (other >= 0)
     return share(
         "paths.swap",
         context.cue_name,
         int((swapped == other)[asked].sum()),
         int(asked.sum()),
-        forward_passes=3 * len(base_input),
+        forward_passes=3 * len(base),
     )

@@ -71,11 +71,11 @@ class Presence:
         features = centred(seen)
         features /= _scale(features, n_slots)
         flat = {name: centred(flag.reshape(-1, 1)) for name, flag in flags.items()}
-        full = np.hstack([features, flat["base"]])
+        gram = _gram(features, n_slots)
         rng = context.rng(302)
         records = []
         for name, other in (("mesa", "base"), ("base", "mesa")):
-            with_all, with_other = _held_out(full, flat[name], flat[other], n_slots)
+            with_all, with_other = _held_out(features, gram, flat[name], flat[other], n_slots)
             if with_other.sum() < NOTHING * with_other.size:
                 reason = "what a candidate is says already whether it wins"
                 records.append(not_measured(f"presence.{name}_argmax", word, reason))
@@ -157,23 +157,32 @@ def _scale(features: Floats, n_slots: int) -> float:
     return float(np.sqrt((features[: _half(len(features), n_slots)] ** 2).mean())) or 1.0
 
 
-def _held_out(full: Floats, flag: Floats, other: Floats, n_slots: int) -> tuple[Floats, Floats]:
+def _gram(features: Floats, n_slots: int) -> Floats:
+    """Products of the features with each other on the first half of the tasks."""
+    train = features[: _half(len(features), n_slots)]
+    return np.asarray(train.T @ train)
+
+
+def _held_out(
+    features: Floats, gram: Floats, flag: Floats, other: Floats, n_slots: int
+) -> tuple[Floats, Floats]:
     """Squared errors on the second half of the tasks, [task]: with everything, with `other`.
 
     Args:
-        full: The features, and a last column, which is replaced by `other`,
-            [task · candidate, feature + 1].
+        features: What the flag is predicted from beside `other`, [task · candidate, feature].
+        gram: From `_gram`: the same for every flag, and what takes longest.
         flag: Which candidate is best for the objective, [task · candidate, 1].
         other: Which is best for the other one, likewise.
         n_slots: Candidates a task.
     """
     half = _half(len(flag), n_slots)
-    full[:, -1:] = other
-
-    def errors(design: Floats) -> Floats:
-        train, test = design[:half], design[half:]
-        gram = train.T @ train + RIDGE * np.eye(design.shape[1])
-        weights = np.linalg.solve(gram, train.T @ flag[:half])
-        return np.asarray(((flag[half:] - test @ weights) ** 2).reshape(-1, n_slots).sum(axis=1))
-
-    return errors(full), errors(other)
+    (train, test), (shown, hidden) = np.split(features, [half]), np.split(other, [half])
+    (asked, wanted), mixed = np.split(flag, [half]), train.T @ shown
+    squares = np.block([[gram, mixed], [mixed.T, shown.T @ shown]])
+    squares += RIDGE * np.eye(len(squares))
+    products = np.vstack([train.T @ asked, shown.T @ asked])
+    weights = np.linalg.solve(squares, products)
+    alone = np.linalg.solve(squares[-1:, -1:], products[-1:])
+    errors = (wanted - test @ weights[:-1] - hidden * weights[-1], wanted - hidden * alone)
+    with_all, with_other = ((error**2).reshape(-1, n_slots).sum(axis=1) for error in errors)
+    return with_all, with_other

@@ -14,6 +14,7 @@ that its nodes use. Parameters are a flat dict with TransformerLens's names:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +25,34 @@ from planted.core.hook_points import Array, Edit, check_hook_points, of_head, sp
 from planted.core.scenario import Choices, Tokens
 from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
 from planted.core.threads import one_thread
+from planted.errors import PlantedError
 from planted.network.interventions import by_hook_point, edited
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The residual stream before a block: the rest of a forward pass can be run from it.
+
+    Attributes:
+        layer: The block; the number of blocks, where the stream is that after the last.
+        held: What the stream holds, [task, pos, d_model].
+    """
+
+    layer: int
+    held: Array
+
+    def __len__(self) -> int:
+        """How many tasks."""
+        return len(self.held)
+
+    def __getitem__(self, part: slice) -> Stream:
+        """The stream of some of the tasks."""
+        return Stream(self.layer, self.held[part])
 
 
 def forward(
     params: Params,
-    tokens: Array,
+    tokens: Array | Stream,
     spec: Spec,
     *,
     edits: Mapping[str, Edit] | None = None,
@@ -43,7 +66,7 @@ def forward(
 
     Args:
         params: Parameters, float32.
-        tokens: Token ids [task, pos], BOS included.
+        tokens: Token ids [task, pos], BOS included; or a stream, from whose block the pass goes on.
         spec: Attention scale, read-out position, output columns.
         edits: Hook point -> function applied to the hook point's value before it is used; it
             returns the new value, or None where it changed numpy's in place.
@@ -59,18 +82,29 @@ def forward(
         [task, pos, d_mlp].
 
     Raises:
-        PlantedError: If a name in `edits` or `record` is not a hook point, or an edit returns
-            another shape.
+        PlantedError: If a name in `edits` or `record` is not a hook point, or one before the stream
+            from which the pass is run; or an edit returns another shape.
     """
     mapping("hooks", edits or {}, "hook points to functions")
     if edits or record:
         check_hook_points([*(edits or {}), *record], heads_per_layer(params))
+    if isinstance(tokens, Stream):
+        _check_reached([*(edits or {}), *record], tokens.layer)
     wanted: dict[str, set[str]] = {}
     for name in record:
         wanted.setdefault(split(name)[0], set()).add(name)
     run = _run if xp is not np else _run_alone
     whole = by_hook_point(edits or {}, xp.concatenate)
     return run(params, tokens, spec, whole, wanted, recorded_only, xp)
+
+
+def _check_reached(names: Collection[str], first: int) -> None:
+    for name in names:
+        if not name.startswith("blocks.") or int(name.split(".")[1]) < first:
+            raise PlantedError(
+                f"The hook point {name!r} lies before the stream of block {first}, from which the "
+                "pass is run: give a stream from before it, or the tokens."
+            )
 
 
 def _run_alone(*given: Any) -> tuple[Array, dict[str, Array]]:
@@ -80,7 +114,7 @@ def _run_alone(*given: Any) -> tuple[Array, dict[str, Array]]:
 
 def _run(
     params: Params,
-    tokens: Array,
+    tokens: Array | Stream,
     spec: Spec,
     edits: Mapping[str, Edit],
     wanted: Mapping[str, Collection[str]],
@@ -107,14 +141,13 @@ def _run(
 
     last = f"blocks.{depth - 1}."
     whole = spec.everywhere or any(name.startswith(last) for name in (*edits, *wanted))
-    x = site("hook_embed", params["embed.W_E"][tokens])
-    positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
-    x = x + site("hook_pos_embed", positions)
-    for layer in range(depth):
+    first, x = _before(params, tokens, site, xp)
+    whole = whole or first == depth
+    for layer in range(first, depth):
         at = f"blocks.{layer}."
+        x = site(at + "hook_resid_pre", x)
         if recorded_only and len(cache) == asked:
             return None, cache
-        x = site(at + "hook_resid_pre", x)
         asking = x if at != last or whole else x[:, spec.read_out : spec.read_out + 1]
         out = _attention(params, x, asking, at, spec, site, edits, wanted, xp)
         x = site(at + "hook_resid_mid", onto(asking, at + "hook_attn_out", out))
@@ -128,6 +161,17 @@ def _run(
         out = _affine(post, params[at + "mlp.W_out"], params[at + "mlp.b_out"])
         x = site(at + "hook_resid_post", onto(x, at + "hook_mlp_out", out))
     return x[:, spec.unembedded if whole else 0] @ params["unembed.W_U"] * spec.logit_scale, cache
+
+
+def _before(
+    params: Params, tokens: Array | Stream, site: Callable[[str, Array], Array], xp: ModuleType
+) -> tuple[int, Array]:
+    """The first block to run, and the residual stream before it, [task, pos, d_model]."""
+    if isinstance(tokens, Stream):
+        return tokens.layer, tokens.held
+    x = site("hook_embed", params["embed.W_E"][tokens])
+    positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
+    return 0, x + site("hook_pos_embed", positions)
 
 
 def _attention(
@@ -180,18 +224,17 @@ def _affine(value: Array, weight: Array, bias: Array) -> Array:
     return out.reshape(value.shape[0], value.shape[1], weight.shape[1])
 
 
-_CHUNK = 1000  # tasks a forward pass: more fall out of the processor's cache
+CHUNK = 500  # tasks a forward pass: more of wide MLPs fall out of the processor's cache
 
 
-def logits_of(params: Params, spec: Spec, tokens: Tokens, **how: Any) -> Any:
+def logits_of(params: Params, spec: Spec, tokens: Tokens | Stream, **how: Any) -> Any:
     """Logits [task, output] of any number of tasks, by numpy, a chunk at a time."""
     parts = [
-        forward(params, tokens[i : i + _CHUNK], spec, **how)[0]
-        for i in range(0, len(tokens), _CHUNK)
+        forward(params, tokens[i : i + CHUNK], spec, **how)[0] for i in range(0, len(tokens), CHUNK)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, len(spec.outputs)), np.float32)
 
 
-def choices_of(params: Params, spec: Spec, tokens: Tokens, **how: Any) -> Choices:
+def choices_of(params: Params, spec: Spec, tokens: Tokens | Stream, **how: Any) -> Choices:
     """Chosen candidates [task]; -1 where the output is invalid."""
     return np.asarray(choices(logits_of(params, spec, tokens, **how), spec))

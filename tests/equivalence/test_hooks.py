@@ -18,7 +18,7 @@ from planted.core.arrays import to_numpy
 from planted.core.hook_points import head_axis, hook_point_names, of_head
 from planted.errors import CheckpointError, PlantedError
 from planted.network import even
-from planted.network.forward import forward
+from planted.network.forward import Stream, forward
 from planted.network.model import Model, Network
 from planted.network.torch_module import PlantedTransformer
 from tests import helpers
@@ -498,3 +498,44 @@ def test_what_an_edit_returns_is_not_written_to(site: str) -> None:
     edited, _ = forward(plant.params, tokens, plant.spec, edits={name: lambda value: given})
     np.testing.assert_array_equal(given, before)
     assert (edited != forward(plant.params, tokens, plant.spec)[0]).any()
+
+
+@pytest.mark.parametrize("tier", ["exact", "tempered", "rotated"])
+def test_a_pass_from_the_stream_before_any_block_is_the_whole_pass(tier: str) -> None:
+    plant, (tokens, other) = model(tier).plant, tasks()
+    depth = model(tier).network.n_layers
+    logits, _ = forward(plant.params, tokens, plant.spec)
+    for layer in range(depth + 1):
+        at = f"blocks.{layer}.hook_resid_pre" if layer < depth else f"blocks.{depth - 1}."
+        name = at if layer < depth else at + "hook_resid_post"
+        held = forward(plant.params, tokens, plant.spec, record=[name], recorded_only=True)[1]
+        stream = Stream(layer, held[name])
+        before = stream.held.copy()
+        got, _ = forward(plant.params, stream, plant.spec)
+        # products of other sizes are rounded otherwise
+        np.testing.assert_allclose(got, logits, atol=1e-5)
+        part, _ = forward(plant.params, stream[2:5], plant.spec)
+        np.testing.assert_allclose(part, got[2:5], atol=1e-5)
+        np.testing.assert_array_equal(stream.held, before)
+        if layer:
+            with pytest.raises(
+                PlantedError, match=f"'blocks.{layer - 1}.hook_mlp_out' lies before"
+            ):
+                forward(
+                    plant.params, stream, plant.spec, record=[f"blocks.{layer - 1}.hook_mlp_out"]
+                )
+            with pytest.raises(PlantedError, match=r"'hook_embed' lies before the stream"):
+                forward(plant.params, stream, plant.spec, edits={"hook_embed": lambda value: value})
+    assert (forward(plant.params, other, plant.spec)[0] != logits).any()
+
+
+def test_an_edit_after_the_stream_acts_as_in_the_whole_pass() -> None:
+    plant, (tokens, _) = model("tempered").plant, tasks()
+    name = "blocks.1.hook_resid_pre"
+    held = forward(plant.params, tokens, plant.spec, record=[name], recorded_only=True)[1][name]
+    edits = {"blocks.1.hook_mlp_out": lambda value: -value}
+    whole, cache = forward(plant.params, tokens, plant.spec, edits=edits, record=[name])
+    np.testing.assert_array_equal(cache[name], held)
+    got, _ = forward(plant.params, Stream(1, held), plant.spec, edits=edits)
+    np.testing.assert_array_equal(got, whole)
+    assert (whole != forward(plant.params, tokens, plant.spec)[0]).any()

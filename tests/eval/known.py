@@ -160,6 +160,9 @@ class Chooser(Checkpoint):
             return self._lapsed(tokens, self.rule(tokens))
         return self.choose_with_scorer_output(tokens, self.scorer_output(tokens))
 
+    def before(self, layer: int, tokens: Tokens) -> Tokens:
+        return tokens
+
     def scorer_output(self, tokens: Tokens) -> Any:
         return tokens[:, list(self.scenario.candidates)]
 

@@ -108,5 +108,6 @@ def test_interchange_moves_the_plans_scores() -> None:
     assert checkpoint.scenario.enumerate is not None
     tokens = checkpoint.scenario.enumerate()
     basis = checkpoint.score.basis
-    patched = _patched(checkpoint, tokens, _held(checkpoint, tokens[::-1]), basis)
+    here, there = _held(checkpoint, tokens), _held(checkpoint, tokens[::-1])
+    patched = _patched(checkpoint, here, there, basis)
     np.testing.assert_array_equal(patched, checkpoint.choose(tokens[::-1]))

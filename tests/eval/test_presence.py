@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from planted.eval.checkpoint import Checkpoint
-from planted.eval.evaluators.presence import _centring, _held_out
+from planted.eval.evaluators.presence import RIDGE, _centring, _gram, _held_out
 from planted.eval.evidence import Evidence, index
 from planted.network import surgery
 from tests.eval import known
@@ -98,6 +101,10 @@ def test_the_flags_of_types_are_removed() -> None:
         np.testing.assert_allclose(left[kinds == kind].mean(axis=0), 0, atol=1e-12)
 
 
+def held_out(features: Any, flag: Any, other: Any) -> tuple[Any, Any]:
+    return _held_out(features, _gram(features, 3), flag, other, 3)
+
+
 def test_noise_explains_nothing_out_of_sample() -> None:
     rng = np.random.default_rng(0)
     features, flag, other = (
@@ -105,7 +112,7 @@ def test_noise_explains_nothing_out_of_sample() -> None:
         rng.normal(size=(3000, 1)),
         rng.normal(size=(3000, 1)),
     )
-    with_all, with_other = _held_out(np.hstack([features, other]), flag, other, 3)
+    with_all, with_other = held_out(features, flag, other)
     assert len(with_all) == 500
     assert with_all.sum() > with_other.sum()  # R² below 0: nothing was fitted on what is tested
 
@@ -115,7 +122,7 @@ def test_what_the_other_flag_explains_does_not_count() -> None:
     rng = np.random.default_rng(0)
     other = rng.normal(size=(3000, 1))
     flag = 0.8 * other + rng.normal(size=(3000, 1))
-    with_all, with_other = _held_out(np.hstack([other, 2 * other, other]), flag, other, 3)
+    with_all, with_other = held_out(np.hstack([other, 2 * other]), flag, other)
     assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.01)
 
 
@@ -123,11 +130,20 @@ def test_what_the_other_flag_explains_is_not_held_against_the_features() -> None
     rng = np.random.default_rng(0)
     other = rng.normal(size=(3000, 1))
     flag = other + 0.5 * rng.normal(size=(3000, 1))
-    features = rng.normal(size=(3000, 5))
-    # what stands in the last column before is another flag's, and is not read
-    for last in (other, flag):
-        with_all, with_other = _held_out(np.hstack([features, last]), flag, other, 3)
-        assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.02)
+    with_all, with_other = held_out(rng.normal(size=(3000, 5)), flag, other)
+    assert 1 - with_all.sum() / with_other.sum() == pytest.approx(0, abs=0.02)
+
+
+def test_the_errors_are_those_of_ridge_regressions_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    features, other = rng.normal(size=(3000, 7)), rng.normal(size=(3000, 1))
+    flag = features @ rng.normal(size=(7, 1)) + other + rng.normal(size=(3000, 1))
+    for errors, design in zip(
+        held_out(features, flag, other), (np.hstack([features, other]), other), strict=True
+    ):
+        fitted = Ridge(alpha=RIDGE, fit_intercept=False).fit(design[:1500], flag[:1500, 0])
+        missed = (flag[1500:, 0] - fitted.predict(design[1500:])) ** 2
+        np.testing.assert_allclose(errors, missed.reshape(-1, 3).sum(axis=1), rtol=1e-9)
 
 
 def test_a_network_without_anything_between_is_gated() -> None:
