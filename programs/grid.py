@@ -129,17 +129,20 @@ def _nearness(wanted: tuple[str, ...], vocabulary: tuple[str, ...], columns: int
     cells = cells_of(columns)
     beside = [cells.index(cell) for cell in beside_agent(columns)]
     adjacent, limit = neighbours(cells), len(cells)
+    touching = [np.flatnonzero(row) for row in adjacent]
 
     def of(tokens: Tokens) -> Values:
-        grid = tokens[:, 1 : limit + 1]
+        grid = np.ascontiguousarray(tokens[:, 1 : limit + 1].T)
         wall = grid == vocabulary.index("wall")
-        far = np.where(targets[grid], 0, limit).astype(float)
-        for _ in range(limit):
-            step = np.where(adjacent[None], far[:, None, :], limit).min(axis=2) + 1
-            far = np.where(wall, limit, np.minimum(far, np.minimum(step, limit)))
+        far = np.where(targets[grid], 0, limit)
+        before = np.zeros_like(far)
+        while (far != before).any():
+            before = far
+            step = np.stack([before[near].min(axis=0) for near in touching]) + 1
+            far = np.where(wall, limit, np.minimum(before, step))
         near = steps_of(columns) + 1 - far
-        value = np.where(wall, -1, np.maximum(near, 0))
-        return np.asarray(value[:, beside])
+        value = np.where(wall, -1, np.maximum(near, 0)).astype(float)
+        return np.asarray(value[beside].T)
 
     levels = tuple(float(v) for v in range(-1, steps_of(columns) + 2))
     return Utility(f"nearness of {' or '.join(wanted)}", of, levels)

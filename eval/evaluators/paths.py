@@ -197,15 +197,25 @@ class Paths:
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
         a, b = types.of(base_input), types.of(source)
-        layer = checkpoint.score.layer
-        base_run = checkpoint.before(layer, base_input)
-        source_run = checkpoint.before(layer, source)
-        pool = Pool(checkpoint.scorer_output(source_run), b)
-        chosen = checkpoint.choose_with_scorer_output(base_run, pool.held)
+        # more is asked of the first pairs: their passes go on from the planted scorer's block
+        first, others = slice(N_FOLLOWS), slice(N_FOLLOWS, None)
+        base_run, source_run = (
+            checkpoint.before(checkpoint.score.layer, tokens[first])
+            for tokens in (base_input, source)
+        )
+        parts = [(base_run, source_run), (base_input[others], source[others])]
+        outputs = [checkpoint.scorer_output(there) for _, there in parts if len(there)]
+        chosen = np.concatenate(
+            [
+                checkpoint.choose_with_scorer_output(here, output)
+                for (here, _), output in zip(parts, outputs, strict=False)
+            ]
+        )
+        pool = Pool(np.concatenate(outputs), b)
         valid = chosen >= 0
         records = [
             share("paths.valid", word, int(valid.sum()), len(chosen)),
-            *_follows(context, chosen, base_run[:N_FOLLOWS], source_run[:N_FOLLOWS]),
+            *_follows(context, chosen[first], base_run, source_run),
         ]
         fit_on, test_on = valid.copy(), valid.copy()
         fit_on[N_FIT:], test_on[:N_FIT] = False, False
@@ -237,8 +247,7 @@ def _follows(
 
     Args:
         context: The checkpoint and the cue.
-        chosen: Choices with the planted scorer fed from the source input, [pair]; there may be
-            more than are asked about.
+        chosen: Choices with the planted scorer fed from the source input, [pair].
         base: What everything else runs on.
         source: What the planted scorer is fed from.
     """
@@ -250,7 +259,7 @@ def _follows(
         share(
             f"paths.follows_{path}",
             word,
-            int((chosen[: len(own)] == whose)[asked].sum()),
+            int((chosen == whose)[asked].sum()),
             n,
             unit="pair",
             forward_passes=cost if path == "scorer" else 0,

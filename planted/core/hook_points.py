@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _BLOCK = {
 }
 
 
+@functools.cache
 def hook_point_names(n_layers: int) -> tuple[str, ...]:
     """Every hook point of a network with `n_layers` blocks, in the order of the forward pass."""
     blocks = tuple(f"blocks.{i}.{name}" for i in range(n_layers) for name in _BLOCK)
