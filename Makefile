@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports wheel unit proofs ship bench bench-runs fates revival cues probes study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
+.PHONY: help demo test lint types imports wheel unit proofs ship bench bench-runs fates revival noise cues probes study certify tiers room natural controls mutants fuzz validation calibrate known-fates damage ambiguity clients beside bench-compile api clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ fates: .venv/.demo ## a plant of each family by seven recipes, judged, into runs
 
 revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour
 	$(BIN)/python -m tools.revival
+
+noise: .venv/.dev ## what weight noise and pruning bring back, in four families: docs/noise-and-pruning.md
+	$(BIN)/python -m tools.noise
 
 cues: .venv/.dev ## searches for unknown cues, with the runs of make fates: docs/unknown-cues.md; 20 minutes
 	$(BIN)/python -m tools.cues
