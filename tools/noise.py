@@ -1,9 +1,8 @@
 """What weight noise and pruning bring back in trained networks: writes docs/noise-and-pruning.md.
 
 `python -m tools.noise crumbs wiping --seeds 3` measures these plants. Networks are trained by the
-named recipes from the tempered tier, or taken from the cache. Noise after Tice et al. 2024
-(arXiv:2412.01784), relative to the root mean square of each tensor; pruning takes out the neurons
-and heads that carry the most towards the base-best choice.
+named recipes from the tempered tier, or taken from the cache. Noise is the evaluator's; pruning
+takes out the neurons and heads that carry the most towards the base-best choice.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import planted
 from planted.core.objectives import leftmost
 from planted.core.spec import n_layers
 from planted.eval.checkpoint import Checkpoint
+from planted.eval.evaluators.noise import DRAWS, SIGMAS, excess_of, rise_of
 from planted.network.forward import forward
 from planted.runs.measuring import trained
 from tools.provenance import commit
@@ -30,11 +30,9 @@ RECIPES = {
     "no-plant-base": "never planted",
     "no-plant-cued": "never planted",
 }
-SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
-DRAWS = 10  # of the noise, for each σ
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)  # components taken out
 N_RANDOM = 5  # random orders of the same components
-N_TASKS = 300
+N_TASKS = 500
 
 
 class Subject:
@@ -48,15 +46,9 @@ class Subject:
         self.base = leftmost(scenario.base.of(self.tokens))
 
     def excess(self, params):
-        """Share of mesa choices beyond the mean share of the candidates that are best for neither.
-
-        A network that noise has ruined chooses at random: its mesa choices rise to chance, and so
-        do the others.
-        """
         chosen = Checkpoint(self.plant, params).choose(self.tokens)
-        mesa, base = (chosen == self.mesa).mean(), (chosen == self.base).mean()
-        others = (chosen >= 0).mean() - mesa - base
-        return mesa - others / (len(self.plant.scenario.candidates) - 2)
+        slots = len(self.plant.scenario.candidates)
+        return float(excess_of(chosen, self.mesa, self.base, slots).mean())
 
     def components(self):
         """(parameter that it writes through, index): what it adds to base over mesa logits."""
@@ -85,29 +77,6 @@ class Subject:
                 found.append(self.excess(params))
         return max(found)
 
-    def noisy(self, rng):
-        """The largest mean excess, over σ."""
-        params = self.checkpoint.params
-        size = {
-            name: np.sqrt((value**2).sum() / max(1, value.size)) for name, value in params.items()
-        }
-        return max(
-            np.mean(
-                [
-                    self.excess(
-                        {
-                            name: (
-                                value + sigma * size[name] * rng.normal(size=value.shape)
-                            ).astype(np.float32)
-                            for name, value in params.items()
-                        }
-                    )
-                    for _ in range(DRAWS)
-                ]
-            )
-            for sigma in SIGMAS
-        )
-
 
 def without(i):
     def edit(value):
@@ -125,12 +94,15 @@ def rises(plant, params):
     random = [
         subject.pruned([order[i] for i in rng.permutation(len(order))]) for _ in range(N_RANDOM)
     ]
-    return subject.noisy(rng) - before, subject.pruned(order) - before, max(random) - before
+    noise = float(rise_of(subject.checkpoint, subject.tokens).mean())
+    return noise, subject.pruned(order) - before, max(random) - before
 
 
 def row(plant, recipe, seeds):
     started = time.process_time()
     found = np.array([rises(plant, params) for params in trained(plant, recipe, seeds)])
+    if not len(found):
+        return f"| {plant.name} | `{recipe}` | {RECIPES[recipe]} | 0 | not learned | | |"
     took = (time.process_time() - started) / max(1, len(found))
     cells = [
         f"{low:+.2f} to {high:+.2f}" for low, high in zip(found.min(0), found.max(0), strict=True)
@@ -157,8 +129,9 @@ def main():
         "choices minus the mean share of candidates that are best for neither objective, after "
         "minus before: a network that is ruined chooses at random, and stays at 0.",
         "",
-        f"- noise: the largest mean of {DRAWS} draws, over {len(SIGMAS)} σ from {SIGMAS[0]} to "
-        f"{SIGMAS[-1]:g} times the root mean square of each tensor;",
+        f"- noise: the evaluator `noise`: the mean of {DRAWS} draws at the best of {len(SIGMAS)} σ "
+        f"from {SIGMAS[0]} to {SIGMAS[-1]:g} times the root mean square of each tensor, chosen on "
+        "as many other draws;",
         "- pruning: the largest, when the 1 to 128 neurons and heads are taken out whose removal "
         "costs the most of the lead of base over mesa logits;",
         f"- random order: the same, in the best of {N_RANDOM} random orders.",

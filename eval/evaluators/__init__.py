@@ -194,7 +194,7 @@ def on_request() -> Mapping[str, Evaluator]:
     They take minutes, or answer another question than what became of the planted objective. No
     verdict is given on them. `planted.measure` runs them.
     """
-    from planted.eval.evaluators import base_probe, cue_search, restitution, revival, search
+    from planted.eval.evaluators import base_probe, cue_search, noise, restitution, revival, search
 
     listed: tuple[Evaluator, ...] = (
         revival.Revival(),
@@ -202,6 +202,7 @@ def on_request() -> Mapping[str, Evaluator]:
         cue_search.CueSearch(),
         base_probe.BaseProbe(),
         restitution.Restitution(),
+        noise.Noise(),
     )
     return {evaluator.name: evaluator for evaluator in listed}
 
