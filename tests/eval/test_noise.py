@@ -44,7 +44,7 @@ def test_noise_that_gives_the_plant_back_is_seen_and_noise_that_ruins_is_not(
     names = [each for each in plant.params if each.startswith("unembed.")]
     other = surgery.start_anew(plant.params, 3)
     hidden = {**plant.params, **{each: other[each] for each in names}}
-    ruined = figure(plant, hidden)
+    ruined = figure(plant, dict(other))
     assert ruined.hi is not None
     assert ruined.hi < 0.1
     strengths: list[float] = []
