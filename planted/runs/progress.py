@@ -32,8 +32,10 @@ class Count:
         self._networks = list(networks)
         self._tell = tell
         self._started = time.monotonic()
-        self._left: dict[tuple[str, str], float] = {}  # (phase, folder) -> training steps
+        self._left: dict[tuple[str, str], float] = {}  # (phase, folder) -> training steps, at most
         self._worked = 0.0
+        self._steps: dict[str, int] = {}  # recipe's label -> what its last network took
+        self._asked, self._taken = 0.0, 0.0  # largest numbers of steps of the trained, and theirs
 
     def expect(self, phase: str, network: Network) -> None:
         """Says that a network is still to be trained or judged."""
@@ -51,17 +53,26 @@ class Count:
             phase: "train" or "judge".
             network: Which.
             steps: Where it was trained, the steps that it took; the other networks of its recipe
-                are then expected to take as many.
+                are then expected to take as many, and those of other recipes the same share of
+                their largest number.
         """
         cost = self._left.pop((phase, str(network.folder)), 0.0)
         if steps is not None:
+            self._asked += cost
+            self._taken += steps
             cost = steps
-            for other in self._networks:
-                key = ("train", str(other.folder))
-                if other.label == network.label and key in self._left:
-                    self._left[key] = steps
+            self._steps[network.label] = steps
         self._worked += cost
         self._say(phase, network)
+
+    def _expected(self) -> float:
+        """The training steps that are probably left."""
+        label = {str(network.folder): network.label for network in self._networks}
+        share = self._taken / self._asked if self._asked else 1.0
+        return sum(
+            cost if phase == "judge" else self._steps.get(label[folder], share * cost)
+            for (phase, folder), cost in self._left.items()
+        )
 
     def _say(self, phase: str, network: Network | None) -> None:
         if self._tell is None:
@@ -69,7 +80,7 @@ class Count:
         open_folders = {folder for _, folder in self._left}
         waiting = [n for n in self._networks if str(n.folder) in open_folders]
         spent = time.monotonic() - self._started
-        left = sum(self._left.values())
+        left = self._expected()
         told = self._worked > 0 and self._worked >= TOLD_FROM * (self._worked + left)
         self._tell(
             {
