@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from planted.core.objectives import leftmost
 from planted.core.scenario import Tokens
+from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, decompose
 from planted.eval.evaluators.choice_model import Fit, fit_choices, table_columns
 from planted.eval.evaluators.retarget import N_RETARGET, Pool, retargeting
@@ -197,21 +198,9 @@ class Paths:
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
         a, b = types.of(base_input), types.of(source)
-        # more is asked of the first pairs: their passes go on from the planted scorer's block
-        first, others = slice(N_FOLLOWS), slice(N_FOLLOWS, None)
-        base_run, source_run = (
-            checkpoint.before(checkpoint.score.layer, tokens[first])
-            for tokens in (base_input, source)
-        )
-        parts = [(base_run, source_run), (base_input[others], source[others])]
-        outputs = [checkpoint.scorer_output(there) for _, there in parts if len(there)]
-        chosen = np.concatenate(
-            [
-                checkpoint.choose_with_scorer_output(here, output)
-                for (here, _), output in zip(parts, outputs, strict=False)
-            ]
-        )
-        pool = Pool(np.concatenate(outputs), b)
+        first = slice(N_FOLLOWS)
+        base_run, source_run, held, chosen = _crossed(checkpoint, base_input, source, first)
+        pool = Pool(held, b)
         valid = chosen >= 0
         records = [
             share("paths.valid", word, int(valid.sum()), len(chosen)),
@@ -238,6 +227,29 @@ class Paths:
             retargeting(context, fit.scorer, base_run[:N_RETARGET], pool, rng),
             _swap(context),
         ]
+
+
+def _crossed(
+    checkpoint: Checkpoint, base_input: Tokens, source: Tokens, first: slice
+) -> tuple[Tokens | Stream, Tokens | Stream, npt.NDArray[np.float32], Ints]:
+    """The first pairs before the planted scorer's block, and the pairs under the intervention.
+
+    More is asked of the first pairs, so that their passes go on from there.
+
+    Returns:
+        Base and source inputs of the first pairs; what the planted scorer puts out on each source
+        input, [pair, searched, neuron]; the choices on the base inputs with it, [pair].
+    """
+    layer, others = checkpoint.score.layer, slice(first.stop, None)
+    base_run = checkpoint.before(layer, base_input[first])
+    source_run = checkpoint.before(layer, source[first])
+    parts = [(base_run, source_run), (base_input[others], source[others])]
+    outputs = [checkpoint.scorer_output(there) for _, there in parts if len(there)]
+    chosen = [
+        checkpoint.choose_with_scorer_output(here, output)
+        for (here, _), output in zip(parts, outputs, strict=False)
+    ]
+    return base_run, source_run, np.concatenate(outputs), np.concatenate(chosen)
 
 
 def _follows(
