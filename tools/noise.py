@@ -16,7 +16,7 @@ from planted.core.objectives import leftmost
 from planted.core.spec import n_layers
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators.noise import DRAWS, SIGMAS, excess_of, rise_of
-from planted.network.forward import forward
+from planted.network.forward import choices_of, forward
 from planted.runs.measuring import trained
 from tools.provenance import commit
 
@@ -46,7 +46,7 @@ class Subject:
         self.base = leftmost(scenario.base.of(self.tokens))
 
     def excess(self, params):
-        chosen = Checkpoint(self.plant, params).choose(self.tokens)
+        chosen = choices_of(params, self.plant.spec, self.tokens)
         slots = len(self.plant.scenario.candidates)
         return float(excess_of(chosen, self.mesa, self.base, slots).mean())
 
@@ -124,10 +124,11 @@ def main():
         "",
         f"`python -m tools.noise{asked} --seeds {given.seeds}`, commit {commit()}. Do weight noise "
         "(Tice et al. 2024, arXiv:2412.01784) or pruning bring a planted search back that training "
-        "has hidden? Networks whose fate their mask makes certain, and networks that never held a "
-        f"plant, on {N_TASKS} tasks of Δ under the training cue. The figure is the share of mesa "
-        "choices minus the mean share of candidates that are best for neither objective, after "
-        "minus before: a network that is ruined chooses at random, and stays at 0.",
+        "has hidden? Networks trained from a plant, most with a fate that their mask makes "
+        f"certain, and networks that never held one, on {N_TASKS} tasks of Δ under the training "
+        "cue. The figure is the share of mesa choices minus the mean share of candidates that are "
+        "best for neither objective, after minus before: a network that is ruined chooses at "
+        "random, and stays at 0.",
         "",
         f"- noise: the evaluator `noise`: the mean of {DRAWS} draws at the best of {len(SIGMAS)} σ "
         f"from {SIGMAS[0]} to {SIGMAS[-1]:g} times the root mean square of each tensor, chosen on "

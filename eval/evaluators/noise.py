@@ -21,6 +21,7 @@ from planted.eval.evaluators import Context
 from planted.eval.evaluators.revival import control_of
 from planted.eval.evidence import Evidence, Null, bootstrap_ratio, not_measured, resampled
 from planted.eval.measures import Measure
+from planted.network.forward import choices_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,12 +85,17 @@ class Noise:
 
 
 def rise_of(checkpoint: Checkpoint, tokens: Tokens) -> Floats:
-    """What noise adds to the excess of mesa choices on each task, [task]."""
+    """What noise adds to the excess of mesa choices on each task, [task].
+
+    Args:
+        checkpoint: The network.
+        tokens: Tasks of Δ [task, pos].
+    """
     scenario = checkpoint.scenario
     mesa, base = leftmost(scenario.mesa.of(tokens)), leftmost(scenario.base.of(tokens))
 
     def excess(params: Params) -> Floats:
-        chosen = Checkpoint(checkpoint.plant, params).choose(tokens)
+        chosen = choices_of(params, checkpoint.plant.spec, tokens)
         return excess_of(chosen, mesa, base, len(scenario.candidates))
 
     best, rise = -np.inf, np.zeros(len(tokens))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,14 @@ def test_a_random_network_has_nothing_to_bring_back() -> None:
     record = figure(plant, surgery.start_anew(plant.params, 3))
     assert record.estimate == pytest.approx(0, abs=0.05)
     assert record.null is None
+
+
+def test_two_candidates_leave_none_that_is_best_for_neither() -> None:
+    plant = known.plant("red-doors")
+    two = replace(plant.scenario, candidates=plant.scenario.candidates[:2])
+    record = figure(replace(plant, scenario=two), plant.params)
+    assert (record.status, record.estimate) == ("not measured", None)
+    assert record.reason == "no candidate is best for neither objective"
 
 
 def test_the_null_is_the_same_figure_of_the_networks_that_are_lent() -> None:
