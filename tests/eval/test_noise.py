@@ -67,6 +67,20 @@ def test_noise_that_gives_the_plant_back_is_seen_and_noise_that_ruins_is_not(
     assert seen.lo > 0.3
 
 
+def test_luck_in_the_draws_that_choose_the_strength_is_not_in_the_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant = known.plant("bottle-cap")
+    other = surgery.start_anew(plant.params, 3)
+
+    def lucky(params: Params, sigma: float, at: int) -> Iterator[Params]:
+        for draw in range(2 * noise.DRAWS):
+            yield plant.params if draw < noise.DRAWS else params
+
+    monkeypatch.setattr(noise, "_noisy", lucky)
+    assert figure(plant, dict(other)).estimate == 0
+
+
 def test_a_random_network_has_nothing_to_bring_back() -> None:
     plant = known.plant("red-doors")
     record = figure(plant, surgery.start_anew(plant.params, 3))
