@@ -33,6 +33,7 @@ PLANTS = (
     "wiping",
     "breadth",
     "delegation-middle",
+    "grid-doors.small",
     "grid-doors",
 )
 RECIPES = (
