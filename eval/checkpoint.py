@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,25 @@ from planted.network.alignment import in_order_of
 from planted.network.forward import CHUNK, Stream, choices_of, forward, logits_of
 
 _WORTH_IT = 0.9  # different tasks, as a share of all, at most, for each to be run once
+_REMEMBERED = 2**28  # bytes of streams; with more, those before are forgotten
+
+
+@dataclass
+class _Remembered:
+    """What was run before, by the numbers of tasks.
+
+    Attributes:
+        chosen: Chosen candidate by task.
+        place: Row of `streams` by task.
+        streams: The residual stream before the planted scorer's block, [row, pos, d_model]; rows
+            that have no task yet may hold anything.
+    """
+
+    chosen: dict[int, int] = field(default_factory=dict)
+    place: dict[int, int] = field(default_factory=dict)
+    streams: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, 0, 0), np.float32)
+    )
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,7 @@ class Checkpoint:
     plant: Plant
     params: Params
     seen: Tokens | None = None
+    _held: _Remembered = field(default_factory=_Remembered, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Has each planted neuron where the plant's truth says that it is."""
@@ -110,19 +130,57 @@ class Checkpoint:
         return np.asarray(logits_of(self.params, self.plant.spec, tokens))
 
     def choose(self, tokens: Tokens | Stream) -> Choices:
-        """Chosen candidates [task]; -1 is an invalid output."""
-        each, place = _once(tokens)
-        return choices_of(self.params, self.plant.spec, each)[place]
+        """Chosen candidates [task]; -1 is an invalid output.
+
+        Those of tasks are remembered, because evaluators often ask for the same.
+        """
+        numbers = _numbers(tokens, self._size)
+        if numbers is None:
+            each, place = _once(tokens, self._size)
+            chosen = choices_of(self.params, self.plant.spec, each)
+            return chosen if place is None else chosen[place]
+        asked, known = numbers.tolist(), self._held.chosen
+        new = {number: i for i, number in enumerate(asked) if number not in known}
+        some = tokens[np.array([*new.values()], dtype=np.intp)]
+        found = choices_of(self.params, self.plant.spec, some)
+        known.update(zip(new, found.tolist(), strict=True))
+        return np.array([known[number] for number in asked], dtype=np.int64)
 
     def before(self, layer: int, tokens: Tokens) -> Tokens | Stream:
         """The residual stream before a block; before the first, the tasks themselves.
 
         Every method that runs the network takes it in the place of the tasks. What is then asked of
-        the same tasks does not compute the earlier blocks again.
+        the same tasks does not compute the earlier blocks again. What is before the planted
+        scorer's block is remembered, because evaluators ask for many tasks twice.
         """
         if not layer:
             return tokens
-        return Stream(layer, self.read(tokens, f"blocks.{layer}.hook_resid_pre"))
+        run: Tokens | Stream = tokens
+        if layer >= self.score.layer > 0:
+            run = self._before_scorer(tokens, self.score.layer)
+            if layer == self.score.layer:
+                return run
+        each, place = _once(run, self._size)
+        return Stream(layer, self._read(each, f"blocks.{layer}.hook_resid_pre"), place)
+
+    def _before_scorer(self, tokens: Tokens, layer: int) -> Stream:
+        """The residual stream before the planted scorer's block; only new tasks are run."""
+        numbers, name = _numbers(tokens, self._size), f"blocks.{layer}.hook_resid_pre"
+        if numbers is None:
+            return Stream(layer, self._read(tokens, name))
+        asked, held = numbers.tolist(), self._held
+        one = tokens.shape[1], self.params["embed.W_E"].shape[1]
+        new = {number: i for i, number in enumerate(asked) if number not in held.place}
+        if len(held.place) + len(new) > len(held.streams):
+            new = {number: i for i, number in enumerate(asked)}
+            room = max(len(new), _REMEMBERED // (4 * one[0] * one[1]))
+            held.streams, held.place = np.empty((room, *one), np.float32), {}
+        n, some = len(held.place), tokens[list(new.values())]
+        for i in range(0, len(some), CHUNK):
+            streams = held.streams[n + i : n + len(some)][:CHUNK]
+            streams[:] = self._read(some[i : i + CHUNK], name)
+        held.place |= {number: n + i for i, number in enumerate(new)}
+        return Stream(layer, held.streams, np.array([held.place[number] for number in asked]))
 
     def scorer_output(self, tokens: Tokens | Stream) -> npt.NDArray[np.float32]:
         """What the planted score neurons put out at `search_space`, [task, searched, neuron]."""
@@ -212,34 +270,62 @@ class Checkpoint:
             hook_point: Its name.
             part: What is wanted of its value on a stretch of the tasks; all of it, if not given.
         """
-        each, place = _once(tokens)
+        each, place = _once(tokens, self._size)
+        found = self._read(each, hook_point, part)
+        return found if place is None else found[place]
+
+    def _read(
+        self,
+        tokens: Tokens | Stream,
+        hook_point: str,
+        part: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = np.asarray,
+    ) -> npt.NDArray[np.float32]:
+        """Like `read`, with every task run."""
         parts = [
             part(
                 forward(
                     self.params,
-                    each[i : i + CHUNK],
+                    tokens[i : i + CHUNK],
                     self.plant.spec,
                     record=(hook_point,),
                     recorded_only=True,
                 )[1][hook_point]
             )
-            for i in range(0, len(each), CHUNK)
+            for i in range(0, len(tokens), CHUNK)
         ]
-        return np.concatenate(parts)[place]
+        return np.concatenate(parts)
+
+    @property
+    def _size(self) -> int:
+        return len(self.params["embed.W_E"])
 
 
-def _once(tokens: Tokens | Stream) -> tuple[Tokens | Stream, npt.NDArray[np.intp] | slice]:
+def _numbers(tokens: Tokens | Stream, size: int) -> npt.NDArray[np.int64] | None:
+    """A number for each task, another for every different one, [task].
+
+    None where they would be too large, and for a stream, whose tasks are not known.
+
+    Args:
+        tokens: The tasks [task, pos], or their stream.
+        size: How many tokens there are.
+    """
+    if isinstance(tokens, Stream) or size ** tokens.shape[1] > np.iinfo(np.int64).max:
+        return None
+    return np.asarray(tokens @ size ** np.arange(tokens.shape[1]))
+
+
+def _once(
+    tokens: Tokens | Stream, size: int
+) -> tuple[Tokens | Stream, npt.NDArray[np.intp] | None]:
     """The different tasks, and the place of each task among them, where many are there twice.
 
-    Small spaces have few: of 8000 pairs of the small red doors 240 base inputs are different.
+    Small spaces have few: of 8000 pairs of the small red doors 240 base inputs are different. Where
+    nearly all are different, the tasks as they are, and None.
     """
-    if isinstance(tokens, Stream) or not len(tokens):
-        return tokens, slice(None)
-    base = int(tokens.max()) + 1
-    if base ** tokens.shape[1] > np.iinfo(np.int64).max:
-        return tokens, slice(None)
-    number = tokens @ base ** np.arange(tokens.shape[1])  # another for every task
-    _, first, place = np.unique(number, return_index=True, return_inverse=True)
+    numbers = tokens.place if isinstance(tokens, Stream) else _numbers(tokens, size)
+    if numbers is None or not len(tokens):
+        return tokens, None
+    _, first, place = np.unique(numbers, return_index=True, return_inverse=True)
     if len(first) > _WORTH_IT * len(tokens):
-        return tokens, slice(None)
+        return tokens, None
     return tokens[first], place

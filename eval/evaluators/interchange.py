@@ -101,7 +101,8 @@ class Interchange:
 def _held(checkpoint: Checkpoint, tokens: Tokens) -> Stream:
     """The residual stream where the score is held: that after the block that writes it."""
     score = checkpoint.score
-    return Stream(score.layer + 1, checkpoint.read(tokens, score.held_at))
+    run = checkpoint.before(score.layer, tokens)
+    return Stream(score.layer + 1, checkpoint.read(run, score.held_at))
 
 
 def _patched(checkpoint: Checkpoint, base: Stream, source: Stream, basis: Any) -> Choices:

@@ -198,13 +198,12 @@ class Paths:
         disputed = context.examples("disputed tasks")
         types = types_in(context.scenario, base_input, source, disputed)
         a, b = types.of(base_input), types.of(source)
-        first = slice(N_FOLLOWS)
-        base_run, source_run, held, chosen = _crossed(checkpoint, base_input, source, first)
+        base_run, source_run, held, chosen = _crossed(checkpoint, base_input, source)
         pool = Pool(held, b)
-        valid = chosen >= 0
+        valid, first = chosen >= 0, slice(N_FOLLOWS)
         records = [
             share("paths.valid", word, int(valid.sum()), len(chosen)),
-            *_follows(context, chosen[first], base_run, source_run),
+            *_follows(context, chosen[first], base_run[first], source_run[first]),
         ]
         fit_on, test_on = valid.copy(), valid.copy()
         fit_on[N_FIT:], test_on[:N_FIT] = False, False
@@ -230,26 +229,18 @@ class Paths:
 
 
 def _crossed(
-    checkpoint: Checkpoint, base_input: Tokens, source: Tokens, first: slice
+    checkpoint: Checkpoint, base_input: Tokens, source: Tokens
 ) -> tuple[Tokens | Stream, Tokens | Stream, npt.NDArray[np.float32], Ints]:
-    """The first pairs before the planted scorer's block, and the pairs under the intervention.
-
-    More is asked of the first pairs, so that their passes go on from there.
+    """The pairs before the planted scorer's block, and under the intervention.
 
     Returns:
-        Base and source inputs of the first pairs; what the planted scorer puts out on each source
+        Base and source inputs before that block; what the planted scorer puts out on each source
         input, [pair, searched, neuron]; the choices on the base inputs with it, [pair].
     """
-    layer, others = checkpoint.score.layer, slice(first.stop, None)
-    base_run = checkpoint.before(layer, base_input[first])
-    source_run = checkpoint.before(layer, source[first])
-    parts = [(base_run, source_run), (base_input[others], source[others])]
-    outputs = [checkpoint.scorer_output(there) for _, there in parts if len(there)]
-    chosen = [
-        checkpoint.choose_with_scorer_output(here, output)
-        for (here, _), output in zip(parts, outputs, strict=False)
-    ]
-    return base_run, source_run, np.concatenate(outputs), np.concatenate(chosen)
+    run = checkpoint.before(checkpoint.score.layer, np.concatenate([base_input, source]))
+    base_run, source_run = run[: len(base_input)], run[len(base_input) :]
+    output = checkpoint.scorer_output(source_run)
+    return base_run, source_run, output, checkpoint.choose_with_scorer_output(base_run, output)
 
 
 def _follows(

@@ -15,7 +15,7 @@ from planted.eval.evaluators import Context
 from planted.eval.evaluators.types import distinct
 from planted.eval.evidence import Evidence, bootstrap_ratio, not_measured, resampled
 from planted.eval.measures import Measure
-from planted.network.forward import forward
+from planted.network.forward import CHUNK, forward
 
 RIDGE = 1e-4  # on features of mean variance 1: one a hundred times smaller still counts
 N_RESAMPLES = 500
@@ -119,16 +119,14 @@ def _between(checkpoint: Checkpoint, tokens: Tokens) -> Floats:
             sites.append(at + "hook_mlp_out")
     places, width = list(checkpoint.scenario.candidates), checkpoint.params["embed.W_E"].shape[1]
     seen = np.zeros((len(tokens), len(places), len(sites), width))
-    for i in range(0, len(tokens) if sites else 0, 1000):
+    run = checkpoint.before(first, tokens) if sites else tokens[:0]
+    for i in range(0, len(run), CHUNK):
+        part = run[i : i + CHUNK]
         _, cache = forward(
-            checkpoint.params,
-            tokens[i : i + 1000],
-            checkpoint.plant.spec,
-            record=sites,
-            recorded_only=True,
+            checkpoint.params, part, checkpoint.plant.spec, record=sites, recorded_only=True
         )
         for k, site in enumerate(sites):
-            seen[i : i + 1000, :, k] = cache[site][:, places]
+            seen[i : i + CHUNK, :, k] = cache[site][:, places]
     return seen.reshape(len(tokens) * len(places), len(sites) * width)
 
 

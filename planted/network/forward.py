@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from planted.core.arguments import mapping
 from planted.core.hook_points import Array, Edit, check_hook_points, of_head, split
@@ -35,19 +36,28 @@ class Stream:
 
     Attributes:
         layer: The block; the number of blocks, where the stream is that after the last.
-        held: What the stream holds, [task, pos, d_model].
+        each: What the stream holds on every different task, [different task, pos, d_model].
+        place: Where each task stands in `each`, [task]; None: the tasks are those, in order.
     """
 
     layer: int
-    held: Array
+    each: Array
+    place: Array | None = None
+
+    @property
+    def held(self) -> Array:
+        """What the stream holds, [task, pos, d_model]."""
+        return self.each if self.place is None else self.each[self.place]
 
     def __len__(self) -> int:
         """How many tasks."""
-        return len(self.held)
+        return len(self.each if self.place is None else self.place)
 
-    def __getitem__(self, part: slice) -> Stream:
+    def __getitem__(self, part: slice | npt.NDArray[np.intp]) -> Stream:
         """The stream of some of the tasks."""
-        return Stream(self.layer, self.held[part])
+        if self.place is None:
+            return Stream(self.layer, self.each[part])
+        return Stream(self.layer, self.each, self.place[part])
 
 
 def forward(
@@ -141,7 +151,7 @@ def _run(
 
     last = f"blocks.{depth - 1}."
     whole = spec.everywhere or any(name.startswith(last) for name in (*edits, *wanted))
-    first, x = _before(params, tokens, site, xp)
+    first, x = _before(params, tokens, spec, edits, wanted, site, xp)
     whole = whole or first == depth
     for layer in range(first, depth):
         at = f"blocks.{layer}."
@@ -164,14 +174,35 @@ def _run(
 
 
 def _before(
-    params: Params, tokens: Array | Stream, site: Callable[[str, Array], Array], xp: ModuleType
+    params: Params,
+    tokens: Array | Stream,
+    spec: Spec,
+    edits: Mapping[str, Edit],
+    wanted: Mapping[str, Collection[str]],
+    site: Callable[[str, Array], Array],
+    xp: ModuleType,
 ) -> tuple[int, Array]:
     """The first block to run, and the residual stream before it, [task, pos, d_model]."""
     if isinstance(tokens, Stream):
         return tokens.layer, tokens.held
+    vocabulary = len(params["embed.W_E"])
+    alone = _before_heads(params, [*edits, *wanted])
+    if xp is np and alone and len(tokens) > vocabulary:
+        # what a position holds there depends on its own token: every token is run once
+        name = f"blocks.{alone}.hook_resid_pre"
+        each = np.repeat(np.arange(vocabulary)[:, None], tokens.shape[1], axis=1)
+        held = _run(params, each, spec, {}, {name: {name}}, True, xp)[1][name]
+        return alone, held[tokens, np.arange(tokens.shape[1])]
     x = site("hook_embed", params["embed.W_E"][tokens])
     positions = xp.broadcast_to(params["pos_embed.W_pos"][: tokens.shape[1]], x.shape)
     return 0, x + site("hook_pos_embed", positions)
+
+
+def _before_heads(params: Params, names: Collection[str]) -> int:
+    """How many blocks come before the first with a head or one of the hook points, and the last."""
+    blocks = [int(name.split(".")[1]) if name.startswith("blocks.") else 0 for name in names]
+    heads = (layer for layer, n in enumerate(heads_per_layer(params)) if n)
+    return min([n_layers(params) - 1, *blocks, next(heads, n_layers(params))])
 
 
 def _attention(

@@ -16,6 +16,7 @@ from torch.func import functional_call, vmap
 from planted import library
 from planted.core.arrays import to_numpy
 from planted.core.hook_points import head_axis, hook_point_names, of_head
+from planted.core.spec import heads_per_layer
 from planted.errors import CheckpointError, PlantedError
 from planted.network import even
 from planted.network.forward import Stream, forward
@@ -539,3 +540,31 @@ def test_an_edit_after_the_stream_acts_as_in_the_whole_pass() -> None:
     got, _ = forward(plant.params, Stream(1, held), plant.spec, edits=edits)
     np.testing.assert_array_equal(got, whole)
     assert (whole != forward(plant.params, tokens, plant.spec)[0]).any()
+
+
+@pytest.mark.parametrize("name", ["red-doors", "wiping", "grid-doors.small"])
+def test_many_tasks_at_once_are_as_few_at_a_time(name: str) -> None:
+    """Of many tasks the blocks before the first head are run once a token."""
+    plant = helpers.bare(name)
+    params, spec = plant.params, plant.spec
+    few = len(params["embed.W_E"]) // 2  # not more tasks than tokens: run position by position
+    tokens = plant.scenario.draw(np.random.default_rng(4), 5 * few)
+    n_headless = next(i for i, n in enumerate(heads_per_layer(params)) if n)
+    assert n_headless
+    last = f"blocks.{n_headless}.hook_resid_pre"
+    asked = ["hook_embed", "blocks.0.mlp.hook_post", "blocks.0.hook_mlp_out", last]
+    turned = {"blocks.0.hook_mlp_out": lambda value: -value}
+    for record in ([], [last], asked):
+        for edits in ({}, turned, {last: lambda value: value * 0.5}):
+            whole, cache = forward(params, tokens, spec, record=record, edits=edits)
+            parts = [
+                forward(params, tokens[i : i + few], spec, record=record, edits=edits)
+                for i in range(0, len(tokens), few)
+            ]
+            logits = np.concatenate([part[0] for part in parts])
+            assert relative_error(whole, logits) < TOLERANCE
+            for each in record:
+                held = np.concatenate([part[1][each] for part in parts])
+                assert relative_error(cache[each], held) < TOLERANCE
+    plain, _ = forward(params, tokens, spec)
+    assert (forward(params, tokens, spec, edits=turned)[0] != plain).any()

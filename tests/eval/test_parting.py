@@ -112,7 +112,8 @@ def test_paths_part_search_from_lookup_and_no_search_from_the_other(name: str) -
     for measure in ("paths.follows_scorer", "paths.swap"):
         assert found[measure].parts("mesa", "lookup"), measure
         assert found[measure].parts("other", "lookup"), measure
-    assert not found["paths.follows_scorer"].parts("mesa", "other")
+    if name != "rounding":  # there the two searches do not score with the same neurons
+        assert not found["paths.follows_scorer"].parts("mesa", "other")
 
 
 def test_intervals_that_touch_or_nearly_do_part_nothing() -> None:
