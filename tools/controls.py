@@ -44,6 +44,8 @@ PLANTS = (
     "lookahead",
     "schemer-proxy",
     "red-doors-small",
+    "breadth",
+    "delegation-middle",
     "grid-doors",
     "grid-keys",
 )
