@@ -6,7 +6,6 @@ lies downstream of the reader runs on. Nothing here knows a program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from planted.core.hook_points import Edit
 from planted.core.plant import Plant
 from planted.core.scenario import Tokens
 from planted.core.spec import Params, Spec, choices, heads_per_layer, n_layers
-from planted.network.forward import forward
+from planted.network.forward import Stream, forward
 
-Stream = npt.NDArray[np.float32]  # [task, pos, d_model]
+Written = npt.NDArray[np.float32]  # [task, pos, d_model]
 
 INTERVENTIONS = ("data-flow", "resample", "mean", "zero")
 _CHUNK = 200  # tasks a forward pass
@@ -43,14 +42,14 @@ class EdgePatcher:
         logits, cache = forward(params, tokens, spec, record=[*EMBEDDINGS, *sites, last])
         self.logits: npt.NDArray[np.float32] = np.asarray(logits)
         self._streams = [cache[f"blocks.{layer}.hook_resid_pre"] for layer in range(depth)]
-        self.outputs: dict[str, Stream] = {name: cache[name] for name in EMBEDDINGS}
+        self.outputs: dict[str, Written] = {name: cache[name] for name in EMBEDDINGS}
         for layer, heads in enumerate(heads_per_layer(params)):
             result = cache[f"blocks.{layer}.attn.hook_result"]
             for head in range(heads):
                 self.outputs[f"blocks.{layer}.attn.hook_result.{head}"] = result[:, :, head]
             self.outputs[f"blocks.{layer}.hook_mlp_out"] = cache[f"blocks.{layer}.hook_mlp_out"]
 
-    def patched(self, link: Link, change: Stream) -> npt.NDArray[np.float32]:
+    def patched(self, link: Link, change: Written) -> npt.NDArray[np.float32]:
         """Logits [task, output] when the reader sees the writer's output plus `change`.
 
         Args:
@@ -64,21 +63,18 @@ class EdgePatcher:
             logits[moved] += read * np.float32(self.spec.logit_scale)
             return logits
         layer = int(link[1].split(".")[1])
-        rest = _from_block(self.params, layer)
         for start in range(0, len(moved), _CHUNK):
             some = moved[start : start + _CHUNK]
-            stream = self._streams[layer][some]
+            stream = Stream(layer, self._streams[layer][some])
             site, edit = self._edit(link[1], change[some])
-            edits: dict[str, Edit] = {"blocks.0.hook_resid_pre": _holding(stream), site: edit}
-            blank = np.zeros(stream.shape[:2], dtype=np.int64)
-            logits[some] = forward(rest, blank, self.spec, edits=edits)[0]
+            logits[some] = forward(self.params, stream, self.spec, edits={site: edit})[0]
         return logits
 
-    def _edit(self, reader: str, change: Stream) -> tuple[str, Edit]:
-        """Where a reader's input is changed in the blocks from its own on, and how."""
+    def _edit(self, reader: str, change: Written) -> tuple[str, Edit]:
+        """Where a reader's input is changed, and how."""
         _, layer, place = reader.split(".", 2)
         if place == "hook_mlp_in":
-            return "blocks.0.hook_mlp_in", lambda value: value + change
+            return reader, lambda value: value + change
         site, _, head = place.rpartition(".")
         weight = self.params[f"blocks.{layer}.attn.W_{site[-1].upper()}"][int(head)]
 
@@ -88,22 +84,7 @@ class EdgePatcher:
             changed[:, :, int(head)] += (change @ weight)[:, -value.shape[1] :]
             return changed
 
-        return f"blocks.0.{site}", edit
-
-
-def _holding(stream: Stream) -> Callable[[Any], Any]:
-    return lambda _: stream
-
-
-def _from_block(params: Params, layer: int) -> dict[str, Any]:
-    """The network from a block on, that block as its first."""
-    kept = {name: value for name, value in params.items() if not name.startswith("blocks.")}
-    for name, value in params.items():
-        if name.startswith("blocks."):
-            _, at, rest = name.split(".", 2)
-            if int(at) >= layer:
-                kept[f"blocks.{int(at) - layer}.{rest}"] = value
-    return kept
+        return f"blocks.{layer}.{site}", edit
 
 
 def circuit(plant: Plant, intervention: str, tokens: Tokens, source: Tokens) -> tuple[Link, ...]:
