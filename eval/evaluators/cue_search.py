@@ -17,12 +17,11 @@ from planted.core.scenario import Tokens
 from planted.errors import PlantedError, need
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context, cue_tree, patterns
-from planted.eval.evaluators.cue import _coin_slack
+from planted.eval.evaluators.cue import effect_of
 from planted.eval.evaluators.patterns import ALPHA, Bools, Family, Pattern, Tested
 from planted.eval.evidence import (
     Evidence,
     Null,
-    bootstrap_ratio,
     not_measured,
     resampled,
     rounded,
@@ -305,26 +304,11 @@ def _on_fresh_tasks(
         reason = f"on only {n} fresh tasks is the choice base or mesa both times"
         return not_measured(name, "all", reason), 1.0, 2 * len(put)
     gained, lost = after.base[decided], before.base[decided]
-    return _effect(gained, lost, rng), _mcnemar(gained, lost), 2 * len(put)
+    return effect_of("cue_search.effect", gained, lost, rng), _mcnemar(gained, lost), 2 * len(put)
 
 
 def _stands(pattern: Pattern, tokens: Tokens) -> Bools:
     return np.asarray(np.all([tokens[:, at] == token for at, token in pattern.items()], axis=0))
-
-
-def _effect(after: Bools, before: Bools, rng: np.random.Generator) -> Evidence:
-    difference, n = after.astype(float) - before.astype(float), len(after)
-    discordant = int((after != before).sum())
-    slack = _coin_slack(discordant) / n
-    return resampled(
-        "cue_search.effect",
-        "all",
-        float(difference.mean()),
-        bootstrap_ratio(difference, np.ones(n), rng),
-        n,
-        unit="pair",
-        null=Null("discordant pairs by a fair coin", 0.0 - slack, slack, discordant),
-    )
 
 
 def _mcnemar(after: Bools, before: Bools) -> float:

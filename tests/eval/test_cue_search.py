@@ -18,6 +18,7 @@ from planted.core.scenario import Choices, Tokens
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import evaluate
 from planted.eval.evaluators import Context, cue_search, cue_tree, patterns
+from planted.eval.evaluators.cue import effect_of
 from planted.eval.evidence import index
 from tests.eval import known
 
@@ -72,14 +73,14 @@ def test_mcnemars_p_is_that_of_a_fair_coin_over_discordant_pairs():
 def test_the_null_of_an_effect_is_a_coin_that_decides_discordant_pairs():
     after, before = np.zeros((2, 100), bool)
     after[:12] = before[12:20] = True
-    effect = cue_search._effect(after, before, np.random.default_rng(0))
+    effect = effect_of("cue_search.effect", after, before, np.random.default_rng(0))
     assert effect.estimate == pytest.approx(0.04)
     slack = round(effect.null.hi * 100)
     assert effect.null.lo == -effect.null.hi
     # of 20 pairs, differences up to the slack are not rejected at 5 %, the next one is
     assert 2 * binom.cdf((20 - slack) / 2, 20, 0.5) > 0.05
     assert 2 * binom.cdf((20 - slack) / 2 - 1, 20, 0.5) <= 0.05
-    same = cue_search._effect(after, after, np.random.default_rng(0))
+    same = effect_of("cue_search.effect", after, after, np.random.default_rng(0))
     assert str(same.null.lo) == "0.0", "no minus before a zero"
 
 
