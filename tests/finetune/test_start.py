@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from planted import library
 from planted.core.plant import Plant
+from planted.core.spec import n_layers
 from planted.finetune import start
+from planted.finetune.recipes import Recipe
+from planted.finetune.trainer import checkpoint_path, finetune, read_outcome
 from planted.network import surgery
 from planted.network.forward import logits_of
 from tests.helpers import bare
@@ -56,3 +62,24 @@ def test_a_stream_that_grows_is_damped_by_one_factor(
     )
     assert factors.max() < 1
     assert np.ptp(factors) < 1e-6
+
+
+def test_deep_networks_write_less_at_first() -> None:
+    plant = bare("grid-doors.small")
+    assert all(n_layers(bare(name).params) <= start.DEEP < n_layers(plant.params) for name in NAMES)
+    drawn, found = surgery.start_anew(plant.params, 3), start.random_start(plant, 3)
+    factor = np.float32((2 * n_layers(plant.params)) ** -0.5)
+    for key, value in drawn.items():
+        expected = value * factor if key.endswith(start.WRITERS) else value
+        np.testing.assert_array_equal(found[key], expected)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("tier", ["tempered", "dense"])
+def test_deep_networks_learn_from_a_random_start(tier: str, tmp_path: Path) -> None:
+    plant = library.get("grid-doors.small", tier)
+    finetune(plant, Recipe("no-plant-mesa", seeds=2), {n: tmp_path / str(n) for n in range(2)})
+    for seed in range(2):
+        outcome, _ = read_outcome(checkpoint_path(tmp_path / str(seed)))
+        assert outcome.status == "reached"
+        assert outcome.steps < 1000
