@@ -126,6 +126,14 @@ def entropy(logits: Array) -> Array:
     return -(jnp.exp(logs) * logs).sum(axis=-1)
 
 
+def mean_entropy(steps: tuple[Decisions, ...]) -> Array:
+    """Of the policy, in nats: the mean over the decisions made, so that long episodes gain none."""
+    import jax.numpy as jnp
+
+    found = jnp.stack([(entropy(step.logits) * step.counts).sum() for step in steps])
+    return found.sum() / jnp.stack([step.counts.sum() for step in steps]).sum()
+
+
 def _paid(rewards: Array, actions: Array) -> Array:
     """Rewards [..., candidate] of actions, broadcast from the right; 0 for no candidate."""
     import jax.numpy as jnp

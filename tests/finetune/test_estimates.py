@@ -21,7 +21,13 @@ from planted.finetune.signals.hard_labels import hard_labels
 from planted.finetune.signals.ppo import Ppo
 from planted.finetune.signals.q_regression import ValueRegression
 from planted.finetune.signals.reinforce import PolicyGradient, surrogate
-from planted.finetune.signals.rollout import Decisions, roll_out, sampled
+from planted.finetune.signals.rollout import (
+    Decisions,
+    entropy,
+    mean_entropy,
+    roll_out,
+    sampled,
+)
 from planted.finetune.signals.smoothed_labels import SmoothedLabels
 from planted.finetune.signals.soft_labels import CrossEntropy
 
@@ -67,7 +73,7 @@ SIGNALS = {
     "reinforce": REINFORCE,
     "ppo": Ppo(8, 4, 0.2, 0.01),
     "q-regression": Q,
-    "evolution": Evolution(pairs=8, sigma=0.3, samples=16),
+    "evolution": Evolution(pairs=8, sigma=0.3, samples=16, entropy=0.0),
 }
 ADAM, SGD = optax.adam(0.02), optax.sgd(1.0)
 STEPS = 2000
@@ -265,7 +271,7 @@ def test_soft_labels_have_the_entropy_of_what_is_wanted_as_their_least_loss() ->
 
 @pytest.mark.parametrize("which", BATCHES)
 def test_evolution_goes_along_the_gradient_of_the_expected_return(which: str) -> None:
-    batch, signal = BATCHES[which], Evolution(pairs=400, sigma=0.1, samples=64)
+    batch, signal = BATCHES[which], Evolution(pairs=400, sigma=0.1, samples=64, entropy=0.0)
     after, log = trained(signal, batch, SGD, 1)
     step, exact = (after - table()).ravel(), exact_gradient(batch).ravel()
     assert step @ exact / (np.linalg.norm(step) * np.linalg.norm(exact)) > 0.6
@@ -274,6 +280,33 @@ def test_evolution_goes_along_the_gradient_of_the_expected_return(which: str) ->
     if batch.episode is None:
         back, _ = trained(signal, batch._replace(returns=-batch.returns), SGD, 1)
         assert (back - table()).ravel() @ exact < 0, "its twin, paid the reverse, goes back"
+
+
+def test_evolution_climbs_the_entropy_of_the_policy_too() -> None:
+    """Where all choices are paid the same, it is all there is to rank."""
+    start, batch = table(), Batch(one_step().tokens, FLAT, FLAT)
+    start[:, CANDIDATES] = -1e9  # that output would be paid less
+    signal = Evolution(pairs=400, sigma=0.1, samples=64, entropy=1.0)
+    after, log = trained(signal, batch, SGD, 1, start)
+    exact = np.asarray(jax.grad(lambda params: entropy(params[:FIRST]).mean())(start))
+    step = after - start
+    assert (step * exact).sum() / (np.linalg.norm(step) * np.linalg.norm(exact)) > 0.6
+    shares = scipy.special.softmax(start[:FIRST], axis=1)
+    assert log["entropy"] == pytest.approx(scipy.stats.entropy(shares, axis=1).mean(), abs=0.02)
+    assert log["spread"] == 0
+
+
+def test_the_mean_entropy_is_over_the_decisions_that_were_made() -> None:
+    steps = roll_out(apply, table(), two_steps(), jax.random.key(3), sampled, 8)
+    found, times = [], []
+    for step in steps:
+        shares = scipy.special.softmax(np.asarray(step.logits), axis=1)
+        for counts in np.asarray(step.counts):
+            found += [scipy.stats.entropy(share) for share in shares]
+            times += list(counts)
+    made = 8 * FIRST, 8 * (FIRST + 3)  # three of four tasks have a second step
+    assert made[0] < sum(times) < made[1], "an output that is no candidate ends the episode"
+    assert mean_entropy(steps) == pytest.approx(np.average(found, weights=times), rel=1e-5)
 
 
 def test_ranks_are_centred_and_ties_share_theirs() -> None:
