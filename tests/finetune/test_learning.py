@@ -14,6 +14,7 @@ from planted.core.scenario import Scenario, Tokens
 from planted.finetune import data, trainer
 from planted.finetune.behaviour import watched_tasks
 from planted.finetune.recipes import Recipe
+from planted.finetune.signals import evolution
 from planted.network.forward import choices_of
 from tests.helpers import checkpoint_of, train_seeds
 
@@ -24,7 +25,7 @@ SIGNALS = {
     "reinforce": ("red-doors", 600),
     "ppo": ("red-doors", 600),
     "q-regression": ("red-doors", 600),
-    "evolution": ("bottle-cap", 2500),  # every step runs 64 networks: a small plant
+    "evolution": ("bottle-cap", 600),  # every step runs 64 networks: a small plant
 }
 
 
@@ -57,6 +58,15 @@ def test_a_signal_turns_the_plant_to_the_base_objective(signal: str, tmp_path: P
     name, steps = SIGNALS[signal]
     found = reached(signal, tmp_path, name, steps=steps)
     assert max(found) >= REACH, found
+
+
+@pytest.mark.proof
+def test_without_the_entropy_bonus_evolution_turns_nothing_in_that_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evolution, "evolution", evolution.Evolution(entropy=0.0))
+    name, steps = SIGNALS["evolution"]
+    assert max(reached("evolution", tmp_path, name, steps=steps)) < REACH
 
 
 @pytest.mark.proof
