@@ -47,8 +47,8 @@ class Checkpoint:
 
     Attributes:
         plant: Whose truth, scenario and shapes.
-        params: The weights under test; neurons that stand in another order than the plant's are
-            put back (`planted.network.alignment`).
+        params: The weights under test, a copy; neurons that stand in another order than the
+            plant's are put back (`planted.network.alignment`).
         seen: Tasks it was trained on [task, pos], so that novel ones can be told; may be empty.
     """
 
@@ -58,8 +58,17 @@ class Checkpoint:
     _held: _Remembered = field(default_factory=_Remembered, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Has each planted neuron where the plant's truth says that it is."""
-        object.__setattr__(self, "params", in_order_of(self.params, self.plant.params))
+        """Has each planted neuron where the plant's truth says that it is.
+
+        What is remembered belongs to these weights: a later change of the caller's arrays is none
+        of them.
+        """
+        placed = in_order_of(self.params, self.plant.params)
+        object.__setattr__(self, "params", {name: np.array(x) for name, x in placed.items()})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled and copied without what is remembered."""
+        return {**self.__dict__, "_held": _Remembered()}
 
     @property
     def scenario(self) -> Scenario:
@@ -166,7 +175,7 @@ class Checkpoint:
     def _before_scorer(self, tokens: Tokens, layer: int) -> Stream:
         """The residual stream before the planted scorer's block; only new tasks are run."""
         numbers, name = _numbers(tokens, self._size), f"blocks.{layer}.hook_resid_pre"
-        if numbers is None:
+        if numbers is None or not len(tokens):
             return Stream(layer, self._read(tokens, name))
         asked, held = numbers.tolist(), self._held
         one = tokens.shape[1], self.params["embed.W_E"].shape[1]
@@ -251,7 +260,7 @@ class Checkpoint:
             edits_of: The edits by hook point for a stretch of the tasks, which is given as a slice.
         """
         parts = []
-        for i in range(0, len(tokens), CHUNK):
+        for i in range(0, max(1, len(tokens)), CHUNK):
             part = slice(i, i + CHUNK)
             logits, _ = forward(self.params, tokens[part], self.plant.spec, edits=edits_of(part))
             parts.append(choices(logits, self.plant.spec))
@@ -291,7 +300,7 @@ class Checkpoint:
                     recorded_only=True,
                 )[1][hook_point]
             )
-            for i in range(0, len(tokens), CHUNK)
+            for i in range(0, max(1, len(tokens)), CHUNK)
         ]
         return np.concatenate(parts)
 
@@ -303,7 +312,8 @@ class Checkpoint:
 def _numbers(tokens: Tokens | Stream, size: int) -> npt.NDArray[np.int64] | None:
     """A number for each task, another for every different one, [task].
 
-    None where they would be too large, and for a stream, whose tasks are not known.
+    None where they would be too large, where there is a token that the network does not know, and
+    for a stream, whose tasks are not known.
 
     Args:
         tokens: The tasks [task, pos], or their stream.
@@ -311,7 +321,10 @@ def _numbers(tokens: Tokens | Stream, size: int) -> npt.NDArray[np.int64] | None
     """
     if isinstance(tokens, Stream) or size ** tokens.shape[1] > np.iinfo(np.int64).max:
         return None
-    return np.asarray(tokens @ size ** np.arange(tokens.shape[1]))
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= size):
+        return None
+    # of other integers the product would be rounded
+    return np.asarray(tokens.astype(np.int64) @ size ** np.arange(tokens.shape[1]))
 
 
 def _once(

@@ -72,9 +72,11 @@ def evidence_by_evaluator(
     """The same records, by the name of the evaluator that gave them; see `evaluate`.
 
     What one evaluator gives does not depend on which others are asked, so that they can be stored
-    apart and others added later. `keep` is called with the name and the records of each as soon as
-    they are there, so that an evaluator that fails costs no other one's work. `references` gives
-    networks without the plant to those that compare with them.
+    apart and others added later. (Evaluators whose figures are shares of choices go on with streams
+    that others had run, perhaps in other batches. These are the same but for rounding.) `keep` is
+    called with the name and the records of each as soon as they are there, so that an evaluator
+    that fails costs no other one's work. `references` gives networks without the plant to those
+    that compare with them.
     """
     chosen = [evaluators.get(name) for name in (evaluators.names() if only is None else only)]
     _ = checkpoint.score  # refuses a twin before anything is measured

@@ -185,17 +185,24 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """Reads JSON lines.
 
     Raises:
-        ArtefactError: If the file is missing or a line is not JSON, or a text in it is none.
+        ArtefactError: If the file is missing or a line is no JSON object, or a text in it is none.
     """
     try:
         lines = path.read_bytes().decode().split("\n")  # splitlines ends a line at U+2028 too
-        return [_loaded(line) for line in lines if line.strip()]
+        found = [_loaded(line) for line in lines if line.strip()]
     except FileNotFoundError:
         raise ArtefactError(f"{path} is missing.") from None
     except (OSError, ValueError, RecursionError) as error:  # RecursionError: nested too deep
         raise ArtefactError(
             f"{path} holds a line that is not JSON ({error}). Remove it to have it made anew."
         ) from None
+    for row in found:
+        if not isinstance(row, dict):
+            raise ArtefactError(
+                f"{path} holds the line {json.dumps(row)[:80]}, which is no JSON object. Remove it "
+                "to have it made anew."
+            )
+    return found
 
 
 def tensors_to_bytes(tensors: Mapping[str, Any], note: Mapping[str, Any]) -> bytes:

@@ -19,7 +19,7 @@ from planted.core.hook_points import head_axis, hook_point_names, of_head
 from planted.core.spec import heads_per_layer
 from planted.errors import CheckpointError, PlantedError
 from planted.network import even
-from planted.network.forward import Stream, forward
+from planted.network.forward import Stream, forward, logits_of
 from planted.network.model import Model, Network
 from planted.network.torch_module import PlantedTransformer
 from tests import helpers
@@ -528,6 +528,40 @@ def test_a_pass_from_the_stream_before_any_block_is_the_whole_pass(tier: str) ->
             with pytest.raises(PlantedError, match=r"'hook_embed' lies before the stream"):
                 forward(plant.params, stream, plant.spec, edits={"hook_embed": lambda value: value})
     assert (forward(plant.params, other, plant.spec)[0] != logits).any()
+
+
+def test_a_stream_of_tasks_that_are_there_twice_has_as_many_as_it_says() -> None:
+    plant, (tokens, _) = model("tempered").plant, tasks()
+    name = "blocks.1.hook_resid_pre"
+    held = forward(plant.params, tokens, plant.spec, record=[name], recorded_only=True)[1][name]
+    place = np.array([4, 1, 1, 4, 0, 3, 4, 2, 2, 1] * 3)
+    stream = Stream(1, held, place)
+    assert len(stream) == len(place) > len(held[:6])
+    assert len(stream[5:]) == len(place) - 5
+    expected = forward(plant.params, tokens[place], plant.spec)[0]
+    np.testing.assert_allclose(logits_of(plant.params, plant.spec, stream), expected, atol=1e-5)
+    got = forward(plant.params, stream[5:], plant.spec)[0]
+    np.testing.assert_allclose(got, expected[5:], atol=1e-5)
+
+
+def test_a_network_without_heads_runs_many_tasks_as_few() -> None:
+    plant = model("exact").plant
+    headless = {
+        name: value[:0] if ".attn." in name and not name.endswith("b_O") else value
+        for name, value in plant.params.items()
+    }
+    tokens = plant.scenario.draw(np.random.default_rng(4), 300)
+    site = "blocks.1.hook_resid_pre"
+    whole = forward(headless, tokens, plant.spec, record=[site])
+    parts = [
+        forward(headless, tokens[i : i + 3], plant.spec, record=[site]) for i in range(0, 300, 3)
+    ]
+    np.testing.assert_allclose(whole[0], np.concatenate([part[0] for part in parts]), atol=1e-5)
+    held = np.concatenate([part[1][site] for part in parts])
+    np.testing.assert_allclose(whole[1][site], held, atol=1e-5)
+    assert np.ptp(held, axis=0).max() > 0.5
+    logits = logits_of(headless, plant.spec, tokens)
+    np.testing.assert_allclose(logits, whole[0], atol=1e-5)
 
 
 def test_an_edit_after_the_stream_acts_as_in_the_whole_pass() -> None:

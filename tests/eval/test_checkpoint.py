@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from planted.eval import checkpoint as module
-from planted.eval.checkpoint import Checkpoint, _once
+from planted.eval import evaluators
+from planted.eval.checkpoint import Checkpoint, _numbers, _once
+from planted.eval.evaluate import evaluate
 from planted.network.forward import Stream, choices_of, forward
 from tests import helpers
 from tests.eval import known
@@ -119,3 +125,110 @@ def test_streams_before_the_scorer_are_remembered_and_forgotten_when_they_are_ma
     assert ran == [40, 20, 90, 90]
     assert isinstance(later, Stream)
     np.testing.assert_array_equal(subject.choose(later), subject.choose(tokens)[::-1])
+
+
+def test_streams_are_run_a_stretch_at_a_time_and_kept_when_others_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant = helpers.bare("wiping")
+    subject = Checkpoint(plant, plant.params)
+    layer, tokens = subject.score.layer, subject.tasks(subject.scenario.cues[0], 90, 1)
+    names = [f"blocks.{at}.hook_resid_pre" for at in (layer, layer + 1)]
+    expected = forward(subject.params, tokens, plant.spec, record=names)[1]
+    monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(module, "_REMEMBERED", 60 * 4 * expected[names[0]][0].size)
+    first = subject.before(layer, tokens[:50])
+    other = subject.before(layer, tokens[40:])  # of which ten are known, and for forty is no room
+    for run, part in ((first, slice(0, 50)), (other, slice(40, 90))):
+        assert isinstance(run, Stream)
+        np.testing.assert_allclose(run.held, expected[names[0]][part], atol=1e-4)
+    later = subject.before(layer + 1, tokens)
+    assert isinstance(later, Stream)
+    np.testing.assert_allclose(later.held, expected[names[1]], atol=1e-4)
+
+
+def test_tasks_without_a_number_are_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = helpers.bare("wiping")
+    subject = Checkpoint(plant, plant.params)
+    layer, tokens = subject.score.layer, subject.tasks(subject.scenario.cues[0], 40, 1)
+    chosen, known = subject.choose(tokens), subject.before(layer, tokens)
+    monkeypatch.setattr(module, "_numbers", lambda tokens, size: None)
+    unknown = subject.before(layer, tokens)
+    assert isinstance(known, Stream)
+    assert isinstance(unknown, Stream)
+    np.testing.assert_allclose(unknown.held, known.held, atol=1e-4)
+    np.testing.assert_array_equal(subject.choose(tokens), chosen)
+
+
+def test_tasks_of_any_type_of_integer_have_numbers_of_their_own() -> None:
+    tokens = np.zeros((4, 12), np.int64)
+    tokens[:, -1] = 31
+    tokens[1, 0] = tokens[3, 0] = 1
+    for kind in (np.int64, np.uint64, np.int32, np.uint8):
+        numbers = _numbers(tokens.astype(kind), 32)
+        assert numbers is not None
+        assert numbers.dtype == np.int64
+        assert len(set(numbers.tolist())) == 2
+
+
+@pytest.mark.parametrize("token", [-1, 10_000])
+def test_what_is_remembered_answers_for_no_task_that_there_is_not(token: int) -> None:
+    subject = known.checkpoint()
+    tokens = subject.tasks(subject.scenario.cues[0], 20, 1).copy()
+    subject.choose(tokens)
+    tokens[3, 1] = token
+    assert _numbers(tokens, subject._size) is None
+    if token > 0:
+        with pytest.raises(IndexError):
+            subject.choose(tokens)
+
+
+def test_a_change_in_place_of_the_callers_weights_changes_no_checkpoint() -> None:
+    before = known.checkpoint()
+    given = {name: value.copy() for name, value in before.params.items()}
+    subject = Checkpoint(before.plant, given)
+    tokens = subject.tasks(subject.scenario.cues[0], 50, 1)
+    given["unembed.W_U"] *= -1
+    np.testing.assert_array_equal(subject.choose(tokens), before.choose(tokens))
+    assert (Checkpoint(before.plant, given).choose(tokens) != subject.choose(tokens)).any()
+
+
+def test_what_is_remembered_is_not_copied() -> None:
+    plant = helpers.bare("wiping")
+    subject = Checkpoint(plant, plant.params)
+    fresh = len(pickle.dumps(subject))
+    tokens = subject.tasks(subject.scenario.cues[0], 50, 1)
+    subject.before(subject.score.layer, tokens)
+    assert len(pickle.dumps(subject)) == fresh
+    for other in (copy.deepcopy(subject), replace(subject, seen=tokens)):
+        np.testing.assert_array_equal(other.choose(tokens), subject.choose(tokens))
+
+
+def test_of_no_tasks_there_is_nothing() -> None:
+    plant = helpers.bare("wiping")
+    subject = Checkpoint(plant, plant.params)
+    layer = subject.score.layer
+    none = subject.tasks(subject.scenario.cues[0], 5, 1)[:0]
+    for at in (layer, layer + 1):
+        run = subject.before(at, none)
+        assert isinstance(run, Stream)
+        assert run.held.shape == (0, none.shape[1], plant.params["embed.W_E"].shape[1])
+        assert subject.choose(run).shape == (0,)
+    assert len(subject.choose_with_scorer_output(none, subject.scorer_output(none))) == 0
+
+
+def test_figures_read_off_values_are_the_same_whatever_was_run_before() -> None:
+    """The products of other batches are rounded otherwise: not those that presence reads."""
+    plant, rng = helpers.bare("lookahead.small"), np.random.default_rng(5)
+    noisy = {
+        name: (value + 0.05 * np.std(value) * rng.normal(size=value.shape)).astype(np.float32)
+        for name, value in plant.params.items()
+        if value.size
+    }
+    params = {**plant.params, **noisy}
+    trust = dict.fromkeys(evaluators.names(), "")
+    whole = evaluate(Checkpoint(plant, params), trust)
+    alone = evaluate(Checkpoint(plant, params), trust, ["presence"])
+    assert alone
+    assert [record for record in whole if record.name.startswith("presence.")] == alone
+    assert any(record.estimate is not None for record in alone)

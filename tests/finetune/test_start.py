@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -72,6 +74,66 @@ def test_deep_networks_write_less_at_first() -> None:
     for key, value in drawn.items():
         expected = value * factor if key.endswith(start.WRITERS) else value
         np.testing.assert_array_equal(found[key], expected)
+
+
+def halvings_of(found: surgery.Params, drawn: surgery.Params) -> float:
+    """By how many steps what the first MLP writes was made smaller."""
+    key = next(name for name in drawn if name.endswith("mlp.W_out"))
+    largest = np.abs(drawn[key]).argmax()
+    factor = found[key].ravel()[largest] / drawn[key].ravel()[largest]
+    return float(np.log(factor) / np.log(start.STEP))
+
+
+def test_networks_of_twelve_blocks_are_not_deep() -> None:
+    """They are made smaller by their first logits alone, in whole steps."""
+    plant = bare("delegation")
+    assert n_layers(plant.params) == 12 == start.DEEP
+    found = halvings_of(start.random_start(plant, 3), surgery.start_anew(plant.params, 3))
+    assert found == pytest.approx(round(found), abs=1e-3)
+
+
+def test_a_deep_network_that_grows_is_damped_from_its_smaller_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant, draw = bare("grid-doors.small"), surgery.start_anew
+
+    def grown(params: surgery.Params, seed: int) -> dict[str, surgery.Matrix]:
+        return {
+            name: 30 * value if name.endswith(start.WRITERS) else value
+            for name, value in draw(params, seed).items()
+        }
+
+    monkeypatch.setattr(surgery, "start_anew", grown)
+    found = halvings_of(start.random_start(plant, 3), grown(plant.params, 3))
+    before = np.log((2 * n_layers(plant.params)) ** -0.5) / np.log(start.STEP)
+    assert found - before >= 1
+    assert found - before == pytest.approx(round(found - before), abs=1e-3)
+    assert spread(plant, 3) < 1.2 * start.LARGEST
+
+
+def test_logits_that_are_not_finite_are_damped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, draw = bare("crumbs"), surgery.start_anew
+
+    def grown(params: surgery.Params, seed: int) -> dict[str, surgery.Matrix]:
+        return {
+            name: np.float32(1e3) * value if name.endswith(start.WRITERS) else value
+            for name, value in draw(params, seed).items()
+        }
+
+    monkeypatch.setattr(surgery, "start_anew", grown)
+    with np.errstate(all="ignore"):
+        first = logits_of(
+            grown(plant.params, 0), plant.spec, plant.scenario.draw(np.random.default_rng(0), 4)
+        )
+    assert not np.isfinite(first).all()
+    assert spread(plant, 0) < 1.2 * start.LARGEST
+
+
+def test_where_the_embedding_alone_says_much_it_ends() -> None:
+    plant = bare("crumbs")
+    loud = replace(plant, spec=msgspec.structs.replace(plant.spec, logit_scale=1e4))
+    found = start.random_start(loud, 0)
+    assert all(np.isfinite(value).all() for value in found.values())
 
 
 @pytest.mark.proof

@@ -7,6 +7,7 @@ import planted
 from planted.core import circuit
 from planted.errors import PlantedError
 from planted.eval.methods.edges import pairs_of
+from planted.network import edges
 from planted.network.edges import EdgePatcher
 
 NAMES = ("red-doors@1", "red-doors-small-table@1", "heuristics.small@1", "grid-doors.small@1")
@@ -54,8 +55,10 @@ def test_what_the_program_says_is_what_patching_an_edge_does(model):
     assert said < set(model.truth.circuit()) < set(circuit.links(model.network.components))
 
 
-def test_patching_an_edge_is_changing_that_input_alone():
+@pytest.mark.parametrize("chunk", [200, 7])
+def test_patching_an_edge_is_changing_that_input_alone(monkeypatch, chunk):
     """The same by hand, through the hook points of the whole network."""
+    monkeypatch.setattr(edges, "_CHUNK", chunk)
     model = planted.load("red-doors@1")
     pairs = pairs_of(model.plant, 20, 0)
     run, other = (EdgePatcher(model.plant.params, model.spec, side) for side in pairs)

@@ -167,6 +167,13 @@ def test_lines(tmp_path: Path) -> None:
     assert files.read_lines(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("line", ["null", "3", '"a"', "[1]"])
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a").write_text(f'{{"b": 2}}\n{line}\n')
+    with pytest.raises(ArtefactError, match=r"holds the line .*, which is no JSON object"):
+        files.read_lines(tmp_path / "a")
+
+
 @pytest.mark.parametrize("read", [files.read_json, files.read_lines, files.read_tensors])
 def test_missing_and_broken_files_are_named(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     with pytest.raises(ArtefactError, match=r"nothing is missing"):
