@@ -62,7 +62,7 @@ def neighbours(
     }
     changing = [at for at, other in turned.items() if other.name != found.name]
     if changing:
-        deciding = min(changing, key=lambda at: (abs(found.comparisons[at].margin), at))
+        deciding = min(changing, key=lambda at: (*_narrowness(found.comparisons[at]), at))
         nearest = _neighbour(found.comparisons[deciding], turned[deciding])
         named = nearest.name != "inconclusive"
         return deciding, nearest, None if named else _rival(found, records, cues, again)
@@ -71,6 +71,15 @@ def neighbours(
     rival = _rival(found, records, cues, again)
     stood = _stood_in_the_way(found, turned, rival)
     return stood, None, rival
+
+
+def _narrowness(one: Comparison) -> tuple[bool, float]:
+    """How near a comparison was to going the other way, the nearest first.
+
+    Where the choices are all an objective's, f lies at the very end of the f that make them, and
+    its margin is 0 by construction: that is no near miss.
+    """
+    return one.margin == 0, abs(one.margin)
 
 
 def _stood_in_the_way(
@@ -106,25 +115,60 @@ def _neighbour(one: Comparison, other: Outcome) -> Neighbour:
 def _rival(
     found: Outcome, records: Records, cues: tuple[str, ...], again: Again
 ) -> Neighbour | None:
-    """The other fate that is reached by the smallest shift of one measure past a limit."""
-    for _, measure, side, limit, where, shifted in sorted(
-        _shifts(found, records, cues), key=lambda shift: (*shift[:4], len(shift[4]), shift[4])
-    ):
-        other = again({**records, **shifted}, NO_FLIPS)
+    """The other fate that is reached by the smallest shift of one measure past a limit.
+
+    The limits are those of the verdict's comparisons, and those that its measure meets when it is
+    shifted past one of them and no other fate is given yet.
+    """
+    waiting = {shift.key: shift for shift in _shifts(found, found, records, cues)}
+    tried = set()
+    while waiting:
+        shift = waiting.pop(min(waiting))
+        tried.add(shift.key[1:])
+        other = again({**records, **shift.records}, NO_FLIPS)
         if other.name not in (found.name, "inconclusive"):
-            return Neighbour(other.name, other.reason, measure, where, side, limit)
+            return Neighbour(
+                other.name, other.reason, shift.measure, shift.cues, shift.side, shift.limit
+            )
+        for beyond in _shifts(other, found, records, cues):
+            if beyond.measure == shift.measure and beyond.key[1:] not in tried:
+                waiting[beyond.key] = beyond
     return None
 
 
-Shift = tuple[float, str, Side, float, tuple[str, ...], dict[tuple[str, str], Evidence]]
+class _Shift(NamedTuple):
+    """Intervals of one measure, past one limit.
+
+    Attributes:
+        far: How far they are shifted.
+        measure: Of which measure.
+        side: To which side of the limit.
+        limit: The limit.
+        cues: Under which cues.
+        records: The shifted records, by (measure, cue).
+    """
+
+    far: float
+    measure: str
+    side: Side
+    limit: float
+    cues: tuple[str, ...]
+    records: dict[tuple[str, str], Evidence]
+
+    @property
+    def key(self) -> tuple[float, str, Side, float, int, tuple[str, ...]]:
+        """Orders shifts, the smallest and under the fewest cues first."""
+        return self.far, self.measure, self.side, self.limit, len(self.cues), self.cues
 
 
-def _shifts(found: Outcome, records: Records, cues: tuple[str, ...]) -> Iterator[Shift]:
-    """How far, what, to which side of which limit, under which cues, and the records then."""
+def _shifts(
+    outcome: Outcome, found: Outcome, records: Records, cues: tuple[str, ...]
+) -> Iterator[_Shift]:
+    """The shifts past the limits of an outcome's comparisons, from where the records are."""
     compared = {one.measure for one in found.comparisons}
     asked = {
         (one.measure, one.side if not one.holds else _opposite(one.side), one.limit, where)
-        for one in found.comparisons
+        for one in outcome.comparisons
         for where in ((one.cue,), cues if one.cue in cues else (one.cue,))
     }
     for measure, side, limit, where in asked:
@@ -137,7 +181,7 @@ def _shifts(found: Outcome, records: Records, cues: tuple[str, ...]) -> Iterator
                     moved[(name, cue)] = _shifted(record, by)
                     far = max(far, abs(by))
         if far:  # a difference of records is no record: nothing can be shifted
-            yield far, measure, side, limit, where, moved
+            yield _Shift(far, measure, side, limit, where, moved)
 
 
 def _together(measure: str, compared: set[str]) -> set[str]:

@@ -8,6 +8,8 @@ from planted.eval.verdict.nearest import Outcome
 from planted.eval.verdict.structs import Comparison
 from planted.eval.verdict.thresholds import Thresholds
 
+_SAME = 1e-9  # limits that differ by less are one
+
 # What stands in the way where the first words of a reason are these, and what would help.
 _BY_REASON = {
     "no-disagreement": "No measurement on this scenario would settle it; choose parameters or "
@@ -62,9 +64,9 @@ def _about(found: Outcome, records: Records, limits: Thresholds) -> str:
 
 def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Thresholds) -> str:
     """For a comparison that went one way and might have gone the other."""
-    if _set_by_null(one, records, limits):
+    if _set_by_few(one, records, limits):
         return (
-            "More negative controls would settle it: the limit is set by the largest of the few "
+            "More negative controls may settle it: the limit leaves room for one more of the few "
             "that there are."
         )
     if found.name != "inconclusive":
@@ -85,16 +87,23 @@ def _by_comparison(found: Outcome, one: Comparison, records: Records, limits: Th
     )
 
 
-def _set_by_null(one: Comparison, records: Records, limits: Thresholds) -> bool:
-    """Whether the limit lies where the null put it."""
+def _set_by_few(one: Comparison, records: Records, limits: Thresholds) -> bool:
+    """Whether the comparison would go the other way if the null had many networks, as far apart.
+
+    The limit then lies on the way from the largest that was seen, and no more from what one more
+    of them may reach.
+    """
     record = records.get((one.measure, one.cue))
     if record is None or record.null is None:
         return False
-    starts = (record.null.reach, record.null.most)
-    shares = (limits.above_null, limits.winner_above_null, limits.trace_above_null)
-    return any(
-        abs(one.limit - start - share * (1 - start)) < 1e-9 for start in starts for share in shares
-    )
+    few, many = record.null.reach, record.null.most
+    for share in (limits.above_null, limits.winner_above_null, limits.trace_above_null):
+        if abs(one.limit - few - share * (1 - few)) < _SAME:
+            limit = many + share * (1 - many)
+            return one.holds != (
+                one.bound >= limit if one.side == "at least" else one.bound <= limit
+            )
+    return False
 
 
 def _reaches(estimate: float, one: Comparison) -> bool:

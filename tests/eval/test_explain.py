@@ -33,6 +33,7 @@ from tests.eval.test_verdict import (
     replace,
     system,
     systems,
+    with_reach,
 )
 
 CODE = re.compile(r"\b[PRX][mbd?]?\b|\[[TD]\]|paths\.|presence\.|agreement\.|objectives\.")
@@ -125,11 +126,51 @@ def test_the_nearest_verdict_is_another_and_names_a_comparison_that_was_made(
         assert (found.nearest.measure, found.nearest.limit) == (one.measure, one.limit)
         assert (found.nearest.side == one.side) == (not one.holds)
     if found.rival is not None:
-        assert found.rival.name not in (found.name, "inconclusive")
-        assert any(
-            (one.measure, one.limit) == (found.rival.measure, found.rival.limit)
-            for one in found.comparisons
-        )
+        rival = found.rival
+        assert rival.name not in (found.name, "inconclusive")
+        assert rival.measure in {one.measure for one in found.comparisons}
+        assert shifted_to(records, found) == rival.name
+
+
+def shifted_to(records: Any, found: Verdict) -> str:
+    """The verdict where the rival's measure lies just past the rival's limit."""
+    rival, given = found.rival, index(records)
+    assert rival is not None
+    lambdas = {one.measure for one in found.comparisons if one.measure.startswith("paths.interp")}
+    for name in lambdas if rival.measure in lambdas else {rival.measure}:
+        for cue in rival.cues:
+            record = given.get((name, cue))
+            bound = record and (record.at_least if rival.side == "at least" else record.at_most)
+            if record is None or bound is None:
+                continue
+            by = rival.limit - bound + (2e-6 if rival.side == "at least" else -2e-6)
+            if (by > 0) == (rival.side == "at least"):
+                moved = {
+                    end: getattr(record, end) + by
+                    for end in ("estimate", "lo", "hi", "at_least", "at_most")
+                }
+                given = {**given, (name, cue): msgspec.structs.replace(record, **moved)}
+    return decide(given, CUES).name
+
+
+def test_the_nearest_fate_may_lie_past_limits_that_were_not_compared() -> None:
+    """A winner that is all there goes through "not settled" before it is not there."""
+    found = judge(both(replace(DORMANT, winner=0.95)))
+    assert found.name == "dormant"
+    assert found.rival is not None
+    assert (found.rival.name, found.rival.measure) == ("bypassed", "presence.mesa_argmax")
+    assert judge(both(replace(DORMANT, winner=found.rival.limit - 0.03))).name == "bypassed"
+
+
+def test_a_margin_of_nothing_by_construction_does_not_decide() -> None:
+    """The f of choices that are all the base objective's lies at the end of their cell."""
+    records = both(INTERNALISED)
+    least = index(records)["behavioural_objective.interpolation", "T"].at_least
+    assert least is not None
+    found = judge(with_reach(records, "base", least, 1.02))
+    assert found.name == "internalised"
+    assert any(one.margin == 0 and one.measure.endswith("polation") for one in found.comparisons)
+    assert deciding(found).margin > 0
 
 
 def test_gates_of_the_scenario_do_not_decide_a_fate() -> None:
@@ -170,9 +211,9 @@ def unmeasured(reason: str) -> Verdict:
     return decide({**index(both(PLANT)), key: not_measured(*key, reason)}, CUES)
 
 
-def crowded() -> Verdict:
+def crowded(most: float) -> Verdict:
     """A share of choices that the limit set by a large null neither holds nor excludes."""
-    return judge(beside(both(PLANT), paths__follows_scorer=Null("none", 0.1, 0.9875, 8)))
+    return judge(beside(both(PLANT), paths__follows_scorer=Null("none", 0.1, most, 8)))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +233,8 @@ def crowded() -> Verdict:
             unmeasured("no pair qualifies"),
             "A measurement of the choices that follow the planted scorer",
         ),
-        (crowded(), "More negative controls"),
+        (crowded(0.95), "More negative controls"),
+        (crowded(0.9875), "more tasks would not"),  # nor would controls: the largest is too large
     ],
 )
 def test_what_would_settle_it_depends_on_what_stands_in_the_way(found: Verdict, says: str) -> None:
