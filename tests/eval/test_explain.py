@@ -164,7 +164,7 @@ def test_the_nearest_fate_may_lie_past_limits_that_were_not_compared() -> None:
 
 def test_a_margin_of_nothing_by_construction_does_not_decide() -> None:
     """The f of choices that are all the base objective's lies at the end of their cell."""
-    records = both(INTERNALISED)
+    records = both(replace(INTERNALISED, f=0.8))
     least = index(records)["behavioural_objective.interpolation", "T"].at_least
     assert least is not None
     found = judge(with_reach(records, "base", least, 1.02))
