@@ -59,7 +59,7 @@ bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Trac
 fates: .venv/.demo ## a plant of each family by seven recipes, judged, into runs/records: docs/fates.md; an hour
 	$(BIN)/python -m tools.fates
 
-revival: .venv/.dev ## how fast the planted objective comes back, in six families: docs/revival.md; an hour
+revival: .venv/.dev ## how fast the planted objective comes back, in five families: docs/revival.md; an hour
 	$(BIN)/python -m tools.revival
 
 noise: .venv/.dev ## what weight noise and pruning bring back, in four families: docs/noise-and-pruning.md

@@ -98,7 +98,8 @@ def _part(part: str, plant: Plant) -> Mask:
         return _whole(plant, (part,))
     if part not in makers:
         roles = dict.fromkeys(node.role for node in plant.truth.nodes.values() if node.role)
-        nodes = (f"node:{node}" for node in plant.truth.nodes)
+        made = (node for node in plant.truth.nodes.values() if node.heads or node.neurons)
+        nodes = (f"node:{node.name}" for node in made)
         known = [*makers, "unembed", *blocks, *(f"role:{role}" for role in roles), *nodes]
         raise unknown("part of the network to train", part, known)
     return makers[part]()

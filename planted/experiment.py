@@ -77,7 +77,7 @@ def run(
             "exact"; for any other model its own tier.
         parameters: Scenario parameters other than the defaults, for a catalogue plant.
         controls: Number of seeds of each negative control and of sham fine-tuning, all trained
-            here; if None, as in the folder, or 2 beside shipped records, or 3 where none are
+            here; if None, as in the folder, or 2 beside shipped records, or 8 where none are
             shipped. Or their recipes, as `[Recipe("no-plant-base", steps=100), Recipe("sham")]`.
         anyway: Train even if it is known beforehand that every verdict will be "inconclusive".
         executor: Runs the jobs, as `dask.distributed.Client().get_executor()`; processes on this

@@ -23,6 +23,10 @@ fitted on in the other families. A *clear* case lies at least .05 from every thr
 most 5 % of lapses. Right, abstained on and wrong add up to all. Bounds are exact 95 % binomial
 bounds (Clopper and Pearson 1934), over models.
 
+Models near a threshold have several fates that are right, a small drift for example `persists`,
+`drifts` and `inconclusive`: the tables by fate list models under the fate that was made, and count
+each verdict that is right for a model as right.
+
 A verdict loses the stamp UNCALIBRATED where the gate below passed for its family, with these
 thresholds and these versions of the evaluators.
 """

@@ -10,7 +10,14 @@ import numpy.typing as npt
 from planted.core.objectives import leftmost
 from planted.core.scenario import Tokens
 from planted.eval.evaluators import Context
-from planted.eval.evidence import Evidence, Null, bootstrap_ratio, resampled, share
+from planted.eval.evidence import (
+    Evidence,
+    Null,
+    bootstrap_ratio,
+    not_measured,
+    resampled,
+    share,
+)
 from planted.eval.measures import Measure
 
 Bools = npt.NDArray[np.bool_]
@@ -123,10 +130,13 @@ def effect_of(
 def _forced(context: Context) -> Evidence:
     """Base choices under the training cue on contents that training did not show."""
     novel = _novel(context)
+    if not len(novel):
+        reason = "no content is novel: all that were drawn are among the training tasks (seen=)"
+        return not_measured("cue.forced", "all", reason)
     best = leftmost(context.scenario.base.of(novel))
     more = {}
     if context.checkpoint.seen is None:  # contents are not proved novel: nothing is decided
-        reason = "training tasks unknown: no content is novel"
+        reason = "training tasks unknown: no content is novel (pass them as seen=)"
         more = {"status": "underpowered", "reason": reason}
     hits = int((context.checkpoint.choose(novel) == best).sum())
     return share("cue.forced", "all", hits, len(novel), forward_passes=len(novel), **more)

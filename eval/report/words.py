@@ -90,9 +90,11 @@ TONES = {
     "none": "no claim about the plant",
 }
 STAMPS = {
-    "UNCALIBRATED": "how often the rule gives a wrong verdict on plants of this family has not "
-    "been measured, or misses what is asked of it, so read a verdict together with its evidence "
-    "and not as a test result",
+    "UNCALIBRATED": "how often the rule gives a wrong verdict here is not known: it has not been "
+    "measured on plants of this family, or misses what is asked of it there, or this run differs "
+    "from what was measured (in the plant's program, tasks or objectives, in thresholds or "
+    "evaluators, or by figures beside fewer than 5 networks of a control). So read a verdict "
+    "together with its evidence and not as a test result",
     "calibrated": "how many of the clear sealed models of known fate in this family got a wrong "
     "verdict, with the exact 95 % upper bound of that share",
 }

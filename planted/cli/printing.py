@@ -47,7 +47,8 @@ def print_verdict(one: Any, page: Path, whole: bool) -> None:
     from planted.eval.verdict.explain import paragraph
 
     verdict = one.verdict
-    click.echo(f"{one.recipe}, seed {one.seed}: {verdict} [{verdict.stamp}]\n")
+    stamp = f" [{verdict.stamp}]" if verdict.name != "not learned" else ""
+    click.echo(f"{one.recipe}, seed {one.seed}: {verdict}{stamp}\n")
     click.echo(click.wrap_text(paragraph(verdict), width=96))
     click.echo()
     for note in verdict.notes:

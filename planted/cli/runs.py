@@ -91,9 +91,9 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--controls",
                 type=int,
-                help="Seeds of each negative control and of sham fine-tuning, all trained here; "
-                "with fewer than 3 every verdict on a control is inconclusive.  [default: 2 "
-                "beside shipped records, 3 where none are shipped]",
+                help="Seeds of each negative control and of sham fine-tuning, all trained here; by "
+                "fewer than 3 verdicts on controls are inconclusive, by fewer than 5 all "
+                "UNCALIBRATED.  [default: 2 beside shipped records, else 8]",
             ),
             click.option(
                 "--control-steps",
@@ -113,6 +113,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _request(
+    folder: Path,
     names: tuple[str, ...],
     recipe_files: tuple[Path, ...],
     seeds: int | None,
@@ -125,13 +126,15 @@ def _request(
     """The recipes, controls and `anyway` that the options ask for; None where they say nothing."""
     from planted.finetune.recipes import ARMS, Recipe, load_recipes
     from planted.runs.asked import CONTROL_SEEDS
+    from planted.runs.request import recipes_in
 
+    changes["seeds"] = seeds
     given = {name: value for name, value in changes.items() if value is not None}
-    if seeds is not None:
-        given["seeds"] = seeds
     if cue:
         given |= {"regime": "cue-gated", "cue_share": 0.5}
     recipes = [recipe for path in recipe_files for recipe in load_recipes(path)]
+    if set(given) == {"seeds"} and not names and not recipes:
+        recipes = recipes_in(folder)  # more of what is there
     if given:
         recipes = [recipe.changed(**given) for recipe in recipes]
     if names or (given and not recipes):
@@ -164,7 +167,7 @@ def run(
     """Plants, fine-tunes, evaluates, reports: verdicts by seed.
 
     PLANT is a name from `planted list`, or your own as module:function. Without it, the run in
-    --out continues. More seeds and other recipes are added to an existing run.
+    --out continues. More seeds (without --recipe of all its recipes) and other recipes are added.
     """
     from planted import experiment
 
@@ -181,7 +184,7 @@ def run(
             tier=tier,
             parameters=parsed(parameters),
             progress=progress,
-            **_request(**how),
+            **_request(experiment.run_folder(out), **how),
         )
     print_run(done, as_json)
 
@@ -225,7 +228,7 @@ def finetune(
     begun, made = (folder / "run.json").exists(), None
     if given - {"folder", "as_json"} or not begun:
         start = plant if plant is not None or begun else "red-doors"
-        how = {**_request(**how), "tier": tier, "parameters": parsed(parameters)}
+        how = {**_request(folder, **how), "tier": tier, "parameters": parsed(parameters)}
         made = experiment.plant_into(folder, start, **how).plant
     with shown_progress() as progress:
         request = experiment.resume(folder, ("train",), progress, plant=made)

@@ -293,7 +293,16 @@ class Scenario(PickledByValue):
         return array.astype(np.int64)
 
     def with_cue(self, tokens: Tokens, cue: int) -> Tokens:
-        """The same tasks under another cue."""
+        """The same tasks under another cue.
+
+        Args:
+            tokens: Tasks [task, pos].
+            cue: One of `cues`, or another token id.
+
+        Raises:
+            PlantedError: If it is neither.
+        """
+        self.cue_name(cue)
         changed = tokens.copy()
         for position, token in self._pattern(cue).items():
             changed[:, position] = token

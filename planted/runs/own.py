@@ -72,11 +72,12 @@ def evaluate(
             `planted.plant`.
         tier: The plant's tier, for a name; "tempered" if None.
         parameters: The plant's scenario parameters, for a catalogue name.
-        seen: Tasks it was trained on, tokens [task, pos]. If None, every task counts as new to it,
-            so the figure that distinguishes "modelled deceptively" from a memorised cue is less
-            reliable.
+        seen: Tasks it was trained on, tokens [task, pos]. Base choices on contents that are not
+            among them distinguish "modelled deceptively" from contents learned by heart. If None,
+            no content is known to be new, and the verdict on such a network is "inconclusive"; so
+            it is where `seen` holds every content there is.
         controls: Number of seeds of each negative control and of sham fine-tuning, all trained
-            here, or their recipes; if None, 2 beside shipped records, or 3 where none are shipped.
+            here, or their recipes; if None, 2 beside shipped records, or 8 where none are shipped.
         trust: Evaluator -> why it is not trusted on this plant, "" where it is trusted; if None,
             the result of `planted.library.trust`.
         anyway: Train controls even if the verdict is known beforehand to be "inconclusive".

@@ -139,6 +139,24 @@ def write_request(folder: Path, request: Request, table: Table | None = None) ->
     files.write_signed(folder / "run.json", request.to_json())
 
 
+def recipes_in(folder: Path) -> list[Recipe]:
+    """The recipes that a run folder asks for; none where it holds no run.
+
+    Raises:
+        RunFolderError: If it holds one of another schema.
+        ArtefactError: If a file is damaged.
+    """
+    if not (folder / "run.json").exists():
+        return []
+    raw = read_raw(folder)
+    try:
+        return [_asked_from(item).recipe for item in raw["recipes"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(
+            f"{folder / 'run.json'} is not a request ({error!r}). {AGAIN}"
+        ) from None
+
+
 def read_request(folder: Path, plant: Any = None) -> Request:
     """The request of a run folder.
 

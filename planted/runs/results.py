@@ -124,6 +124,13 @@ class CheckpointResult:
             raise PlantedError("This checkpoint was given as weights: it has no file and no log.")
         return self.path
 
+    def explain(self) -> str:
+        """Why it got its verdict: a paragraph, what makes the choices, then every comparison."""
+        from planted.eval.verdict.explain import explanation
+
+        said, *lines = explanation(self.verdict)
+        return "\n".join([said, *(f"- {line}" for line in lines)])
+
     def __str__(self) -> str:
         """One line: recipe, seed, verdict."""
         name = f"{self.recipe} {self.seed}" if self.recipe else "checkpoint"

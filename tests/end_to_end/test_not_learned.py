@@ -76,6 +76,14 @@ def test_the_page_and_the_commands_say_so(run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert "nothing is said of the objective. Train longer" in " ".join(done.output.split())
     assert "Comparisons" not in done.output
+    assert "UNCALIBRATED" not in done.output, "there is no verdict to be stamped"
+    (idle,) = run.of("idle")
+    assert idle.explain().startswith("Not learned (0.00 of its behaviour")
+    (kept,) = run.of("kept")
+    assert kept.explain().splitlines()[1:] == [
+        f"- {line}"
+        for line in (*kept.verdict.notes, *(one.sentence() for one in kept.verdict.comparisons))
+    ]
 
 
 def test_the_same_request_again_does_nothing(run: Run) -> None:

@@ -70,6 +70,10 @@ def test_a_role_that_nothing_writes_names_those_that_are_written() -> None:
     assert unwritten
     with pytest.raises(PlantedError, match=r"No head and no neuron writes it here.*role:score"):
         trainable(f"node:{unwritten[0].name}", made)
+    with pytest.raises(UnknownNameError) as refused:
+        trainable("node:x", made)
+    assert "node:score" in str(refused.value)
+    assert f"node:{unwritten[0].name}" not in str(refused.value)
 
 
 def test_the_parts_of_the_plant_and_what_is_free_are_a_partition(plant: Plant) -> None:

@@ -163,6 +163,9 @@ def test_words_and_ids_are_inverse_and_wrong_words_refused() -> None:
     changed = place.with_cue(tokens, place.cues[1])
     assert (changed[:, -1] == place.cues[1]).all()
     assert (tokens[:, -1] != place.cues[1]).any(), "a copy"
+    for cue in ("D", 99, 0, True):
+        with pytest.raises(PlantedError, match=f"is a token id from 1 to 10, got {cue!r}"):
+            place.with_cue(tokens, cue)
 
 
 # --- names and parameters ---

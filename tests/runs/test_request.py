@@ -13,6 +13,7 @@ import pytest
 
 import planted
 from planted import experiment, library
+from planted.cli.runs import _request
 from planted.core import files
 from planted.core.plant import Plant
 from planted.errors import ArtefactError, PlantedError, RunFolderError
@@ -218,6 +219,29 @@ def test_a_run_that_is_there_gets_no_recipe_that_was_not_asked_for(
     for given in (PLANT, None):
         grew = experiment.plant_into(tmp_path, given, controls=4)
         assert [asked.name for asked in grew.recipes] == ["read-out"]
+
+
+def test_more_seeds_without_a_recipe_are_for_those_of_the_run(plant: Plant, tmp_path: Path) -> None:
+    def asked(folder: Path, *given: str) -> Any:
+        options = ("seeds", "learning_rate", "cue", "controls", "control_steps")
+        more = {**dict.fromkeys(options), **dict(pair.split("=") for pair in given)}
+        more = {name: value and float(value) for name, value in more.items()}
+        more["seeds"] = more["seeds"] and int(more["seeds"])
+        names = more.pop("names", ())
+        found = _request(folder, names, (), anyway=False, **more)["recipes"]
+        return found and [(each.name, each.seeds) for each in found]
+
+    slow = Recipe("cued", learning_rate=1e-4)
+    write_request(tmp_path, asked_of(plant, Recipe("read-out"), slow))
+    assert asked(tmp_path, "seeds=3") == [("read-out", 3), (slow.name, 3)]
+    assert asked(tmp_path / "none", "seeds=3") == [("pressure", 3)]
+    assert [name for name, _ in asked(tmp_path, "seeds=3", "learning_rate=1e-3")] == ["pressure"], (
+        "another setting is another recipe"
+    )
+    assert asked(tmp_path) is None
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises((ArtefactError, RunFolderError)):
+        asked(tmp_path, "seeds=3")
 
 
 def test_more_seeds_of_a_run_of_an_object_need_its_plant_alone(tmp_path: Path) -> None:
