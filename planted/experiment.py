@@ -20,14 +20,13 @@ from planted.core import files
 from planted.core.plant import Plant
 from planted.core.scenario import Scenario
 from planted.errors import ArtefactError, PlantedError, RunFolderError
-from planted.errors import unknown as unknown_name
 from planted.eval import measures
 from planted.eval.calibration.shipped import Table
 from planted.finetune import signals, tiers
 from planted.finetune.behaviour import demands
 from planted.finetune.data import batches
 from planted.finetune.masks import trainable
-from planted.finetune.recipes import NEGATIVE_CONTROLS, SHAM, Recipe
+from planted.finetune.recipes import NEGATIVE_CONTROLS, Recipe
 from planted.runs import networks, nulls, plants
 from planted.runs import request as requests
 from planted.runs.executor import Executor
@@ -39,6 +38,7 @@ from planted.runs.own import evaluate as evaluate
 from planted.runs.page import report as report
 from planted.runs.progress import Progress
 from planted.runs.request import LEAST_CONTROLS, Request
+from planted.runs.request import check_asked as check_asked
 from planted.runs.request import run_folder as run_folder
 from planted.runs.results import Run as Run
 from planted.runs.work import PHASES, require
@@ -372,28 +372,3 @@ def resume(
     request = requests.read_request(folder, plant)
     requests.refuse_other_versions(folder)
     return networks.make(folder, request, phases, executor=executor, progress=progress)
-
-
-def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:
-    """Refuses a recipe or a seed that a run does not have, finished or not.
-
-    Raises:
-        UnknownNameError: If the run has no recipe or negative control of that name.
-        PlantedError: If the recipe has no such seed.
-        RunFolderError: If the folder holds no run.
-    """
-    request = requests.read_request(folder, plant)
-    seeds = {
-        asked.name: asked.seeds
-        for asked in (*request.recipes, *request.controls)
-        if asked.recipe.base not in SHAM
-    }
-    name = next(iter(seeds)) if recipe is None else recipe
-    changed = [each for each in seeds if each.startswith(f"{name} ")]
-    if name not in seeds and len(changed) == 1:
-        name = changed[0]
-    if name not in seeds:
-        raise unknown_name("recipe of this run", name, seeds)
-    if seed not in seeds[name]:
-        known = ", ".join(map(str, seeds[name]))
-        raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")

@@ -317,7 +317,8 @@ def unlearned(rows):
 
 
 def signals_table(rows):
-    places = [(family, tier) for family, tiers in TIERS.items() for tier in tiers]
+    places = [(family, tier) for family, tiers in TIERS.items() for tier in tiers
+              if of(rows, part="signals", family=family, tier=tier)]  # fmt: skip
     head = [f"{family}, {tier}" for family, tier in places]
     lines = ["| | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
     for signal in SIGNALS:

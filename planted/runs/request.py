@@ -16,10 +16,10 @@ import msgspec
 
 from planted.core import artefact, environment, files
 from planted.core.plant import Plant
-from planted.errors import ArtefactError, PlantedError, RunFolderError
+from planted.errors import ArtefactError, PlantedError, RunFolderError, unknown
 from planted.eval.calibration import shipped
 from planted.eval.calibration.shipped import Table
-from planted.finetune.recipes import ARMS, Recipe, slug_of
+from planted.finetune.recipes import ARMS, SHAM, Recipe, slug_of
 from planted.finetune.settings import Settings
 from planted.runs import plants
 from planted.runs.asked import CONTROL_SEEDS as CONTROL_SEEDS
@@ -344,6 +344,36 @@ def _trained_from(folder: Path) -> set[str]:
         with suppress(ArtefactError):  # damaged: set aside where it is needed
             found.add(str(files.read_signed(path).get("plant")))
     return found
+
+
+def check_asked(folder: Path, recipe: str | None, seed: int, plant: Any = None) -> None:
+    """Refuses a recipe or a seed that a run does not have, finished or not.
+
+    Raises:
+        UnknownNameError: If the run has no recipe or negative control of that name.
+        PlantedError: If the recipe has no such seed.
+        RunFolderError: If the folder holds no run.
+    """
+    request = read_request(folder, plant)
+    seeds = {
+        asked.name: asked.seeds
+        for asked in (*request.recipes, *request.controls)
+        if asked.recipe.base not in SHAM
+    }
+    name = next(iter(seeds)) if recipe is None else recipe
+    changed = [each for each in seeds if each.startswith(f"{name} ")]
+    if name not in seeds and len(changed) == 1:
+        name = changed[0]
+    if name not in seeds and any(asked.name == name for asked in request.controls):
+        raise PlantedError(
+            f"{name!r} is sham fine-tuning, which gets no verdict: its figures are what those of "
+            "other networks are held against. Explain a recipe or a negative control."
+        )
+    if name not in seeds:
+        raise unknown("recipe of this run", name, seeds)
+    if seed not in seeds[name]:
+        known = ", ".join(map(str, seeds[name]))
+        raise PlantedError(f"No seed {seed} of recipe {name!r} in {folder}. Its seeds are {known}.")
 
 
 def run_folder(given: Mapping[str, Any] | Any) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from planted import experiment, library
 from planted.core import artefact, files
 from planted.core.plant import Plant
-from planted.errors import PlantedError
+from planted.errors import PlantedError, UnknownNameError
 from planted.eval import evaluators
 from planted.eval.calibration import shipped
 from planted.eval.calibration.shipped import Table
@@ -153,6 +153,10 @@ def test_a_run_folder_holds_the_shipped_records_that_it_uses(
     experiment.check_asked(tmp_path / "run", "no-plant-base", 9)
     with pytest.raises(PlantedError, match="Its seeds are 8, 9"):
         experiment.check_asked(tmp_path / "run", "no-plant-base", 0)
+    with pytest.raises(PlantedError, match="'sham' is sham fine-tuning, which gets no verdict"):
+        experiment.check_asked(tmp_path / "run", "sham", 8)
+    with pytest.raises(UnknownNameError, match="recipe of this run"):
+        experiment.check_asked(tmp_path / "run", "shame", 8)
     own = experiment.plant_into(tmp_path / "run", PLANT, controls=4)
     assert {asked.seeds for asked in own.controls} == {range(8, 12)}
 
