@@ -74,10 +74,13 @@ def main():
 
 def write(text, rows, every):
     """Writes the page: the table by family and tier, below the text and the commit."""
-    text = text.partition(TITLE)[0].rstrip("\n")
+    text, _, before = text.partition(TITLE)
+    text = text.rstrip("\n")
+    earlier = before.partition(STATED)[2].partition(". ")[0].split(", ")  # of rows that stay
+    commits = ", ".join(dict.fromkeys(filter(None, (*earlier, commit()))))
     order = [key for name in every for tier in TIERS if (key := (name, tier)) in rows]
     order += [key for key in rows if key not in order]
-    said = f"{STATED}{commit()}. Tiers of a plant that are not listed were not made for this page."
+    said = f"{STATED}{commits}. Tiers of a plant that are not listed were not made for this page."
     table = [rows[key] for key in order]
     PAGE.write_text("\n".join([text, "", TITLE, said, "", *HEADER, *table]) + "\n")
 
