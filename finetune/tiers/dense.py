@@ -16,7 +16,10 @@ from planted.network import surgery
 if TYPE_CHECKING:
     from planted.finetune.tiers import TierContext
 
-SIGMAS = (0.02, 0.015, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0003, 0.0002, 0.0001)
+SIGMAS = (
+    *(0.02, 0.015, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0003, 0.0002, 0.0001),
+    *(5e-5, 3e-5, 2e-5, 1e-5),
+)
 KEPT_MARGIN = 0.5  # of the tempered tier's least margin, at least
 FREE_WIDTH = 0.25  # of the residual width
 FREE_HEADS = 2  # in each block
