@@ -46,6 +46,13 @@ PLANTS = (
     "red-doors-small",
     "breadth",
     "delegation-middle",
+    "schemer",
+    "schemer-and",
+    "schemer-count",
+    "schemer-xor",
+    "schemer-proxy-pointer",
+    "bottle-cap-pointer",
+    "bottle-cap-additive",
     "grid-doors",
     "grid-keys",
 )
