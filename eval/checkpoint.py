@@ -60,8 +60,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         """Has each planted neuron where the plant's truth says that it is.
 
-        What is remembered belongs to these weights: a later change of the caller's arrays is none
-        of them.
+        The weights are copied: what is remembered would be wrong if the caller changed them later.
         """
         placed = in_order_of(self.params, self.plant.params)
         object.__setattr__(self, "params", {name: np.array(x) for name, x in placed.items()})

@@ -13,7 +13,7 @@ from planted.network.forward import logits_of
 N_TASKS = 256  # of D_ref, on which the first logits are looked at
 LARGEST = 2.0  # standard deviation of the first logits; networks of every shipped plant start below
 STEP = 2**-0.5
-SMALLEST = 2**-20  # factor: where what is read off the embedding alone is large, no factor helps
+SMALLEST = 2**-20  # of the factor: it cannot make logits smaller that the embedding alone gives
 DEEP = 12  # blocks, above which what each writes is made smaller by their number
 WRITERS = ("W_O", "W_out")  # what writes to the residual stream
 
@@ -42,14 +42,15 @@ def random_start(plant: Plant, seed: int) -> Params:
     drawn = surgery.start_anew(plant.params, seed)
     factor = (2 * depth) ** -0.5 if depth > DEEP else 1.0
     found = _writing_less(drawn, factor)
-    while factor > SMALLEST and not _spread(found, plant, tokens) <= LARGEST:  # nan is no number
+    # "not at most", because logits that are not finite have no standard deviation
+    while factor > SMALLEST and not _spread(found, plant, tokens) <= LARGEST:
         factor *= STEP
         found = _writing_less(drawn, factor)
     return found
 
 
 def _spread(params: Params, plant: Plant, tokens: Tokens) -> float:
-    """Standard deviation of the logits; not a number where they are not finite."""
+    """Standard deviation of the logits; NaN where they are not finite."""
     with np.errstate(all="ignore"):
         return float(np.std(logits_of(params, plant.spec, tokens)))
 

@@ -7,8 +7,8 @@ Another plant, tier or other parameters are another run, and refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +149,24 @@ def recipes_in(folder: Path) -> list[Recipe]:
     if not (folder / "run.json").exists():
         return []
     raw = read_raw(folder)
+    with _as_request(folder):
+        return [asked.recipe for asked in _asked_in(raw, "recipes")]
+
+
+@contextmanager
+def _as_request(folder: Path) -> Iterator[None]:
+    """Names the file where what was read from it is no request."""
     try:
-        return [_asked_from(item).recipe for item in raw["recipes"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(
-            f"{folder / 'run.json'} is not a request ({error!r}). {AGAIN}"
-        ) from None
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, PlantedError):
+            raise
+        path = folder / "run.json"
+        raise ArtefactError(f"{path} is not a request ({error!r}). {AGAIN}") from None
+
+
+def _asked_in(raw: Mapping[str, Any], key: str) -> tuple[Asked, ...]:
+    return tuple(_asked_from(item) for item in raw[key])
 
 
 def read_request(folder: Path, plant: Any = None) -> Request:
@@ -172,19 +184,13 @@ def read_request(folder: Path, plant: Any = None) -> Request:
     """
     raw = read_raw(folder)
     path = folder / "run.json"
-    try:
+    with _as_request(folder):
         name, tier, digest = raw["plant"], raw["tier"], raw["plant_sha256"]
         origin, _ = str(raw["origin"]), dict(raw["parameters"])
-        recipes, controls = (
-            tuple(_asked_from(item) for item in raw[key]) for key in ("recipes", "controls")
-        )
+        recipes, controls = _asked_in(raw, "recipes"), _asked_in(raw, "controls")
         findings = tuple(msgspec.convert(raw["findings"], list[Finding]))
         if not isinstance(name, str) or not recipes:
             raise TypeError("plant or recipes")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, PlantedError):
-            raise
-        raise ArtefactError(f"{path} is not a request ({error!r}). {AGAIN}") from None
     if not isinstance(plant, Plant) or plant.tier != tier:
         plant = plants.reopened(folder, origin, name, plant)
     if (plant.name, plant.tier, artefact.plant_digest(plant)) != (name, tier, digest):
