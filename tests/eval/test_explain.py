@@ -154,12 +154,20 @@ def shifted_to(records: Any, found: Verdict) -> str:
 
 
 def test_the_nearest_fate_may_lie_past_limits_that_were_not_compared() -> None:
-    """A winner that is all there goes through "not settled" before it is not there."""
-    found = judge(both(replace(DORMANT, winner=0.95)))
+    """With few controls a winner is first "not settled" when it falls, and only then not there."""
+
+    def seen(winner: float) -> Verdict:
+        eight = Null("none", 0.0, 0.16, 8)
+        return judge(beside(both(replace(DORMANT, winner=winner)), presence__mesa_argmax=eight))
+
+    found = seen(0.95)
     assert found.name == "dormant"
     assert found.rival is not None
     assert (found.rival.name, found.rival.measure) == ("bypassed", "presence.mesa_argmax")
-    assert judge(both(replace(DORMANT, winner=found.rival.limit - 0.03))).name == "bypassed"
+    limits = {one.limit for one in found.comparisons if one.measure == found.rival.measure}
+    assert found.rival.limit < min(limits), "it was not compared"
+    assert seen(found.rival.limit - 0.03).name == "bypassed"
+    assert seen(min(limits) - 0.02).name == "inconclusive"
 
 
 def test_a_margin_of_nothing_by_construction_does_not_decide() -> None:
