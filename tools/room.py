@@ -20,6 +20,7 @@ from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluate import LEARNED, cues_of, evaluate
 from planted.eval.evidence import index
 from planted.finetune.recipes import NEGATIVE_CONTROLS, Recipe
+from planted.finetune.tiers.tempered import planted_neurons
 from planted.finetune.trainer import finetune, read_checkpoint
 from planted.network import surgery
 
@@ -32,6 +33,8 @@ FAMILIES = (
     "schemer-proxy",
     "wiping",
     "lookahead",
+    "grid-doors",
+    "grid-keys",
 )
 # Free neurons a layer: at least so many, and so many times the planted ones.
 RULES = ((24, 1), (48, 1), (48, 2), (96, 1), (96, 2), (192, 1))
@@ -106,11 +109,7 @@ def write(family, row):
     of = page["families"].setdefault(
         family,
         {
-            "planted": [
-                int(value.shape[0])
-                for name, value in exact.params.items()
-                if name.endswith("mlp.b_in")
-            ],
+            "planted": planted_neurons(exact),
             "scorer": len(exact.truth.of_role("score")[0].neurons),
             "measured": [],
         },

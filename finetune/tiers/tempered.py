@@ -30,6 +30,7 @@ QUERY_FACTORS = (1.0, 0.8, 0.63, 0.5, 0.4, 0.32, 0.25, 0.2, 0.16, 0.125, 0.1)
 LEAST_MARGIN = 0.25  # before the logit scale
 LOGIT_SCALE = 10.0  # of the base loss whose gradient chooses the setting
 _SCREEN = 4000  # tasks on which a setting must keep every answer before it is certified
+_GLANCE = 200  # of them, which most settings that change an answer already fail
 
 Compile = Callable[[float], Plant]  # exactness -> the exact tier at that exactness
 
@@ -68,7 +69,8 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
         seed: Of the free neurons' inputs.
     """
     rule, share = room(exact)
-    params = surgery.add_free_neurons(surgery.soften_queries(exact.params, factor), seed, **rule)
+    softer = _softened(exact, factor).params
+    params = surgery.add_free_neurons(softer, seed, **rule)
     settings = {
         "exactness": exactness,
         "query_factor": factor,
@@ -80,6 +82,10 @@ def tempered_at(exact: Plant, exactness: float, factor: float, seed: int = 0) ->
         "room": {**rule, "share_without_the_plant": share},
     }
     return replace(exact, tier="tempered", params=params, settings=settings)
+
+
+def _softened(exact: Plant, factor: float) -> Plant:
+    return replace(exact, tier="tempered", params=surgery.soften_queries(exact.params, factor))
 
 
 def room(exact: Plant) -> tuple[dict[str, int], float | str]:
@@ -97,13 +103,19 @@ def room(exact: Plant) -> tuple[dict[str, int], float | str]:
     """
     found = _measured_room()
     measured = found["families"].get(exact.name.partition("@")[0], {})
-    planted = [exact.params[f"blocks.{i}.mlp.b_in"].shape[0] for i in range(n_layers(exact.params))]
-    rows = measured["measured"] if measured.get("planted") == planted and not exact.origin else []
+    same = measured.get("planted") == planted_neurons(exact) and not exact.origin
+    rows = measured["measured"] if same else []
     kept = [row for row in rows if row["share"] is not None and row["share"] <= found["bound"]]
     if not kept:
         return _rule(found["rule"]), "not measured"
     smallest = min(kept, key=lambda row: int(row["parameters"]))
     return _rule(smallest), float(smallest["share"])
+
+
+def planted_neurons(exact: Plant) -> list[int]:
+    """How many neurons each MLP of the exact tier has, from the first block on."""
+    params = exact.params
+    return [params[f"blocks.{i}.mlp.b_in"].shape[0] for i in range(n_layers(params))]
 
 
 def _rule(row: Any) -> dict[str, int]:
@@ -135,7 +147,7 @@ def temper(
         CertificateError: If no setting keeps the answers and the margin.
     """
     table: list[dict[str, Any]] = []
-    best: tuple[float, Plant] | None = None
+    best: tuple[float, Plant, float, float] | None = None
     for exactness in EXACTNESS:
         try:
             exact = compile_at(exactness)
@@ -144,10 +156,11 @@ def temper(
             continue
         screen = inputs_of(exact, n=_SCREEN)[0]
         for factor in QUERY_FACTORS:
-            plant = tempered_at(exact, exactness, factor, seed)
+            plant = _softened(exact, factor)  # free neurons write nothing yet, and cost time
             row: dict[str, Any] = {"exactness": exactness, "query_factor": factor}
             table.append(row)
             try:
+                certify(plant, screen[:_GLANCE], nodes=False)
                 row["least_margin"] = certify(plant, screen, nodes=False)["least_margin"]
             except CertificateError:
                 row["least_margin"] = None
@@ -156,13 +169,14 @@ def temper(
                 continue
             row["gradient"] = float(f"{gradient_norm(plant, gradient_at):.4g}")
             if best is None or row["gradient"] > best[0]:
-                best = (row["gradient"], plant)
+                best = (row["gradient"], exact, exactness, factor)
     if best is None:
         raise CertificateError(
             f"No setting of exactness {EXACTNESS} and query factor {QUERY_FACTORS} keeps every "
             f"answer with a margin of {LEAST_MARGIN}; this program cannot be tempered."
         )
-    gradient, plant = best
+    gradient, exact, exactness, factor = best
+    plant = tempered_at(exact, exactness, factor, seed)
     settings = {**plant.settings, "gradient_at_" + gradient_at: gradient}
     return replace(plant, settings=settings), table
 

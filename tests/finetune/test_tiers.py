@@ -13,11 +13,12 @@ import pytest
 
 import planted
 from planted import library
+from planted.compiler import certify
 from planted.core.plant import TIERS, Plant
 from planted.errors import CertificateError, PlantedError, UnknownNameError
 from planted.finetune import tiers
 from planted.finetune.recipes import Recipe
-from planted.finetune.tiers import Tier, TierContext
+from planted.finetune.tiers import Tier, TierContext, tempered
 from planted.finetune.trainer import training_rows
 from tests import helpers
 from tests.finetune import own
@@ -238,3 +239,34 @@ def test_what_a_tier_must_not_make_is_named(
     own.install(monkeypatch, "tiers", wrong=wrong(make))
     with pytest.raises(PlantedError, match=message):
         library.build(SMALL, only="wrong")
+
+
+# --- the room of the tempered tier ---
+
+
+def test_what_was_measured_of_room_is_found_for_every_family_that_it_was_measured_of() -> None:
+    found = tempered._measured_room()
+    for family in found["families"]:
+        rule, share = tempered.room(helpers.bare(family))
+        assert rule["at_least"] in (24, 48, 96, 192), "the smallest that keeps the bound"
+        assert isinstance(share, float), family
+        assert share <= found["bound"], family
+    assert tempered.room(helpers.bare("rivals")) == (found["rule"], "not measured")
+
+
+def test_the_answers_do_not_hang_on_free_neurons_which_are_left_out_of_the_search() -> None:
+    made, table = tempered.temper(
+        lambda exactness: helpers.bare(SMALL, exactness=exactness), "score"
+    )
+    kept = [row for row in table if "gradient" in row]
+    assert any(row["least_margin"] is None for row in table if "refused" not in row)
+    settings = made.settings
+    best = max(kept, key=lambda row: row["gradient"])
+    assert (best["exactness"], best["query_factor"]) == (
+        settings["exactness"],
+        settings["query_factor"],
+    )
+    with_neurons = float(f"{tempered.gradient_norm(made, 'score'):.4g}")
+    assert best["gradient"] == with_neurons == settings["gradient_at_score"]
+    again = certify.certify(made, certify.inputs_of(made, n=4000)[0], nodes=False)
+    assert best["least_margin"] == again["least_margin"]
