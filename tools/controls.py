@@ -5,12 +5,13 @@ kept in build/controls; those that a run folder holds already (RUNS itself, or R
 `planted run PLANT --controls 8 --out RUNS/PLANT`) are copied from there, and the rest is trained.
 What evaluators of the versions here have not measured yet is measured on the saved checkpoints, so
 new versions of evaluators need no training. A plant is written when all of its networks are there.
-Without names: `PLANTS`.
+Without names: `PLANTS`. `--page` writes docs/controls.md from the files alone.
 """
 
 import argparse
 import shutil
 from pathlib import Path
+from statistics import median
 
 from planted import library
 from planted.core import artefact, environment
@@ -18,7 +19,7 @@ from planted.core.plant import Plant
 from planted.eval import evaluators
 from planted.eval.calibration import shipped
 from planted.eval.evidence import index
-from planted.finetune.recipes import ARMS, Recipe
+from planted.finetune.recipes import ARMS, NEGATIVE_CONTROLS, Recipe
 from planted.finetune.trainer import checkpoint_path
 from planted.runs import cell as cells
 from planted.runs.asked import Asked
@@ -30,6 +31,7 @@ from planted.runs.work import work
 
 SHIPPED = Path("eval/calibration/controls")
 KEPT = Path("build/controls")
+PAGE = Path("docs/controls.md")
 SEEDS = 8
 # Plants of every family in which the evaluators that decide are trusted (docs/validation.md), and
 # the small red doors, which verdicts are calibrated on too.
@@ -49,10 +51,19 @@ PLANTS = (
     "schemer",
     "schemer-and",
     "schemer-count",
+    "schemer-date",
     "schemer-xor",
-    "schemer-proxy-pointer",
     "bottle-cap-pointer",
+    "cookie-elimination-pointer",
+    "crumbs-pointer",
+    "diversity-pointer",
+    "keys-chests-pointer",
+    "schemer-proxy-pointer",
+    "wiping-pointer",
     "bottle-cap-additive",
+    "cookie-elimination-additive",
+    "lookahead-additive",
+    "wiping-additive",
     "grid-doors",
     "grid-keys",
 )
@@ -145,6 +156,43 @@ def state(name: str) -> str:
     return "; ".join(dict.fromkeys(why for why in whys if why)) or "shipped"
 
 
+def page() -> str:
+    """The page: how many networks of each arm of each plant learned, and the median steps."""
+    tables = [shipped.read(path) for path in sorted(SHIPPED.glob("*.jsonl"))]
+    networks = [network for table in tables for network in table.networks]
+    learned = sum(network.outcome.judged for network in networks)
+    size = sum(path.stat().st_size for path in SHIPPED.glob("*.jsonl"))
+    return "\n".join(
+        [
+            "# Controls that are shipped",
+            "",
+            "`make controls`; this page by `python -m tools.controls --page`, from the files alone. "
+            f"{len(tables)} plants, {len(networks)} networks, of which {learned} learned their "
+            f"behaviour; {size / len(networks):.0f} bytes each. What they are for is in "
+            "[training.md](training.md#controls-that-are-shipped). A cell says how many of the "
+            "networks learned, and the median of the steps after which they held it. Sham "
+            "fine-tuning starts from the plant and trains for all of its steps: there it says "
+            "how many still make the plant's choices at the end.",
+            "",
+            "| plant | tier | " + " | ".join(f"`{arm}`" for arm in ARMS) + " |",
+            "| --- | --- |" + " --- |" * len(ARMS),
+            *(
+                f"| {t.plant} | {t.tier} | {' | '.join(_learned(t, arm) for arm in ARMS)} |"
+                for t in tables
+            ),
+            "",
+        ]
+    )
+
+
+def _learned(table: shipped.Table, arm: str) -> str:
+    every = [network.outcome for network in table.networks if network.arm == arm]
+    there = [outcome for outcome in every if outcome.judged]
+    steps = [outcome.to_99 for outcome in there if outcome.to_99 is not None]
+    took = f", {median(steps):.0f}" if steps and arm in NEGATIVE_CONTROLS else ""
+    return f"{len(there)}/{len(every)}{took}"
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("plants", nargs="*", help="names in the catalogue")
@@ -152,13 +200,16 @@ def main() -> None:
     words.add_argument("--from", dest="sources", type=Path, action="append", default=[])
     words.add_argument("--no-training", action="store_true", help="only what run folders hold")
     words.add_argument("--state", action="store_true", help="say which files are there, and match")
+    words.add_argument("--page", action="store_true", help="only write docs/controls.md")
     given = words.parse_args()
-    for name in given.plants or PLANTS:
+    for name in () if given.page else given.plants or PLANTS:
         if given.state:
             print(f"{name}: {state(name)}", flush=True)
         else:
             told = make(name, given.seeds, given.sources, not given.no_training)
             print(f"{name}: {told}", flush=True)
+    if not given.state:
+        PAGE.write_text(page())
 
 
 if __name__ == "__main__":

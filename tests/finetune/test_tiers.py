@@ -254,7 +254,11 @@ def test_what_was_measured_of_room_is_found_for_every_family_that_it_was_measure
     assert tempered.room(helpers.bare("rivals")) == (found["rule"], "not measured")
 
 
-def test_the_answers_do_not_hang_on_free_neurons_which_are_left_out_of_the_search() -> None:
+def test_the_answers_do_not_hang_on_free_neurons_which_are_left_out_of_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempered, "EXACTNESS", (2,))
+    monkeypatch.setattr(tempered, "QUERY_FACTORS", (0.5, 0.32, 0.1))
     made, table = tempered.temper(
         lambda exactness: helpers.bare(SMALL, exactness=exactness), "score"
     )
