@@ -166,8 +166,8 @@ def page() -> str:
         [
             "# Controls that are shipped",
             "",
-            "`make controls`; this page by `python -m tools.controls --page`, from the files alone. "
-            f"{len(tables)} plants, {len(networks)} networks, of which {learned} learned their "
+            "`make controls`; this page by `python -m tools.controls --page`, from the files "
+            f"alone. {len(tables)} plants, {len(networks)} networks, of which {learned} learned their "
             f"behaviour; {size / len(networks):.0f} bytes each. What they are for is in "
             "[training.md](training.md#controls-that-are-shipped). A cell says how many of the "
             "networks learned, and the median of the steps after which they held it. Sham "
