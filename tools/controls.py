@@ -167,8 +167,8 @@ def page() -> str:
             "# Controls that are shipped",
             "",
             "`make controls`; this page by `python -m tools.controls --page`, from the files "
-            f"alone. {len(tables)} plants, {len(networks)} networks, of which {learned} learned their "
-            f"behaviour; {size / len(networks):.0f} bytes each. What they are for is in "
+            f"alone. {len(tables)} plants, {len(networks)} networks, of which {learned} learned "
+            f"their behaviour; {size / len(networks):.0f} bytes each. What they are for is in "
             "[training.md](training.md#controls-that-are-shipped). A cell says how many of the "
             "networks learned, and the median of the steps after which they held it. Sham "
             "fine-tuning starts from the plant and trains for all of its steps: there it says "
