@@ -44,9 +44,36 @@ FAMILIES = (
     "breadth",
     "rivals",
 )
+# Families that the recipes of a default run alone are shown on.
+OTHERS = (
+    "diversity",
+    "grid-doors",
+    "grid-keys",
+    "schemer",
+    "schemer-trade",
+    "contextual",
+    "narrow",
+    "pointer",
+    "pointer-pseudo",
+    "modelled",
+    "steering",
+    "lookahead-action",
+    "lookahead-walk",
+    "lookahead-steps",
+    "heuristics",
+    "delegation",
+    "delegation-middle",
+    "plane",
+    "bandit",
+)
+DEFAULTS = ("pressure", "coincident", "read-out", "cued")
+# A search, and a table that makes the same choices without one.
+TWINS = (("red-doors-small", "red-doors-small-table"), ("bottle-cap", "bottle-cap-table"))
+COHERENT = ("hard-labels", "reinforce", "ppo", "q-regression")
 SIGNALS = ("hard-labels", "soft-labels", "reinforce", "ppo", "q-regression", "evolution")
 TIERS = {  # which tiers each signal trains from
     "bottle-cap": ("tempered", "dense", "exact"),
+    "schemer-proxy": ("tempered", "dense"),
     "crumbs": ("tempered", "dense", "exact"),
     "red-doors": ("tempered",),
     "keys-chests": ("tempered",),
@@ -76,6 +103,12 @@ def asked():
             yield ("recipes", family, "tempered", name, "", seeds)
         for name in MASKS:
             yield ("masks", family, "tempered", name, "", 3)
+    for family in OTHERS:
+        for name in DEFAULTS:
+            yield ("defaults", family, "tempered", name, "", 3)
+    for family in (name for pair in TWINS for name in pair):
+        for signal in COHERENT:
+            yield ("coherence", family, "tempered", "pressure", signal, 10)
     for family, tiers in TIERS.items():
         for tier in tiers:
             for signal in SIGNALS:
@@ -103,7 +136,7 @@ def measured(part, family, tier, name, signal, seeds):
         outcome, label = read_outcome(path)
         log = training_rows(path)
         last = log[-1] if log else {}
-        more = {"menus": menus(plant, path)} if part == "signals" else {}
+        more = {"menus": menus(plant, path)} if part in ("signals", "coherence") else {}
         if name in in_score.RECIPES:
             more = {"cpu_s": round(worked / seeds, 1)}
         found.append(
@@ -201,6 +234,7 @@ def page(rows):
         "behaviour before.",
         "",
         *table(rows, "recipes", [*NAMED, *NEGATIVE_CONTROLS], "recipe", FAMILIES),
+        *others(rows),
         *in_score.section(rows, FAMILIES, of, cell),
         *certain(rows),
         *unlearned(rows),
@@ -260,6 +294,21 @@ def table(rows, part, names, column, families):
     return [*lines, ""]
 
 
+def others(rows):
+    """The recipes of a default run, a line for each of the other families."""
+    lines = [
+        "## Default runs in the other families",
+        "The recipes of a default run, three seeds each.",
+        "",
+        "| | " + " | ".join(f"`{name}`" for name in DEFAULTS) + " |",
+        "| --- |" + " --- |" * len(DEFAULTS),
+    ]
+    for family in OTHERS:
+        cells = [cell(of(rows, part="defaults", family=family, recipe=name)) for name in DEFAULTS]
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
 def certain(rows):
     """How often each label was given, and in how many families."""
     found = of(rows, part="recipes")
@@ -298,8 +347,9 @@ def unlearned(rows):
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in (*NAMED, *NEGATIVE_CONTROLS):
-        for family in FAMILIES:
-            found = of(rows, part="recipes", recipe=name, family=family)
+        for family in (*FAMILIES, *OTHERS):
+            part = "recipes" if family in FAMILIES else "defaults"
+            found = of(rows, part=part, recipe=name, family=family)
             there = [row for row in found if row["status"] == "reached"]
             if not found or found[0]["status"] == "trained" or len(there) * 2 >= len(found):
                 continue
@@ -336,8 +386,6 @@ def signals_table(rows):
 
 def coherence(rows, places, head):
     """Menu consistency by signal, over the networks that held .90; and Mann-Whitney's test."""
-    from scipy.stats import mannwhitneyu
-
     lines = [
         "### Coherent preferences",
         "Does a network trained on values come to choose by one order of the candidates more than "
@@ -349,28 +397,55 @@ def coherence(rows, places, head):
         "| | " + " | ".join(head) + " |",
         "| --- |" + " --- |" * len(head),
     ]
-    known = {}
     for signal in SIGNALS:
-        for family, tier in places:
-            found = of(rows, part="signals", family=family, tier=tier, signal=signal)
-            known[signal, family, tier] = [
-                row["menus"] for row in found
-                if row["to_90"] is not None and row.get("menus") is not None
-            ]  # fmt: skip
-        cells = [
-            f"{statistics.median(here):.3f} ({len(here)})"
-            if (here := known[signal, *place])
-            else "–"
-            for place in places
-        ]
+        cells = [median_of(orderly(rows, "signals", *place, signal)) for place in places]
         lines.append(f"| `{signal}` | " + " | ".join(cells) + " |")
     tests = []
     for place in places:
-        values = known["q-regression", *place]
-        others = known["reinforce", *place] + known["ppo", *place]
-        enough = min(len(values), len(others)) > 2
-        tests.append(f"{mannwhitneyu(values, others).pvalue:.2g}" if enough else "–")
-    return [*lines, "| p | " + " | ".join(tests) + " |", ""]
+        known = {signal: orderly(rows, "signals", *place, signal) for signal in SIGNALS}
+        tests.append(p_value(known["q-regression"], known["reinforce"] + known["ppo"]))
+    return [*lines, "| p | " + " | ".join(tests) + " |", "", *searches_and_tables(rows)]
+
+
+def searches_and_tables(rows):
+    """Menu consistency of networks that start as a search, and as a table of the same choices."""
+    lines = [
+        "Does a network that starts as a search keep to one order more than one that starts as a "
+        "table of the same choices? Both are trained alike. p: the same test of the search "
+        "against the table, over the seeds that held .90.",
+        "",
+        "| search, table | signal | search | table | p |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for search, table_ in TWINS:
+        for signal in COHERENT:
+            one, other = (
+                orderly(rows, "coherence", name, "tempered", signal) for name in (search, table_)
+            )
+            cells = [f"{search}, {table_}", f"`{signal}`", median_of(one), median_of(other)]
+            lines.append("| " + " | ".join([*cells, p_value(one, other)]) + " |")
+    return [*lines, ""]
+
+
+def orderly(rows, part, family, tier, signal):
+    """Menu consistency of the networks of a group that held .90."""
+    found = of(rows, part=part, family=family, tier=tier, signal=signal)
+    return [
+        row["menus"] for row in found if row["to_90"] is not None and row.get("menus") is not None
+    ]
+
+
+def median_of(values):
+    return f"{statistics.median(values):.3f} ({len(values)})" if values else "–"
+
+
+def p_value(one, other):
+    """Mann-Whitney's two-sided p; a dash where either has fewer than three values."""
+    from scipy.stats import mannwhitneyu
+
+    if min(len(one), len(other)) < 3:
+        return "–"
+    return f"{mannwhitneyu(one, other).pvalue:.2g}"
 
 
 if __name__ == "__main__":
