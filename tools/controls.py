@@ -62,7 +62,6 @@ PLANTS = (
     "wiping-pointer",
     "bottle-cap-additive",
     "cookie-elimination-additive",
-    "lookahead-additive",
     "wiping-additive",
     "grid-doors",
     "grid-keys",
