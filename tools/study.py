@@ -21,6 +21,7 @@ import numpy as np
 
 from planted import library
 from planted.core import files
+from planted.core.validity import disagrees
 from planted.errors import PlantedError
 from planted.eval.checkpoint import Checkpoint
 from planted.eval.evaluators import Context
@@ -298,13 +299,16 @@ def others(rows):
     """The recipes of a default run, a line for each of the other families."""
     lines = [
         "## Default runs in the other families",
-        "The recipes of a default run, three seeds each.",
+        "The recipes of a default run, three seeds each. Where the objectives agree on every task, "
+        '`pressure` has nothing to train on and is refused: "agree".',
         "",
         "| | " + " | ".join(f"`{name}`" for name in DEFAULTS) + " |",
         "| --- |" + " --- |" * len(DEFAULTS),
     ]
     for family in OTHERS:
         cells = [cell(of(rows, part="defaults", family=family, recipe=name)) for name in DEFAULTS]
+        if not disagrees(catalogue.entry(family).make_scenario()):
+            cells = ["agree" if each == "–" else each for each in cells]
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 

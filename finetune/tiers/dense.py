@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from planted.compiler.certify import certify, inputs_of
 from planted.core.plant import Plant
 from planted.core.spec import n_layers
 from planted.errors import CertificateError
-from planted.finetune.tiers.tempered import Tempered
+from planted.finetune.tiers.tempered import Tempered, tempered_at
 from planted.network import surgery
 
 if TYPE_CHECKING:
@@ -36,26 +37,51 @@ class Dense:
     def make(self, exact: Plant, context: TierContext) -> Plant:
         """The plant under the largest noise of the grid that it bears.
 
+        Noise is tried on the tempered tier, and where it bears none of the grid, on the tempered
+        settings that leave the largest margins: the settings of the plant hold which.
+
         Raises:
             PlantedError: If the plant cannot be tempered.
-            CertificateError: If it bears none; with what failed at each.
+            CertificateError: If none bears any; with what failed at each noise.
         """
         soft = Tempered().make(exact, context)
-        roomy, table = with_room(soft, context.seed), []
-        wanted = KEPT_MARGIN * certify(soft, nodes=False)["least_margin"]
-        for sigma in SIGMAS:
-            made = noisy(roomy, sigma, context.seed)
-            row: dict[str, Any] = {"sigma": sigma, **_judged(made, wanted)}
-            table.append(row)
-            if "failed" not in row:
-                settings = {**made.settings, "margin_wanted": wanted, "sigmas": table}
-                return replace(made, settings=settings)
-        failed = "; ".join(f"{row['sigma']:g}: {row['failed']}" for row in table)
+        failed = ""
+        for start in (soft, *_harder(soft, context)):
+            made, table = _noisiest(start, context.seed)
+            if made is not None:
+                return made
+            failed = "; ".join(f"{row['sigma']:g}: {row['failed']}" for row in table)
         raise CertificateError(
             f"{exact.name} cannot be made in tier 'dense': no noise that was tried leaves every "
-            f"choice, and {KEPT_MARGIN:.0%} of the tempered tier's least margin ({failed}). Take "
-            "tier 'tempered'."
+            f"choice, and {KEPT_MARGIN:.0%} of the least margin before it, on the tempered tier or "
+            f"on harder settings of it (of the last: {failed}). Take tier 'tempered'."
         )
+
+
+def _harder(soft: Plant, context: TierContext) -> Iterator[Plant]:
+    """At each exactness the tempered setting of the largest margin, from the least exact on."""
+    grid = soft.settings["grid"]
+    for exactness in dict.fromkeys(row["exactness"] for row in grid):
+        rows = [r for r in grid if r["exactness"] == exactness and "gradient" in r]
+        if rows:
+            row = max(rows, key=lambda row: float(row["least_margin"]))
+            made = context.compile(exactness)
+            plant = tempered_at(made, exactness, row["query_factor"], context.seed)
+            yield replace(plant, settings={**plant.settings, "grid": grid})
+
+
+def _noisiest(soft: Plant, seed: int) -> tuple[Plant | None, list[dict[str, Any]]]:
+    """The plant under the largest noise that it bears, if any; and the table of all tried."""
+    roomy, table = with_room(soft, seed), []
+    wanted = KEPT_MARGIN * certify(soft, nodes=False)["least_margin"]
+    for sigma in SIGMAS:
+        made = noisy(roomy, sigma, seed)
+        row: dict[str, Any] = {"sigma": sigma, **_judged(made, wanted)}
+        table.append(row)
+        if "failed" not in row:
+            settings = {**made.settings, "margin_wanted": wanted, "sigmas": table}
+            return replace(made, settings=settings), table
+    return None, table
 
 
 def with_room(soft: Plant, seed: int = 0) -> Plant:

@@ -147,7 +147,7 @@ def temper(
         CertificateError: If no setting keeps the answers and the margin.
     """
     table: list[dict[str, Any]] = []
-    best: tuple[float, Plant, float, float] | None = None
+    best: tuple[float, Plant] | None = None
     for exactness in EXACTNESS:
         try:
             exact = compile_at(exactness)
@@ -167,16 +167,16 @@ def temper(
                 continue
             if row["least_margin"] < LEAST_MARGIN:
                 continue
-            row["gradient"] = float(f"{gradient_norm(plant, gradient_at):.4g}")
+            full = tempered_at(exact, exactness, factor, seed)
+            row["gradient"] = float(f"{gradient_norm(full, gradient_at):.4g}")
             if best is None or row["gradient"] > best[0]:
-                best = (row["gradient"], exact, exactness, factor)
+                best = (row["gradient"], full)
     if best is None:
         raise CertificateError(
             f"No setting of exactness {EXACTNESS} and query factor {QUERY_FACTORS} keeps every "
             f"answer with a margin of {LEAST_MARGIN}; this program cannot be tempered."
         )
-    gradient, exact, exactness, factor = best
-    plant = tempered_at(exact, exactness, factor, seed)
+    gradient, plant = best
     settings = {**plant.settings, "gradient_at_" + gradient_at: gradient}
     return replace(plant, settings=settings), table
 
