@@ -50,7 +50,7 @@ bench: .venv/.dev ## timings, as ratios within one run
 	$(BIN)/python -m tools.bench_compile
 	$(BIN)/python -m tools.bench_expressions
 
-bench-runs: .venv/.demo ## how long default runs take, on a quiet machine: docs/benchmark-runs.md; half an hour
+bench-runs: .venv/.demo ## how long default runs take, on a quiet machine: docs/benchmark-runs.md; an hour
 	$(BIN)/python -m tools.bench_runs
 
 bench-compile: .venv/.dev ## compile times of RASP expressions beside stock Tracr
@@ -71,7 +71,7 @@ cues: .venv/.dev ## searches for unknown cues, with the runs of make fates: docs
 probes: .venv/.dev ## base-objective probes, with the runs of make fates: docs/base-probes.md; 20 minutes
 	$(BIN)/python -m tools.probes
 
-study: .venv/.demo ## trains every recipe in eleven families, written to docs/training-study.md
+study: .venv/.demo ## trains every recipe in eleven families and default recipes in the others: docs/training-study.md
 	$(BIN)/python -m tools.study
 
 certify: .venv/.demo ## plants and proves the whole catalogue, written to docs/catalogue.md

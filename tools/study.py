@@ -308,7 +308,7 @@ def others(rows):
     for family in OTHERS:
         cells = [cell(of(rows, part="defaults", family=family, recipe=name)) for name in DEFAULTS]
         if not disagrees(catalogue.entry(family).make_scenario()):
-            cells = ["agree" if each == "–" else each for each in cells]
+            cells[DEFAULTS.index("pressure")] = "refused"
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 

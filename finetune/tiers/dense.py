@@ -42,32 +42,44 @@ class Dense:
 
         Raises:
             PlantedError: If the plant cannot be tempered.
-            CertificateError: If none bears any; with what failed at each noise.
+            CertificateError: If none bears any; with what failed at the least noise.
         """
         soft = Tempered().make(exact, context)
-        failed = ""
+        failed: list[str] = []
         for start in (soft, *_harder(soft, context)):
             made, table = _noisiest(start, context.seed)
             if made is not None:
                 return made
-            failed = "; ".join(f"{row['sigma']:g}: {row['failed']}" for row in table)
+            at = f"exactness {start.settings['exactness']}, query factor "
+            at += f"{start.settings['query_factor']}"
+            least = table[-1]
+            failed.append(f"at {at}, noise {least['sigma']:g}: {least['failed']}")
         raise CertificateError(
             f"{exact.name} cannot be made in tier 'dense': no noise that was tried leaves every "
             f"choice, and {KEPT_MARGIN:.0%} of the least margin before it, on the tempered tier or "
-            f"on harder settings of it (of the last: {failed}). Take tier 'tempered'."
+            f"on harder settings of it ({'; '.join(failed)}). Take tier 'tempered'."
         )
 
 
 def _harder(soft: Plant, context: TierContext) -> Iterator[Plant]:
-    """At each exactness the tempered setting of the largest margin, from the least exact on."""
-    grid = soft.settings["grid"]
-    for exactness in dict.fromkeys(row["exactness"] for row in grid):
-        rows = [r for r in grid if r["exactness"] == exactness and "gradient" in r]
-        if rows:
-            row = max(rows, key=lambda row: float(row["least_margin"]))
-            made = context.compile(exactness)
-            plant = tempered_at(made, exactness, row["query_factor"], context.seed)
-            yield replace(plant, settings={**plant.settings, "grid": grid})
+    """At each exactness the tempered setting of the largest margin, from the least exact on.
+
+    Not that of `soft` itself.
+    """
+    settings = soft.settings
+    (at,) = [name for name in settings if name.startswith("gradient_at_")]
+    for exactness in dict.fromkeys(row["exactness"] for row in settings["grid"]):
+        rows = [r for r in settings["grid"] if r["exactness"] == exactness and "gradient" in r]
+        row = max(rows, key=lambda row: float(row["least_margin"]), default=None)
+        if row is None or all(
+            row[name] == settings[name] for name in ("exactness", "query_factor")
+        ):
+            continue
+        plant = tempered_at(
+            context.compile(exactness), exactness, row["query_factor"], context.seed
+        )
+        more = {"grid": settings["grid"], at: row["gradient"]}
+        yield replace(plant, settings={**plant.settings, **more})
 
 
 def _noisiest(soft: Plant, seed: int) -> tuple[Plant | None, list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ from planted.core.plant import TIERS, Plant
 from planted.errors import CertificateError, PlantedError, UnknownNameError
 from planted.finetune import tiers
 from planted.finetune.recipes import Recipe
-from planted.finetune.tiers import Tier, TierContext, tempered
+from planted.finetune.tiers import Tier, TierContext, dense, tempered
 from planted.finetune.trainer import training_rows
 from tests import helpers
 from tests.finetune import own
@@ -246,31 +246,95 @@ def test_what_a_tier_must_not_make_is_named(
 
 def test_what_was_measured_of_room_is_found_for_every_family_that_it_was_measured_of() -> None:
     found = tempered._measured_room()
-    for family in found["families"]:
-        rule, share = tempered.room(helpers.bare(family))
-        assert rule["at_least"] in (24, 48, 96, 192), "the smallest that keeps the bound"
-        assert isinstance(share, float), family
-        assert share <= found["bound"], family
+    for family, measured in found["families"].items():
+        exact = helpers.bare(family)
+        rule, share = tempered.room(exact)
+        kept = [row for row in measured["measured"] if row["share"] <= found["bound"]]
+        fewest = min(row["at_least"] for row in kept)
+        assert rule["at_least"] == fewest
+        assert share in [row["share"] for row in kept if row["at_least"] == fewest]
+        own = replace(exact, origin="mine.py")
+        assert tempered.room(own) == (found["rule"], "not measured"), "of the same shape"
     assert tempered.room(helpers.bare("rivals")) == (found["rule"], "not measured")
 
 
-def test_the_answers_do_not_hang_on_free_neurons_which_are_left_out_of_the_search(
+def _tempered_small(monkeypatch: pytest.MonkeyPatch) -> tuple[Plant, list[dict[str, Any]]]:
+    monkeypatch.setattr(tempered, "EXACTNESS", (2, 100))
+    monkeypatch.setattr(tempered, "QUERY_FACTORS", (0.5, 0.32, 0.16, 0.1))
+    name = "red-doors-small"
+    return tempered.temper(lambda exactness: helpers.bare(name, exactness=exactness), "score")
+
+
+def test_the_setting_of_most_gradient_is_taken_and_its_margin_is_that_of_the_plant(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tempered, "EXACTNESS", (2,))
-    monkeypatch.setattr(tempered, "QUERY_FACTORS", (0.5, 0.32, 0.1))
-    made, table = tempered.temper(
-        lambda exactness: helpers.bare(SMALL, exactness=exactness), "score"
-    )
+    made, table = _tempered_small(monkeypatch)
     kept = [row for row in table if "gradient" in row]
-    assert any(row["least_margin"] is None for row in table if "refused" not in row)
-    settings = made.settings
-    best = max(kept, key=lambda row: row["gradient"])
-    assert (best["exactness"], best["query_factor"]) == (
-        settings["exactness"],
-        settings["query_factor"],
-    )
-    with_neurons = float(f"{tempered.gradient_norm(made, 'score'):.4g}")
-    assert best["gradient"] == with_neurons == settings["gradient_at_score"]
+    assert any(row["least_margin"] is None for row in table), "some setting changes an answer"
+    assert len({row["gradient"] for row in kept}) > 1
+    best, settings = max(kept, key=lambda row: row["gradient"]), made.settings
+    for name in ("exactness", "query_factor"):
+        assert best[name] == settings[name]
+    measured = float(f"{tempered.gradient_norm(made, 'score'):.4g}")
+    assert best["gradient"] == measured == settings["gradient_at_score"]
     again = certify.certify(made, certify.inputs_of(made, n=4000)[0], nodes=False)
     assert best["least_margin"] == again["least_margin"]
+    exact = helpers.bare("red-doors-small", exactness=settings["exactness"])
+    wider = np.subtract(tempered.planted_neurons(made), tempered.planted_neurons(exact))
+    assert wider.tolist() == settings["free_neurons"]
+    assert min(settings["free_neurons"]) >= 24
+
+
+def test_the_gradient_is_measured_in_the_plant_that_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def norm(plant: Plant, node: str) -> float:
+        seen.append(plant.settings["free_neurons"])  # which a softened exact tier has not
+        return 1.0
+
+    monkeypatch.setattr(tempered, "gradient_norm", norm)
+    made, _ = _tempered_small(monkeypatch)
+    assert seen
+    assert all(free == made.settings["free_neurons"] for free in seen)
+
+
+# --- a plant that bears no noise when it is tempered ---
+
+
+def test_noise_is_tried_on_harder_settings_where_the_tempered_tier_bears_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    soft, table = _tempered_small(monkeypatch)
+    soft = replace(soft, settings={**soft.settings, "grid": table})
+    monkeypatch.setattr(dense, "Tempered", lambda: SimpleNamespace(make=lambda *_: soft))
+    context = TierContext(lambda exactness: helpers.bare("red-doors-small", exactness=exactness))
+    tried: list[tuple[float, float]] = []
+    bears = {(100, 0.5)}
+
+    def noisiest(start: Plant, seed: int) -> tuple[Plant | None, list[dict[str, Any]]]:
+        tried.append((start.settings["exactness"], start.settings["query_factor"]))
+        assert start.settings["grid"] == table
+        assert "gradient_at_score" in start.settings
+        return (start if tried[-1] in bears else None), [{"sigma": 1e-5, "failed": "all differ"}]
+
+    monkeypatch.setattr(dense, "_noisiest", noisiest)
+    exact = helpers.bare("red-doors-small")
+    made = dense.Dense().make(exact, context)
+    first = (soft.settings["exactness"], soft.settings["query_factor"])
+    kept = [row for row in table if "gradient" in row]
+    largest = []
+    for exactness in (2, 100):
+        rows = [row for row in kept if row["exactness"] == exactness]
+        row = max(rows, key=lambda row: row["least_margin"])
+        largest.append((row["exactness"], row["query_factor"]))
+    assert largest[-1] == (100, 0.5)
+    assert tried == [first, *(at for at in largest if at != first)]
+    assert made.settings["query_factor"] == 0.5
+
+    tried.clear()
+    bears.clear()
+    with pytest.raises(CertificateError, match=r"at exactness 100, query factor 0\.5, noise 1e-05"):
+        dense.Dense().make(exact, context)
+    assert len(tried) == len(set(tried))
