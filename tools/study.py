@@ -299,8 +299,8 @@ def others(rows):
     """The recipes of a default run, a line for each of the other families."""
     lines = [
         "## Default runs in the other families",
-        "The recipes of a default run, three seeds each. Where the objectives disagree on less than "
-        "0.2 % of tasks, `pressure` has nothing to train on and is refused.",
+        "The recipes of a default run, three seeds each. Where the objectives disagree on less "
+        "than 0.2 % of tasks, `pressure` has nothing to train on and is refused.",
         "",
         "| | " + " | ".join(f"`{name}`" for name in DEFAULTS) + " |",
         "| --- |" + " --- |" * len(DEFAULTS),
