@@ -42,7 +42,7 @@ class Dense:
 
         Raises:
             PlantedError: If the plant cannot be tempered.
-            CertificateError: If none bears any; with what failed at the least noise.
+            CertificateError: If none bears any; with what failed at each noise.
         """
         soft = Tempered().make(exact, context)
         failed: list[str] = []
@@ -50,10 +50,10 @@ class Dense:
             made, table = _noisiest(start, context.seed)
             if made is not None:
                 return made
-            at = f"exactness {start.settings['exactness']}, query factor "
-            at += f"{start.settings['query_factor']}"
-            least = table[-1]
-            failed.append(f"at {at}, noise {least['sigma']:g}: {least['failed']}")
+            at = f"exactness {start.settings['exactness']}"
+            at += f", query factor {start.settings['query_factor']}"
+            each = "; ".join(f"{row['sigma']:g}: {row['failed']}" for row in table)
+            failed.append(f"at {at}: {each}")
         raise CertificateError(
             f"{exact.name} cannot be made in tier 'dense': no noise that was tried leaves every "
             f"choice, and {KEPT_MARGIN:.0%} of the least margin before it, on the tempered tier or "

@@ -335,6 +335,6 @@ def test_noise_is_tried_on_harder_settings_where_the_tempered_tier_bears_none(
 
     tried.clear()
     bears.clear()
-    with pytest.raises(CertificateError, match=r"at exactness 100, query factor 0\.5, noise 1e-05"):
+    with pytest.raises(CertificateError, match=r"at exactness 100, query factor 0\.5: 1e-05"):
         dense.Dense().make(exact, context)
     assert len(tried) == len(set(tried))
